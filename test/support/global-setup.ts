@@ -1,0 +1,39 @@
+// Starts one server per major for the whole test run and tells the tests where they are.
+import { env, stderr } from 'node:process';
+import type { TestProject } from 'vitest/node';
+
+import type { ServerDetails } from './server-connection.ts';
+import {
+  availableServers,
+  missingServers,
+  removeStaleServers,
+  type RunningServer,
+  startServer,
+} from './servers.ts';
+import { howToInstall } from './server-binaries.ts';
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    postgresServers: ServerDetails[];
+  }
+}
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const missing = missingServers();
+  if (missing.length > 0) {
+    const message = `PostgreSQL ${missing.join(', ')} not found: ${howToInstall}`;
+    if (env['FOREBAY_TEST_REQUIRE'] === 'all') throw new Error(message);
+    stderr.write(`\n*** TESTS SKIPPED: ${message} ***\n\n`);
+  }
+  removeStaleServers();
+  const servers = await Promise.all(availableServers().map((spec) => startServer(spec)));
+  project.provide('postgresServers', servers.map(detailsOf));
+  return async () => {
+    await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
+  };
+}
+
+function detailsOf(server: RunningServer): ServerDetails {
+  const { major, binDir, port, socketDir, dataDir, password } = server;
+  return { major, binDir, port, socketDir, dataDir, password };
+}

