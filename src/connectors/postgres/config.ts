@@ -1,0 +1,130 @@
+import { userInfo } from 'node:os';
+import { z } from 'zod';
+import type { SystemAddress } from '../../core/connector.ts';
+import { ForebayError } from '../../core/errors.ts';
+import { Secret } from '../../core/secret.ts';
+
+export const SSL_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
+export type SslMode = (typeof SSL_MODES)[number];
+
+/** Parameters after `?` in the URL; names as libpq has them. */
+const parametersSchema = z.strictObject({
+  sslmode: z.enum(SSL_MODES).optional(),
+  sslrootcert: z.string().min(1).optional(),
+  sslcert: z.string().min(1).optional(),
+  sslkey: z.string().min(1).optional(),
+  host: z.string().min(1).optional(),
+  port: z.coerce.number().int().min(1).max(65_535).optional(),
+  application_name: z.string().max(63).optional(),
+  connect_timeout: z.coerce.number().int().min(1).max(3600).optional(),
+});
+
+export interface PostgresConfig {
+  /** Host name or address; null when a Unix socket is used. */
+  readonly host: string | null;
+  /** Folder of the Unix socket; null when TCP is used. */
+  readonly socketFolder: string | null;
+  readonly port: number;
+  readonly user: string;
+  readonly password: Secret | null;
+  readonly database: string;
+  readonly sslMode: SslMode;
+  readonly sslRootCert: string | null;
+  readonly sslCert: string | null;
+  readonly sslKey: string | null;
+  readonly applicationName: string | null;
+  readonly connectTimeoutMs: number;
+}
+
+const LOOPBACK = /^(localhost|127(\.\d+){3}|::1)$/i;
+const URL_FORM = /^postgres(?:ql)?:\/\/(?:([^@/]*)@)?([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/i;
+
+function invalid(message: string, fix?: string): ForebayError {
+  return new ForebayError('invalid_url', fix === undefined ? { message } : { message, fix });
+}
+
+function decode(text: string, what: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw invalid(
+      `the ${what} in the postgres URL is not percent-encoded correctly`,
+      'Write % itself as %25.',
+    );
+  }
+}
+
+interface HostPart {
+  readonly host: string;
+  readonly port: number | null;
+}
+
+function parseHost(text: string): HostPart {
+  const match = /^(?:\[([^\]]+)\]|([^:]*))(?::(\d+))?$/.exec(text);
+  if (!match) throw invalid(`cannot read host and port in ${JSON.stringify(text)}`);
+  const port = match[3] === undefined ? null : Number(match[3]);
+  if (port !== null && (port < 1 || port > 65_535)) throw invalid(`port ${port} is out of range`);
+  return { host: match[1] ?? decode(match[2] ?? '', 'host'), port };
+}
+
+function parseParameters(query: string): z.infer<typeof parametersSchema> {
+  const given: Record<string, string> = Object.create(null) as Record<string, string>;
+  for (const [key, value] of new URLSearchParams(query)) given[key] = value;
+  const parsed = parametersSchema.safeParse({ ...given });
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const name = issue?.code === 'unrecognized_keys' ? issue.keys.join(', ') : issue?.path.join('.');
+  throw invalid(
+    `parameter ${name ?? '?'} of the postgres URL: ${issue?.message ?? 'not valid'}`,
+    `Known parameters: ${Object.keys(parametersSchema.shape).join(', ')}.`,
+  );
+}
+
+/** Reads `postgres://user:password@host:port/database?sslmode=...`; a socket is `?host=/folder`. */
+export function parsePostgresUrl(url: string): PostgresConfig {
+  const match = URL_FORM.exec(url);
+  if (!match) throw invalid('cannot read the postgres URL');
+  const [, credentials = '', hostText = '', path = '', query = ''] = match;
+  const parameters = parseParameters(query);
+  const colon = credentials.indexOf(':');
+  const userText = colon < 0 ? credentials : credentials.slice(0, colon);
+  const passwordText = colon < 0 ? '' : credentials.slice(colon + 1);
+  const { host: urlHost, port: urlPort } = parseHost(hostText);
+  const host = urlHost === '' ? (parameters.host ?? 'localhost') : urlHost;
+  const isSocket = host.startsWith('/');
+  const user = userText === '' ? (process.env['PGUSER'] ?? userInfo().username) : decode(userText, 'user');
+  const password = passwordText === '' ? process.env['PGPASSWORD'] : decode(passwordText, 'password');
+  return {
+    host: isSocket ? null : host,
+    socketFolder: isSocket ? host : null,
+    port: urlPort ?? parameters.port ?? 5432,
+    user,
+    password: password === undefined || password === '' ? null : new Secret(password),
+    database: path === '' ? user : decode(path, 'database'),
+    sslMode: parameters.sslmode ?? (isSocket || LOOPBACK.test(host) ? 'prefer' : 'verify-full'),
+    sslRootCert: parameters.sslrootcert ?? null,
+    sslCert: parameters.sslcert ?? null,
+    sslKey: parameters.sslkey ?? null,
+    applicationName: parameters.application_name ?? null,
+    connectTimeoutMs: (parameters.connect_timeout ?? 15) * 1000,
+  };
+}
+
+/** `host:port` or the socket's path, for messages. */
+export function printServer(config: PostgresConfig): string {
+  if (config.socketFolder !== null) return `${config.socketFolder}/.s.PGSQL.${config.port}`;
+  return `${config.host ?? 'localhost'}:${config.port}`;
+}
+
+export function postgresAddress(url: string): SystemAddress {
+  const config = parsePostgresUrl(url);
+  const server = printServer(config);
+  const host = config.host !== null && LOOPBACK.test(config.host) ? 'localhost' : config.host;
+  return {
+    connector: 'postgres',
+    url: new Secret(url),
+    display: `postgres://${config.user}@${server}/${config.database}`,
+    identity: `postgres:${config.socketFolder ?? host ?? ''}:${config.port}/${config.database}`,
+    label: config.database,
+  };
+}

@@ -1,0 +1,482 @@
+/** One connection to a PostgreSQL server: queries, COPY both ways, replication. Our own client, because the
+ * data path forwards the server's frames as they are. Protocol: PostgreSQL documentation, chapter 55. */
+import type { Socket } from 'node:net';
+import { ForebayError } from '../../core/errors.ts';
+import { md5Password, ScramExchange } from './auth.ts';
+import { type PostgresConfig, printServer } from './config.ts';
+import { CopyIn, CopyOut } from './copy.ts';
+import { serverFailure, socketFailure } from './errors.ts';
+import { MessageReader } from './message-reader.ts';
+import { openTransport, probe } from './transport.ts';
+import {
+  extendedQuery,
+  message,
+  readDataRow,
+  readRowDescription,
+  readServerError,
+  rowsOfTag,
+  startupMessage,
+} from './wire.ts';
+
+export interface QueryResult {
+  readonly columns: string[];
+  readonly rows: (string | null)[][];
+  readonly rowCount: number;
+  readonly tag: string;
+}
+
+export interface ConnectOptions {
+  readonly applicationName: string;
+  readonly signal: AbortSignal;
+  readonly replication?: boolean;
+}
+
+/** Where the bytes of a CopyBoth stream go. */
+export interface CopyBothReceiver {
+  frames(bytes: Buffer): void;
+  /** The stream is over; null after our own CopyDone. */
+  ended(error: ForebayError | null): void;
+}
+
+/** What the request under way does with messages; returns when ReadyForQuery has come. */
+interface Request {
+  message(type: string, body: Buffer): void;
+  frames?(bytes: Buffer): void;
+  fail(error: ForebayError): void;
+}
+
+const SETTINGS = {
+  client_encoding: 'UTF8',
+  DateStyle: 'ISO, YMD',
+  IntervalStyle: 'postgres',
+  TimeZone: 'UTC',
+  extra_float_digits: '3',
+  search_path: 'pg_catalog',
+  statement_timeout: '0',
+  idle_in_transaction_session_timeout: '0',
+} as const;
+
+/** Silence during a request after which the server is probed by a second connection. */
+const SILENCE_MS = 20_000;
+
+export class PgConnection implements AsyncDisposable {
+  readonly #socket: Socket;
+  readonly #config: PostgresConfig;
+  readonly #reader: MessageReader;
+  readonly #parameters = new Map<string, string>();
+  readonly #watchdog: NodeJS.Timeout;
+  #processId = 0;
+  #request: Request | null = null;
+  #tail: Promise<unknown> = Promise.resolve();
+  #failure: ForebayError | null = null;
+  #closing = false;
+  #lastByteAt = performance.now();
+  #drainWaiters: (() => void)[] = [];
+  #probing = false;
+
+  private constructor(socket: Socket, config: PostgresConfig) {
+    this.#socket = socket;
+    this.#config = config;
+    this.#reader = new MessageReader({
+      message: (type, body) => this.#onMessage(type, body),
+      frames: (bytes) => this.#request?.frames?.(bytes),
+    });
+    this.#watchdog = setInterval(() => this.#watch(), SILENCE_MS / 2);
+    this.#watchdog.unref();
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('error', (error) => this.#fail(socketFailure(error, this.server, true)));
+    socket.on('close', () => this.#fail(this.#closedFailure()));
+    socket.on('drain', () => this.#drained());
+    socket.resume();
+  }
+
+  static async connect(config: PostgresConfig, options: ConnectOptions): Promise<PgConnection> {
+    const socket = await openTransport(config, options.signal);
+    const connection = new PgConnection(socket, config);
+    const onAbort = (): void => connection.destroy('interrupted');
+    options.signal.addEventListener('abort', onAbort, { once: true });
+    socket.once('close', () => options.signal.removeEventListener('abort', onAbort));
+    if (options.signal.aborted) onAbort();
+    try {
+      await connection.#startup(options);
+    } catch (error) {
+      connection.destroy('startup failed');
+      throw error;
+    }
+    return connection;
+  }
+
+  /** `host:port`, for messages. */
+  get server(): string {
+    return printServer(this.#config);
+  }
+
+  get processId(): number {
+    return this.#processId;
+  }
+
+  /** As `server_version_num`, e.g. 150018. */
+  get serverVersion(): number {
+    const match = /^(\d+)(?:\.(\d+))?/.exec(this.#parameters.get('server_version') ?? '');
+    return match ? Number(match[1]) * 10_000 + Number(match[2] ?? 0) : 0;
+  }
+
+  get isOpen(): boolean {
+    return this.#failure === null && !this.#closing;
+  }
+
+  /** One statement with parameters; all values are text. */
+  query(sql: string, parameters: readonly (string | null)[] = []): Promise<QueryResult> {
+    return this.#serial(() => this.#collect(extendedQuery(sql, parameters)));
+  }
+
+  /** Statements without parameters, by the simple protocol; the result is that of the last one. */
+  simple(sql: string): Promise<QueryResult> {
+    return this.#serial(() => this.#collect(message('Q', sql)));
+  }
+
+  async execute(sql: string): Promise<void> {
+    await this.simple(sql);
+  }
+
+  /** Resolves when the server begins to send; the connection is taken until the frames have ended. */
+  copyOut(sql: string): Promise<CopyOut> {
+    return this.#start('H', sql, (settle) => {
+      const out = new CopyOut({
+        pause: () => this.#socket.pause(),
+        resume: () => this.#socket.resume(),
+      });
+      return {
+        value: out,
+        frames: (bytes) => out.push(bytes),
+        done: (tag, error) => {
+          settle();
+          if (error === null) out.end(rowsOfTag(tag));
+          else out.fail(error);
+        },
+      };
+    });
+  }
+
+  copyIn(sql: string): Promise<CopyIn> {
+    return this.#start('G', sql, (settle) => {
+      const finished = Promise.withResolvers<number>();
+      // A failure may come before anyone waits for the end; it is then thrown by the next write.
+      finished.promise.catch(() => {});
+      let failure: ForebayError | null = null;
+      const port = {
+        write: async (bytes: Uint8Array): Promise<void> => {
+          if (failure !== null) throw failure;
+          if (!this.#socket.write(bytes)) await this.#writable();
+        },
+        finish: (reason: string | null): Promise<number> => {
+          if (failure === null) {
+            this.#socket.write(reason === null ? message('c') : message('f', reason));
+          }
+          return finished.promise;
+        },
+      };
+      return {
+        value: new CopyIn(port),
+        frames: () => {},
+        early: (error) => {
+          failure = error;
+        },
+        done: (tag, error) => {
+          settle();
+          failure = error;
+          if (error === null) finished.resolve(rowsOfTag(tag));
+          else finished.reject(error);
+        },
+      };
+    });
+  }
+
+  /** START_REPLICATION: frames go to the receiver; `send` writes CopyData messages of ours. */
+  async copyBoth(sql: string, receiver: CopyBothReceiver): Promise<(payload: Buffer) => void> {
+    return this.#start('W', sql, (settle) => ({
+      value: (payload: Buffer) => {
+        if (this.isOpen) this.#socket.write(message('d', payload));
+      },
+      frames: (bytes) => receiver.frames(bytes),
+      done: (_tag, error) => {
+        settle();
+        receiver.ended(error);
+      },
+    }));
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#lastByteAt = performance.now();
+    this.#socket.resume();
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    clearInterval(this.#watchdog);
+    if (this.#failure !== null || this.#socket.destroyed) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => {
+        this.#socket.destroy();
+      }, 2000);
+      this.#socket.once('close', () => {
+        clearTimeout(timer);
+        resolve();
+      });
+      this.#socket.resume();
+      this.#socket.end(message('X'));
+    });
+  }
+
+  destroy(why: string): void {
+    this.#fail(new ForebayError('connection_lost', { message: `the connection to ${this.server} was given up`, why }));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#request === null) await this.close();
+    else this.destroy('closed while a request was under way');
+  }
+
+  async #serial<T>(act: () => Promise<T>): Promise<T> {
+    const before = this.#tail;
+    const gate = Promise.withResolvers<void>();
+    this.#tail = gate.promise;
+    await before;
+    try {
+      if (this.#failure !== null) throw this.#failure;
+      return await act();
+    } finally {
+      gate.resolve();
+    }
+  }
+
+  #collect(bytes: Buffer): Promise<QueryResult> {
+    return new Promise((resolve, reject) => {
+      let columns: string[] = [];
+      let rows: (string | null)[][] = [];
+      let tag = '';
+      let error: ForebayError | null = null;
+      this.#begin(bytes, {
+        message: (type, body) => {
+          if (type === 'T') {
+            columns = readRowDescription(body);
+            rows = [];
+          } else if (type === 'D') rows.push(readDataRow(body));
+          else if (type === 'C') tag = body.toString('utf8', 0, body.length - 1);
+          else if (type === 'E') error ??= serverFailure(readServerError(body), 'the server refused a statement');
+          else if (type === 'Z') {
+            if (error === null) resolve({ columns, rows, rowCount: rowsOfTag(tag), tag });
+            else reject(error);
+          }
+        },
+        fail: reject,
+      });
+    });
+  }
+
+  /** Starts a COPY; holds the connection until ReadyForQuery. */
+  #start<T>(
+    accept: string,
+    sql: string,
+    open: (settle: () => void) => {
+      value: T;
+      frames: (bytes: Buffer) => void;
+      early?: (error: ForebayError) => void;
+      done: (tag: string, error: ForebayError | null) => void;
+    },
+  ): Promise<T> {
+    const opened = Promise.withResolvers<T>();
+    const held = this.#serial(
+      () =>
+        new Promise<void>((release) => {
+          let tag = '';
+          let error: ForebayError | null = null;
+          let copy: ReturnType<typeof open> | null = null;
+          const finish = (failure: ForebayError | null): void => {
+            if (copy === null) {
+              opened.reject(failure ?? new ForebayError('protocol', { message: 'COPY did not begin' }));
+            } else copy.done(tag, failure);
+            release();
+          };
+          this.#begin(message('Q', sql), {
+            frames: (bytes) => copy?.frames(bytes),
+            message: (type, body) => {
+              if (type === accept) {
+                this.#reader.copying = true;
+                copy = open(() => {
+                  this.#reader.copying = false;
+                });
+                opened.resolve(copy.value);
+              } else if (type === 'C') tag = body.toString('utf8', 0, body.length - 1);
+              else if (type === 'E') {
+                error ??= serverFailure(readServerError(body), 'the server ended a COPY');
+                copy?.early?.(error);
+                this.#drained();
+              } else if (type === 'Z') finish(error);
+            },
+            fail: finish,
+          });
+        }),
+    );
+    held.catch((error: unknown) => opened.reject(error));
+    return opened.promise;
+  }
+
+  #begin(bytes: Buffer, request: Request): void {
+    this.#request = request;
+    this.#lastByteAt = performance.now();
+    this.#socket.write(bytes);
+  }
+
+  #onData(chunk: Buffer): void {
+    this.#lastByteAt = performance.now();
+    try {
+      this.#reader.push(chunk);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      this.#fail(
+        error instanceof ForebayError
+          ? error
+          : new ForebayError('protocol', { message: `cannot read what ${this.server} sent`, why, cause: error }),
+      );
+    }
+  }
+
+  #onMessage(type: string, body: Buffer): void {
+    if (type === 'S') {
+      const end = body.indexOf(0);
+      this.#parameters.set(body.toString('utf8', 0, end), body.toString('utf8', end + 1, body.length - 1));
+      return;
+    }
+    if (type === 'N' || type === 'A') return;
+    const request = this.#request;
+    if (request === null) {
+      if (type === 'E') this.#fail(serverFailure(readServerError(body), `${this.server} ended the connection`));
+      return;
+    }
+    if (type === 'Z') this.#request = null;
+    request.message(type, body);
+  }
+
+  #fail(error: ForebayError): void {
+    if (this.#failure !== null) return;
+    this.#failure = error;
+    clearInterval(this.#watchdog);
+    this.#socket.destroy();
+    const request = this.#request;
+    this.#request = null;
+    request?.fail(error);
+    this.#drained();
+  }
+
+  #closedFailure(): ForebayError {
+    return new ForebayError('connection_lost', {
+      message: `the connection to ${this.server} was closed`,
+      why: this.#closing ? 'closed by us' : 'closed by the server',
+    });
+  }
+
+  #writable(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#drainWaiters.push(resolve);
+    });
+  }
+
+  #drained(): void {
+    const waiters = this.#drainWaiters;
+    this.#drainWaiters = [];
+    for (const resolve of waiters) resolve();
+  }
+
+  /** A server that is silent during a request is either working or gone; a second connection tells which. */
+  #watch(): void {
+    const silent = performance.now() - this.#lastByteAt;
+    if (this.#request === null || this.#probing || silent < SILENCE_MS || this.#socket.isPaused()) return;
+    this.#probing = true;
+    void probe(this.#config).then((alive) => {
+      this.#probing = false;
+      if (alive) return;
+      if (performance.now() - this.#lastByteAt < SILENCE_MS) return;
+      this.#fail(
+        new ForebayError('connection_lost', {
+          message: `${this.server} no longer answers`,
+          why: `nothing received for ${Math.round(silent / 1000)} s and a new connection fails`,
+        }),
+      );
+    });
+  }
+
+  async #startup(options: ConnectOptions): Promise<void> {
+    const startup = startupMessage({
+      user: this.#config.user,
+      database: this.#config.database,
+      application_name: this.#config.applicationName ?? options.applicationName,
+      ...(options.replication === true ? { replication: 'database' } : {}),
+      ...SETTINGS,
+    });
+    await new Promise<void>((resolve, reject) => {
+      let scram: ScramExchange | null = null;
+      const timer = setTimeout(
+        () => this.destroy(`no answer to the startup within ${this.#config.connectTimeoutMs} ms`),
+        this.#config.connectTimeoutMs,
+      );
+      const fail = (error: ForebayError): void => {
+        clearTimeout(timer);
+        reject(error);
+      };
+      this.#begin(startup, {
+        fail,
+        message: (type, body) => {
+          if (type === 'R') scram = this.#authenticate(body, scram);
+          else if (type === 'K') this.#processId = body.readInt32BE(0);
+          else if (type === 'E') {
+            this.#fail(serverFailure(readServerError(body), `${this.server} refused the connection for user ${this.#config.user} to database ${this.#config.database}`));
+          } else if (type === 'Z') {
+            clearTimeout(timer);
+            resolve();
+          }
+        },
+      });
+    });
+  }
+
+  #authenticate(body: Buffer, scram: ScramExchange | null): ScramExchange | null {
+    const kind = body.readInt32BE(0);
+    if (kind === 0) return scram;
+    if (kind === 11 || kind === 12) {
+      if (scram === null) throw new ForebayError('protocol', { message: 'SASL answer without a start' });
+      const text = body.toString('utf8', 4);
+      if (kind === 11) this.#socket.write(message('p', Buffer.from(scram.clientFinal(text))));
+      else scram.verifyServer(text);
+      return scram;
+    }
+    const password = this.#config.password;
+    if (password === null) {
+      throw new ForebayError('authentication_failed', {
+        message: `${this.server} asks for a password and none was given for user ${this.#config.user}`,
+      });
+    }
+    if (kind === 3) this.#socket.write(message('p', password.reveal()));
+    else if (kind === 5) {
+      this.#socket.write(message('p', md5Password(this.#config.user, password, body.subarray(4, 8))));
+    } else if (kind === 10 && body.includes('SCRAM-SHA-256\0')) {
+      const exchange = new ScramExchange(password);
+      const first = Buffer.from(exchange.clientFirst());
+      const length = Buffer.alloc(4);
+      length.writeInt32BE(first.length);
+      this.#socket.write(message('p', 'SCRAM-SHA-256', length, first));
+      return exchange;
+    } else {
+      throw new ForebayError('authentication_failed', {
+        message: `${this.server} asks for an authentication method that is not supported (${kind})`,
+        fix: 'Use scram-sha-256 or md5 for this user in pg_hba.conf.',
+      });
+    }
+    return scram;
+  }
+}

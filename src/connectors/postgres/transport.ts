@@ -1,0 +1,173 @@
+/** Opening sockets: TCP or Unix, TLS as sslmode asks, and a probe that tells a slow server from a dead one. */
+import { readFileSync } from 'node:fs';
+import { isIP, Socket } from 'node:net';
+import { checkServerIdentity, connect as connectTls, type ConnectionOptions } from 'node:tls';
+import { ForebayError } from '../../core/errors.ts';
+import { type PostgresConfig, printServer } from './config.ts';
+import { socketFailure } from './errors.ts';
+import { sslRequest } from './wire.ts';
+
+/** Bytes that a socket may buffer each way before it asks for a pause. */
+const SOCKET_BUFFER_BYTES = 1024 * 1024;
+const KEEPALIVE_MS = 15_000;
+
+function unreachable(config: PostgresConfig, why: string): ForebayError {
+  return new ForebayError('unreachable', {
+    message: `cannot reach PostgreSQL at ${printServer(config)}`,
+    why,
+  });
+}
+
+function openSocket(config: PostgresConfig, signal: AbortSignal): Promise<Socket> {
+  const server = printServer(config);
+  return new Promise((resolve, reject) => {
+    const socket = new Socket({
+      readableHighWaterMark: SOCKET_BUFFER_BYTES,
+      writableHighWaterMark: SOCKET_BUFFER_BYTES,
+    } as ConstructorParameters<typeof Socket>[0]);
+    const finish = (error: Error | null): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+      socket.removeAllListeners();
+      if (error === null) {
+        resolve(socket);
+        return;
+      }
+      socket.on('error', () => {});
+      socket.destroy();
+      reject(error);
+    };
+    const onAbort = (): void =>
+      finish(new ForebayError('interrupted', { message: 'interrupted while connecting' }));
+    const timer = setTimeout(
+      () => finish(unreachable(config, `no answer within ${config.connectTimeoutMs} ms`)),
+      config.connectTimeoutMs,
+    );
+    signal.addEventListener('abort', onAbort, { once: true });
+    socket.once('error', (error) => finish(socketFailure(error, server, false)));
+    socket.once('connect', () => finish(null));
+    if (signal.aborted) onAbort();
+    else if (config.socketFolder === null) {
+      socket.connect({ host: config.host ?? 'localhost', port: config.port });
+      socket.setNoDelay(true);
+      socket.setKeepAlive(true, KEEPALIVE_MS);
+    } else socket.connect({ path: printServer(config) });
+  });
+}
+
+/** Sends SSLRequest and reads the one byte of the answer. */
+function askForTls(socket: Socket, config: PostgresConfig): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const finish = (act: () => void): void => {
+      clearTimeout(timer);
+      socket.removeAllListeners('data');
+      socket.removeAllListeners('error');
+      socket.removeAllListeners('close');
+      socket.pause();
+      act();
+    };
+    const fail = (why: string): void => finish(() => reject(unreachable(config, why)));
+    const timer = setTimeout(
+      () => fail(`no answer within ${config.connectTimeoutMs} ms`),
+      config.connectTimeoutMs,
+    );
+    socket.once('error', (error) => fail(error.message));
+    socket.once('close', () => fail('the connection was closed during the handshake'));
+    socket.once('data', (bytes: Buffer) => {
+      // More than one byte before TLS begins would be text slipped in by someone in the middle (CVE-2021-23222).
+      if (bytes.length === 1 && bytes[0] === 0x53) finish(() => resolve(true));
+      else if (bytes.length === 1 && bytes[0] === 0x4e) finish(() => resolve(false));
+      else fail('the answer is not that of a PostgreSQL server');
+    });
+    socket.write(sslRequest());
+  });
+}
+
+function readPem(path: string, parameter: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new ForebayError('invalid_url', {
+      message: `${parameter}=${path} cannot be read`,
+      why: error instanceof Error && 'code' in error ? String(error.code) : 'unknown',
+    });
+  }
+}
+
+function tlsOptions(config: PostgresConfig): ConnectionOptions {
+  const verifies =
+    config.sslMode === 'verify-full' ||
+    config.sslMode === 'verify-ca' ||
+    (config.sslMode === 'require' && config.sslRootCert !== null);
+  const host = config.host ?? 'localhost';
+  return {
+    rejectUnauthorized: verifies,
+    minVersion: 'TLSv1.2',
+    ...(isIP(host) === 0 ? { servername: host } : {}),
+    ...(config.sslRootCert === null || config.sslRootCert === 'system'
+      ? {}
+      : { ca: readPem(config.sslRootCert, 'sslrootcert') }),
+    ...(config.sslCert === null ? {} : { cert: readPem(config.sslCert, 'sslcert') }),
+    ...(config.sslKey === null ? {} : { key: readPem(config.sslKey, 'sslkey') }),
+    checkServerIdentity: (_name, certificate) =>
+      config.sslMode === 'verify-full' ? checkServerIdentity(host, certificate) : undefined,
+  };
+}
+
+function startTls(socket: Socket, config: PostgresConfig): Promise<Socket> {
+  const options = tlsOptions(config);
+  return new Promise((resolve, reject) => {
+    const secure = connectTls({ socket, ...options });
+    const fail = (error: Error): void => {
+      clearTimeout(timer);
+      secure.on('error', () => {});
+      secure.destroy();
+      reject(
+        new ForebayError('tls_refused', {
+          message: `TLS with ${printServer(config)} failed`,
+          why: error.message,
+          cause: error,
+        }),
+      );
+    };
+    const timer = setTimeout(() => fail(new Error('no answer in time')), config.connectTimeoutMs);
+    secure.once('error', fail);
+    secure.once('secureConnect', () => {
+      clearTimeout(timer);
+      secure.removeListener('error', fail);
+      resolve(secure);
+    });
+  });
+}
+
+/** A socket on which the startup message may be sent. */
+export async function openTransport(config: PostgresConfig, signal: AbortSignal): Promise<Socket> {
+  const socket = await openSocket(config, signal);
+  if (config.sslMode === 'disable' || config.socketFolder !== null) return socket;
+  const offered = await askForTls(socket, config);
+  if (offered) return startTls(socket, config);
+  if (config.sslMode === 'prefer') return socket;
+  socket.destroy();
+  throw new ForebayError('tls_refused', {
+    message: `${printServer(config)} does not offer TLS, but sslmode=${config.sslMode} wants it`,
+    fix: 'Switch ssl on in postgresql.conf, or give sslmode=disable knowingly.',
+  });
+}
+
+/** True if the server still answers a new connection. */
+export async function probe(config: PostgresConfig): Promise<boolean> {
+  const abort = new AbortController();
+  try {
+    const socket = await openSocket(config, abort.signal);
+    try {
+      await askForTls(socket, config);
+      return true;
+    } finally {
+      socket.on('error', () => {});
+      socket.destroy();
+    }
+  } catch {
+    // Whatever the reason, a server that cannot be asked is not there; the caller reports its own failure.
+    return false;
+  }
+}

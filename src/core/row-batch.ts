@@ -1,0 +1,139 @@
+import type { StreamSchema } from './stream-schema.ts';
+import type { CellEncoding } from './value.ts';
+
+/** Operation of a row in a batch. */
+export const OP_READ = 0;
+export const OP_INSERT = 1;
+export const OP_UPDATE = 2;
+export const OP_DELETE = 3;
+export const OP_TRUNCATE = 4;
+/**
+ * The old identity of the update that is the next row of the same batch: its key cells (identity `key`) or all
+ * cells (identity `whole-row`). Sent only when the update changed them. Not an event of its own.
+ */
+export const OP_BEFORE = 5;
+
+/** Letters of `_forebay_op`, by operation. */
+export const OP_LETTERS = ['r', 'i', 'u', 'd', 't', 'b'] as const;
+
+/**
+ * Rows of one stream under one schema version.
+ *
+ * `cells` holds two words per cell, row-major: offset into `slab` and length in bytes. A negative length is
+ * one of NULL_CELL, UNCHANGED_CELL, ABSENT_CELL. Several batches may share one slab. Whoever receives a batch
+ * owns it until it returns; the bytes must not be kept after that without a copy.
+ */
+export interface RowBatch {
+  readonly schema: StreamSchema;
+  /** One per column of the schema. */
+  readonly encodings: readonly CellEncoding[];
+  readonly slab: Buffer;
+  readonly rowCount: number;
+  readonly cells: Int32Array;
+  readonly ops: Uint8Array;
+  /** Index into the change set's transactions, per row; empty for snapshot rows. */
+  readonly transactions: Int32Array;
+  /** Place of the event inside its transaction, counted over all streams, per row; empty for snapshot rows. */
+  readonly events: Int32Array;
+}
+
+/** Words of `cells` per row. */
+export function rowStride(batch: { readonly schema: StreamSchema }): number {
+  return batch.schema.columns.length * 2;
+}
+
+/** Bytes of the values of a batch, as counted in results (not the slab's size, which may be shared). */
+export function batchValueBytes(batch: RowBatch): number {
+  const { cells } = batch;
+  let bytes = 0;
+  for (let word = 1; word < cells.length; word += 2) {
+    const length = cells[word] ?? 0;
+    if (length > 0) bytes += length;
+  }
+  return bytes;
+}
+
+const INITIAL_ROWS = 256;
+
+/**
+ * Grows a batch over a slab that is filled elsewhere. A row is begun, its cells set in any order, and ended by
+ * the next `beginRow` or `finish`. Cells not set are absent.
+ */
+export class RowBatchBuilder {
+  readonly schema: StreamSchema;
+  readonly encodings: readonly CellEncoding[];
+  readonly slab: Buffer;
+  readonly #stride: number;
+  #cells: Int32Array;
+  #ops: Uint8Array;
+  #transactions: Int32Array;
+  #events: Int32Array;
+  #rows = 0;
+
+  constructor(schema: StreamSchema, encodings: readonly CellEncoding[], slab: Buffer) {
+    this.schema = schema;
+    this.encodings = encodings;
+    this.slab = slab;
+    this.#stride = schema.columns.length * 2;
+    this.#cells = new Int32Array(INITIAL_ROWS * this.#stride);
+    this.#ops = new Uint8Array(INITIAL_ROWS);
+    this.#transactions = new Int32Array(INITIAL_ROWS);
+    this.#events = new Int32Array(INITIAL_ROWS);
+  }
+
+  get rowCount(): number {
+    return this.#rows;
+  }
+
+  /** Returns the row's first word in `cells`, all of its cells absent. */
+  beginRow(op: number, transaction: number, event: number): number {
+    if (this.#rows === this.#ops.length) this.#grow();
+    const row = this.#rows++;
+    this.#ops[row] = op;
+    this.#transactions[row] = transaction;
+    this.#events[row] = event;
+    const base = row * this.#stride;
+    for (let word = base + 1; word < base + this.#stride; word += 2) this.#cells[word] = -3;
+    return base;
+  }
+
+  /** The words to write cells into; valid until the next `beginRow`. */
+  get cells(): Int32Array {
+    return this.#cells;
+  }
+
+  /** Takes the last row back (a row that turned out to be filtered). */
+  dropLastRow(): void {
+    this.#rows -= 1;
+  }
+
+  finish(): RowBatch {
+    const rows = this.#rows;
+    return {
+      schema: this.schema,
+      encodings: this.encodings,
+      slab: this.slab,
+      rowCount: rows,
+      cells: this.#cells.subarray(0, rows * this.#stride),
+      ops: this.#ops.subarray(0, rows),
+      transactions: this.#transactions.subarray(0, rows),
+      events: this.#events.subarray(0, rows),
+    };
+  }
+
+  #grow(): void {
+    const rows = this.#ops.length * 2;
+    const cells = new Int32Array(rows * this.#stride);
+    cells.set(this.#cells);
+    this.#cells = cells;
+    const ops = new Uint8Array(rows);
+    ops.set(this.#ops);
+    this.#ops = ops;
+    const transactions = new Int32Array(rows);
+    transactions.set(this.#transactions);
+    this.#transactions = transactions;
+    const events = new Int32Array(rows);
+    events.set(this.#events);
+    this.#events = events;
+  }
+}

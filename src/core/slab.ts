@@ -1,0 +1,40 @@
+/**
+ * Slabs are the memory that rows live in: fixed-size buffers that are taken and given back, so that memory
+ * stays flat whatever the table's size. They are shared memory, so that a worker thread reads them without a
+ * copy; whoever hands a batch to a worker waits for its answer before giving the slab back.
+ */
+export const SLAB_BYTES = 4 * 1024 * 1024;
+
+export function allocateSlab(bytes: number): Buffer {
+  return Buffer.from(new SharedArrayBuffer(bytes));
+}
+
+export class SlabPool {
+  readonly #free: Buffer[] = [];
+  readonly #keep: number;
+  #taken = 0;
+
+  /** @param keepBytes how much free memory the pool holds on to for reuse. */
+  constructor(keepBytes: number) {
+    this.#keep = Math.max(2, Math.floor(keepBytes / SLAB_BYTES));
+  }
+
+  /** Bytes in slabs that are out. */
+  get takenBytes(): number {
+    return this.#taken;
+  }
+
+  /** A slab of at least `bytes`; larger ones than SLAB_BYTES are made for the occasion. Content is arbitrary. */
+  take(bytes: number = SLAB_BYTES): Buffer {
+    const slab =
+      bytes > SLAB_BYTES ? allocateSlab(bytes) : (this.#free.pop() ?? allocateSlab(SLAB_BYTES));
+    this.#taken += slab.length;
+    return slab;
+  }
+
+  /** Gives a slab back; nobody may read or write it after this. Each slab is given back once. */
+  give(slab: Buffer): void {
+    this.#taken -= slab.length;
+    if (slab.length === SLAB_BYTES && this.#free.length < this.#keep) this.#free.push(slab);
+  }
+}

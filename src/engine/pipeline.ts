@@ -1,0 +1,145 @@
+import type { RowAccount, StreamState } from '../core/checkpoint.ts';
+import type {
+  ConnectorContext,
+  DeleteMethod,
+  Destination,
+  Finding,
+  LoadMethod,
+  Source,
+  TargetColumn,
+} from '../core/connector.ts';
+import type { ErrorReport } from '../core/errors.ts';
+import type { StreamId, StreamName } from '../core/stream-schema.ts';
+
+export type SchemaChangePolicy = 'evolve' | 'pause' | 'ignore';
+
+/** What the user asked for; every field has been validated and has its default. */
+export interface PipelineSpec {
+  /** Name of the pipeline: lower-case letters, digits, underscores, at most 40. */
+  readonly name: string;
+  /** Globs over `namespace.name`; a leading `!` excludes. Empty: everything that may be read. */
+  readonly selection: readonly string[];
+  /** Destination namespace; null means the source's. */
+  readonly targetNamespace: string | null;
+  readonly load: LoadMethod;
+  readonly deletes: DeleteMethod;
+  readonly schemaChanges: SchemaChangePolicy;
+  readonly batchRows: number;
+  readonly batchMs: number;
+  readonly memoryBytes: number;
+  /** Chunks read at once; null lets the engine decide. */
+  readonly parallel: number | null;
+  /** Dead letters per run after which a stream's run fails. */
+  readonly errorBudget: number;
+  /** How long a lost connection is retried; null: for ever. */
+  readonly retryForMs: number | null;
+}
+
+/** The two systems, opened anew after every lost connection. */
+export interface PipelineSystems {
+  readonly openSource: (context: ConnectorContext) => Promise<Source>;
+  readonly openDestination: (context: ConnectorContext) => Promise<Destination>;
+}
+
+export type RunMode =
+  /** One consistent snapshot, then ends. */
+  | { readonly kind: 'copy' }
+  /** Snapshot, then changes; `untilCaughtUp` ends when all committed before the start is applied. */
+  | { readonly kind: 'replicate'; readonly untilCaughtUp: boolean }
+  /** New position, then compare and repair; ends. */
+  | { readonly kind: 'recover' };
+
+export interface RunControl {
+  /** Aborts: commit or abandon what is in hand, then end as `stopped`. */
+  readonly drain: AbortSignal;
+  readonly observe: (event: RunEvent) => void;
+}
+
+/** Events of a run, as `--json` prints them (the printer adds `v`). */
+export type RunEvent = {
+  readonly at: string;
+  readonly pipeline: string;
+  readonly stream: StreamId | null;
+} & (
+  | { readonly event: 'started'; readonly mode: RunMode['kind'] }
+  | { readonly event: 'phase'; readonly phase: RunPhase }
+  | ({ readonly event: 'progress' } & Progress)
+  | { readonly event: 'checkpoint'; readonly position: string }
+  | { readonly event: 'schema-change'; readonly change: string }
+  | { readonly event: 'stream-paused'; readonly code: string; readonly reason: string; readonly fix: string }
+  | { readonly event: 'retry'; readonly error: ErrorReport; readonly attempt: number; readonly delayMs: number }
+  | { readonly event: 'notice'; readonly message: string }
+  | { readonly event: 'stopped'; readonly status: RunStatus }
+);
+
+export type RunPhase = 'plan' | 'snapshot' | 'changes' | 'compare' | 'repair';
+export type RunStatus = 'completed' | 'stopped' | 'failed';
+
+export interface Progress {
+  readonly phase: RunPhase;
+  /** Rows so far in this phase; for a stream, or for the pipeline when `stream` is null. */
+  readonly rows: number;
+  readonly rowsPerSecond: number;
+  readonly bytes: number;
+  readonly bytesPerSecond: number;
+  /** Rows expected in the snapshot, if known. */
+  readonly totalRows: number | null;
+  readonly etaMs: number | null;
+  readonly lagMs: number | null;
+  readonly lagBytes: number | null;
+}
+
+export interface StreamResult extends RowAccount {
+  readonly stream: StreamId;
+  readonly phase: 'snapshot' | 'changes';
+  /** Why the stream is paused; null if it is not. */
+  readonly paused: { readonly code: string; readonly reason: string; readonly fix: string } | null;
+}
+
+/** The result object, as printed (the printer adds `v` and the key order of the documents). */
+export interface RunResult {
+  readonly pipeline: string;
+  readonly status: RunStatus;
+  readonly durationMs: number;
+  readonly streams: readonly StreamResult[];
+  readonly position: { readonly from: string | null; readonly to: string | null };
+  readonly lagMs: number | null;
+  readonly error: ErrorReport | null;
+  /** True once something was written; an interrupt before that ends with 130. */
+  readonly begun: boolean;
+  /** Only of `recover`: what compare found and repair moved. */
+  readonly repaired: readonly RepairedStream[] | null;
+}
+
+export interface RepairedStream {
+  readonly stream: StreamId;
+  readonly rowsCompared: number;
+  readonly inserted: number;
+  readonly updated: number;
+  readonly deleted: number;
+}
+
+/** What `forebay plan` prints, one per stream. */
+export interface PlannedStream {
+  readonly stream: StreamId;
+  readonly target: StreamName;
+  readonly lane: 'relay' | 'bytes';
+  /** Encoding of the change stream's cells, null where there is no change stream. */
+  readonly changeEncoding: 'binary' | 'text' | null;
+  readonly key: readonly string[];
+  readonly load: LoadMethod;
+  readonly deletes: DeleteMethod;
+  readonly delivery: Destination['delivery'];
+  readonly exists: boolean;
+  readonly estimatedRows: number | null;
+  readonly columns: readonly { readonly name: string; readonly sourceType: string; readonly target: TargetColumn }[];
+  readonly state: StreamState | null;
+}
+
+export interface PipelinePlan {
+  readonly pipeline: string;
+  readonly streams: readonly PlannedStream[];
+  readonly findings: readonly Finding[];
+  /** Tables that will be made and things made in the source; empty when a run would change nothing. */
+  readonly changes: readonly string[];
+}
