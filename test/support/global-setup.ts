@@ -1,5 +1,9 @@
 // Starts one server per major for the whole test run and tells the tests where they are.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { env, stderr } from 'node:process';
+
 import type { TestProject } from 'vitest/node';
 
 import type { ServerDetails } from './server-connection.ts';
@@ -10,7 +14,7 @@ import {
   type RunningServer,
   startServer,
 } from './servers.ts';
-import { howToInstall } from './server-binaries.ts';
+import { howToInstall, runDirVariable } from './server-binaries.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -26,10 +30,15 @@ export default async function setup(project: TestProject): Promise<() => Promise
     stderr.write(`\n*** TESTS SKIPPED: ${message} ***\n\n`);
   }
   removeStaleServers();
+  const runDir = mkdtempSync(join(tmpdir(), 'fb-run-'));
+  env[runDirVariable] = runDir;
   const servers = await Promise.all(availableServers().map((spec) => startServer(spec)));
   project.provide('postgresServers', servers.map(detailsOf));
   return async () => {
     await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
+    // Those of test processes that were killed.
+    removeStaleServers();
+    rmSync(runDir, { recursive: true, force: true });
   };
 }
 

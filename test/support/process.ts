@@ -1,13 +1,15 @@
 // Runs the command as a user would: a process of its own, from the sources.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
 
 import { z } from 'zod';
+
+import { runDirVariable } from './server-binaries.ts';
 
 const main = join(import.meta.dirname, '..', '..', 'src', 'cli', 'main.ts');
 
@@ -86,13 +88,10 @@ export interface ForebayProcess extends AsyncDisposable {
 
 let stateDir: string | null = null;
 
-/** Keeps runs away from the developer's own state; all runs of one test process share it, so that they resume. */
+/** Keeps runs away from the developer's own state; all runs of one test file share it, so that they resume. */
 function isolatedDataDir(): string {
-  if (stateDir !== null) return stateDir;
-  const dir = mkdtempSync(join(tmpdir(), 'fb-state-'));
-  process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
-  stateDir = dir;
-  return dir;
+  stateDir ??= mkdtempSync(join(process.env[runDirVariable] ?? tmpdir(), 'fb-state-'));
+  return stateDir;
 }
 
 /** Runs to the end. A non-zero exit is a value, not an error. */

@@ -77,5 +77,8 @@ export function missingServers(): PostgresMajor[] {
   return postgresMajors.filter((major) => findServer(major) === null);
 }
 
+/** The environment variable with the folder that the global setup removes after the run. */
+export const runDirVariable = 'FOREBAY_TEST_RUN_DIR';
+
 export const howToInstall =
   'run `npm run test:setup`, or name a folder with postgres and initdb in FOREBAY_TEST_POSTGRES_<major>';

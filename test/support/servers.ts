@@ -107,8 +107,9 @@ function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    // EPERM: it lives and is another user's.
+    return !(error instanceof Error && 'code' in error && error.code === 'ESRCH');
   }
 }
 
