@@ -24,7 +24,17 @@ export interface Column {
    * It outlives a rename, which is how a rename is proved.
    */
   readonly ref: string;
+  /**
+   * What the column holds in rows that were there before it was added; left out where that was never asked.
+   * `unknown`: each row may hold another value, so they must be read again.
+   */
+  readonly existingRows?: ExistingRows;
 }
+
+export type ExistingRows =
+  | { readonly kind: 'null' }
+  | { readonly kind: 'value'; readonly text: string }
+  | { readonly kind: 'unknown' };
 
 /** A column that the source computes and does not send; a destination of the same family may compute it too. */
 export interface ComputedColumn {
