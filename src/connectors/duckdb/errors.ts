@@ -1,0 +1,86 @@
+import { type ErrorCode, ForebayError } from '../../core/errors.ts';
+
+/** DuckDB's classes of errors, as the first words of its messages. */
+type Rule = readonly [pattern: RegExp, code: ErrorCode, message: string];
+
+const RULES: readonly Rule[] = [
+  [/Conflicting lock is held/, 'file_locked', 'Another process has the database file open'],
+  [
+    /Could not set lock on file/,
+    'file_locked',
+    'Another process has the database file open, or the file system knows no locks',
+  ],
+  [/No space left|disk is full|Could not write .*space/i, 'disk_full', 'The disk is full'],
+  [/failed to offload|max_temp_directory_size/i, 'disk_full', 'The temporary directory is full'],
+  [/read-only|Permission denied/i, 'read_only', 'The database file cannot be written'],
+  [
+    /not a valid DuckDB database|Is a directory|Corrupt|checksum|Failure while replaying WAL|Serialization Error/i,
+    'database_missing',
+    'The file is no DuckDB database, or it is damaged',
+  ],
+  [/different version of DuckDB|newer version/i, 'newer_version', 'The file was written by a newer DuckDB'],
+  [/No such file or directory|does not exist in/i, 'database_missing', 'The database file or its directory does not exist'],
+  [/^Constraint Error/, 'constraint_violated', 'A constraint of the destination table refused a row'],
+  [/conflict/i, 'conflict', 'Another transaction in the file got in the way'],
+  [/^Catalog Error: Table/, 'table_missing', 'A table does not exist'],
+  [/^Binder Error: .*[Cc]olumn/, 'column_missing', 'A column does not exist'],
+  [/^Dependency Error/, 'destination_incompatible', 'Something depends on the table and keeps it as it is'],
+  [/^Out of Memory Error/, 'internal', 'DuckDB ran out of the memory it may use'],
+];
+
+/** DuckDB's messages quote values and statements; only the part that names things is kept. */
+function reasonOf(text: string, code: ErrorCode): string | null {
+  const pid = /lock is held in (\S+ \(PID \d+\)|PID \d+)/.exec(text);
+  if (pid) return `held by ${pid[1]}`;
+  if (code === 'constraint_violated') {
+    const named = /^Constraint Error: (NOT NULL|CHECK|UNIQUE|PRIMARY KEY|Duplicate key|Violates foreign key)/i;
+    return named.exec(text)?.[1] ?? null;
+  }
+  if (code === 'internal') return /^[A-Z][A-Za-z ]+ Error/.exec(text)?.[0] ?? null;
+  return null;
+}
+
+/** Gives an error of DuckDB's its code. `subject` names what it is about (a file, a table). */
+export function duckdbError(error: unknown, subject: string): ForebayError {
+  if (error instanceof ForebayError) return error;
+  const text = error instanceof Error ? error.message : String(error);
+  const rule = RULES.find(([pattern]) => pattern.test(text));
+  const code = rule?.[1] ?? 'internal';
+  const why = reasonOf(text, code);
+  const systemCode = /^([A-Z][A-Za-z ]+ Error)/.exec(text)?.[1];
+  return new ForebayError(code, {
+    message: `${rule?.[2] ?? 'DuckDB failed'} (${subject})`,
+    ...(why === null ? {} : { why }),
+    ...(systemCode === undefined ? {} : { systemCode }),
+  });
+}
+
+/** An error as it crosses from the worker to the main thread. */
+export interface PortableError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly why: string | null;
+  readonly fix: string;
+  readonly stream: string | null;
+  readonly systemCode: string | null;
+}
+
+export function packError(error: ForebayError): PortableError {
+  const { code, message, why, fix, stream, systemCode } = error;
+  return { code, message, why, fix, stream, systemCode };
+}
+
+export function unpackError(error: PortableError): ForebayError {
+  const { code, message, why, fix, stream, systemCode } = error;
+  return new ForebayError(code, {
+    message,
+    fix,
+    ...(why === null ? {} : { why }),
+    ...(stream === null ? {} : { stream }),
+    ...(systemCode === null ? {} : { systemCode }),
+  });
+}
+
+export function withStream(error: ForebayError, stream: string): ForebayError {
+  return error.stream === null ? unpackError({ ...packError(error), stream }) : error;
+}
