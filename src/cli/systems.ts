@@ -1,0 +1,90 @@
+import { type NamedSystem, resolveSystem } from '../connectors/registry.ts';
+import { nearest } from '../connectors/nearest.ts';
+import type { ConnectorContext, Destination, Source } from '../core/connector.ts';
+import { asForebayError, ForebayError } from '../core/errors.ts';
+import { SlabPool } from '../core/slab.ts';
+
+export type Role = 'source' | 'destination';
+export type Settings = Readonly<Record<string, string>>;
+
+const LOOK_MEMORY_BYTES = 64 * 1024 * 1024;
+
+/** Members are named one by one: a context may be an object whose members do not spread. */
+function withSettings(context: ConnectorContext, settings: Settings): ConnectorContext {
+  return {
+    signal: context.signal,
+    slabs: context.slabs,
+    memoryBytes: context.memoryBytes,
+    options: { ...context.options, ...settings },
+    notice: (event, fields) => context.notice(event, fields),
+  };
+}
+
+/** For commands that look and move no rows. */
+export function lookContext(signal: AbortSignal, settings: Settings): ConnectorContext {
+  return {
+    signal,
+    slabs: new SlabPool(0),
+    memoryBytes: LOOK_MEMORY_BYTES,
+    options: settings,
+    notice: () => {},
+  };
+}
+
+function cannotBe(system: NamedSystem, role: Role): ForebayError {
+  return new ForebayError('capability_missing', {
+    message: `${system.entry.title} cannot be a ${role} (${system.address.display})`,
+  });
+}
+
+export async function openSource(
+  system: NamedSystem,
+  context: ConnectorContext,
+  settings: Settings,
+): Promise<Source> {
+  const connector = await system.entry.load();
+  if (connector.openSource === undefined) throw cannotBe(system, 'source');
+  return await connector.openSource(system.address, withSettings(context, settings));
+}
+
+export async function openDestination(
+  system: NamedSystem,
+  context: ConnectorContext,
+  settings: Settings,
+): Promise<Destination> {
+  const connector = await system.entry.load();
+  if (connector.openDestination === undefined) throw cannotBe(system, 'destination');
+  return await connector.openDestination(system.address, withSettings(context, settings));
+}
+
+export type Resolved =
+  | { readonly system: NamedSystem; readonly error: null }
+  | { readonly system: null; readonly error: ForebayError };
+
+/** The error is a value, so that all mistakes of a command line are told together. */
+export async function tryResolve(text: string): Promise<Resolved> {
+  try {
+    return { system: await resolveSystem(text), error: null };
+  } catch (error) {
+    return { system: null, error: asForebayError(error) };
+  }
+}
+
+/** A setting belongs to the connector that its prefix names; the connector itself knows the rest of the key. */
+export function checkSettings(
+  settings: Settings,
+  systems: readonly (NamedSystem | null)[],
+): readonly ForebayError[] {
+  const names = [...new Set(systems.flatMap((system) => system?.address.connector ?? []))];
+  return Object.keys(settings)
+    .filter((key) => !names.some((name) => key.startsWith(`${name}.`)))
+    .map((key) => {
+      const meant = nearest(key.split('.')[0] ?? '', names);
+      const hint =
+        meant === null ? '' : ` Did you mean ${meant}.${key.split('.').slice(1).join('.')}?`;
+      return new ForebayError('invalid_option', {
+        message: `--set ${key}: no system of this command has an option of that name`,
+        fix: `Options begin with ${names.map((name) => `${name}.`).join(' or ')}.${hint}`,
+      });
+    });
+}

@@ -1,0 +1,59 @@
+import type { Terminal } from '../terminal.ts';
+import { formatCount, formatDuration } from '../format.ts';
+import { eventLine } from './event-lines.ts';
+import { progressFacts } from './picture.ts';
+import { applyEvent, INITIAL_STATE, type RunState, totalOf } from './run-state.ts';
+import type { RunView, ViewHeader } from './run-view.ts';
+
+const INTERVAL_MS = 2000;
+/** A run in which nothing moves is told less often, so that a log of days stays short. */
+const QUIET_INTERVALS = 15;
+
+/** One line of progress; also when nothing has moved, so that nobody thinks it hangs. */
+export function plainLine(state: RunState): string {
+  const total = totalOf(state);
+  const streams = [...state.streams.values()];
+  const done = streams.filter(({ phase }) => phase === 'changes').length;
+  const paused = streams.filter(({ pausedCode }) => pausedCode !== null).length;
+  const facts = total === null ? [] : progressFacts(total);
+  if (state.phase === 'snapshot' && streams.length > 0) {
+    facts.unshift(`${formatCount(done)} of ${formatCount(streams.length)} streams done`);
+  }
+  if (paused > 0) facts.push(`${formatCount(paused)} paused`);
+  if (state.retry !== null) facts.push(`trying again (${state.retry.code})`);
+  const text = facts.length === 0 ? 'waiting for the two systems' : facts.join(', ');
+  return `${state.phase.padEnd(8)}  ${text}`;
+}
+
+/** For pipes and logs: a line every two seconds, no cursor movement, no colour. */
+export function plainView(terminal: Terminal, header: ViewHeader): RunView {
+  const startedAt = performance.now();
+  let state = INITIAL_STATE;
+  let last = '';
+  let quiet = 0;
+  const say = (text: string): void => {
+    const elapsed = formatDuration(performance.now() - startedAt).padStart(8);
+    terminal.err(`${elapsed}  ${text}\n`);
+  };
+  const tick = (): void => {
+    const line = plainLine(state);
+    quiet = line === last ? quiet + 1 : 0;
+    last = line;
+    if (quiet % QUIET_INTERVALS === 0) say(line);
+  };
+
+  const { mode, pipeline, source, destination } = header;
+  terminal.err(`forebay ${mode}  ${source} -> ${destination}  (pipeline ${pipeline})\n`);
+  const timer = setInterval(tick, INTERVAL_MS);
+  return {
+    observe: (event) => {
+      const before = state.phase;
+      state = applyEvent(state, event);
+      const line = eventLine(event, terminal.errStyle);
+      if (line !== null) say(line);
+      else if (state.phase !== before) say(`${state.phase.padEnd(8)}  begins`);
+    },
+    note: say,
+    end: () => clearInterval(timer),
+  };
+}
