@@ -11,6 +11,7 @@ import { openTransport, probe } from './transport.ts';
 import {
   extendedQuery,
   message,
+  type QueryParameter,
   readDataRow,
   readRowDescription,
   readServerError,
@@ -125,8 +126,8 @@ export class PgConnection implements AsyncDisposable {
     return this.#failure === null && !this.#closing;
   }
 
-  /** One statement with parameters; all values are text. */
-  query(sql: string, parameters: readonly (string | null)[] = []): Promise<QueryResult> {
+  /** One statement with parameters; results are text. */
+  query(sql: string, parameters: readonly QueryParameter[] = []): Promise<QueryResult> {
     return this.#serial(() => this.#collect(extendedQuery(sql, parameters)));
   }
 

@@ -41,16 +41,20 @@ const int32 = (value: number): Buffer => {
   return bytes;
 };
 
-/** Parse, Bind, Describe, Execute, Sync in one go; parameters and results as text. */
-export function extendedQuery(sql: string, parameters: readonly (string | null)[]): Buffer {
+/** A string goes as text, a Buffer as the type's binary form. */
+export type QueryParameter = string | Buffer | null;
+
+/** Parse, Bind, Describe, Execute, Sync in one go; results as text. */
+export function extendedQuery(sql: string, parameters: readonly QueryParameter[]): Buffer {
+  const formats = parameters.map((value) => int16(Buffer.isBuffer(value) ? 1 : 0));
   const values = parameters.flatMap((value) => {
     if (value === null) return [int32(-1)];
-    const bytes = Buffer.from(value);
+    const bytes = Buffer.isBuffer(value) ? value : Buffer.from(value);
     return [int32(bytes.length), bytes];
   });
   return Buffer.concat([
     message('P', '', sql, int16(0)),
-    message('B', '', '', int16(0), int16(parameters.length), ...values, int16(0)),
+    message('B', '', '', int16(formats.length), ...formats, int16(parameters.length), ...values, int16(0)),
     message('D', Buffer.from('P'), ''),
     message('E', '', int32(0)),
     message('S'),

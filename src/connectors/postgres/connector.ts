@@ -1,0 +1,35 @@
+import type { Connector, ConnectorContext } from '../../core/connector.ts';
+import { ForebayError } from '../../core/errors.ts';
+import { parsePostgresUrl } from './config.ts';
+import { openPostgresDestination } from './destination.ts';
+import { PostgresSource } from './source.ts';
+import { PostgresSystem } from './system.ts';
+
+/** `--set` keys that this connector reads. */
+const OPTIONS: Readonly<Record<string, (value: string) => boolean>> = {
+  'postgres.heartbeat-ms': (value) => /^\d+$/.test(value) && Number(value) >= 100,
+};
+
+function checkOptions(context: ConnectorContext): void {
+  for (const [key, value] of Object.entries(context.options)) {
+    if (!key.startsWith('postgres.')) continue;
+    const accepts = OPTIONS[key];
+    if (accepts?.(value) === true) continue;
+    throw new ForebayError('invalid_option', {
+      message: accepts === undefined ? `unknown option ${key}` : `option ${key} cannot be ${JSON.stringify(value)}`,
+      fix: `Known options: ${Object.keys(OPTIONS).join(', ')}.`,
+    });
+  }
+}
+
+export const connector: Connector = {
+  name: 'postgres',
+  openSource: async (address, context) => {
+    checkOptions(context);
+    return new PostgresSource(await PostgresSystem.open(parsePostgresUrl(address.url.reveal()), context));
+  },
+  openDestination: (address, context) => {
+    checkOptions(context);
+    return openPostgresDestination(parsePostgresUrl(address.url.reveal()), context);
+  },
+};

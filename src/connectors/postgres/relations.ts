@@ -1,0 +1,167 @@
+/**
+ * What a relation message means for a stream: which of our columns its columns are. The message has names and
+ * types only; identity of columns comes from the catalog, which may already be ahead of the stream.
+ */
+import type { Column, StreamSchema } from '../../core/stream-schema.ts';
+import { streamId } from '../../core/stream-schema.ts';
+import { sameType } from '../../core/value.ts';
+import type { PgConnection } from './connection.ts';
+import { discover } from './discover.ts';
+import type { RelationMessage } from './pgoutput.ts';
+import { resolveTypes } from './resolve-types.ts';
+
+const ATTRIBUTES_SQL = `
+SELECT attnum::text, attname, attisdropped, attgenerated <> '' AND NOT attisdropped
+FROM pg_catalog.pg_attribute WHERE attrelid = $1::oid AND attnum > 0 ORDER BY attnum`;
+
+export interface Attribute {
+  readonly ref: string;
+  readonly name: string;
+  readonly dropped: boolean;
+  readonly generated: boolean;
+}
+
+export type RelationOutcome =
+  | { readonly kind: 'same' }
+  | { readonly kind: 'changed'; readonly schema: StreamSchema }
+  | { readonly kind: 'lost'; readonly reason: string };
+
+/**
+ * Finds the attribute number of each column of the message; null if that cannot be proved. Pure.
+ * Attribute numbers only grow and columns are sent in their order. Proof, in this order: the message's names
+ * are those of the catalog now; or no attribute that could be meant is missing from the message; or only one
+ * ascending assignment exists in which each attribute has, now or when we last knew it, the name that was sent.
+ */
+export function matchColumns(
+  names: readonly string[],
+  attributes: readonly Attribute[],
+  known: readonly Column[],
+): string[] | null {
+  const sent = attributes.filter(
+    (attribute) => !attribute.dropped && (names.includes(attribute.name) || !attribute.generated),
+  );
+  if (sent.length === names.length && sent.every((attribute, i) => attribute.name === names[i])) {
+    return sent.map((attribute) => attribute.ref);
+  }
+  const candidates = candidatesFor(attributes, known);
+  if (candidates.length === names.length) return candidates.map((candidate) => candidate.ref);
+  const lowest = assign(names, candidates);
+  const highest = assign(names.toReversed(), candidates.toReversed())?.toReversed();
+  const unique = lowest !== null && lowest.every((ref, i) => ref === highest?.[i]);
+  return unique ? lowest : null;
+}
+
+interface Candidate {
+  readonly ref: string;
+  readonly names: readonly string[];
+}
+
+/** Attributes that a message after `known` can speak of: those known, and all that were added since. */
+function candidatesFor(attributes: readonly Attribute[], known: readonly Column[]): Candidate[] {
+  const newest = Math.max(0, ...known.map((column) => Number(column.ref)));
+  const byRef = new Map(attributes.map((attribute) => [attribute.ref, attribute]));
+  const old = known.map((column): Candidate => {
+    const now = byRef.get(column.ref);
+    const names = now === undefined || now.dropped ? [column.name] : [column.name, now.name];
+    return { ref: column.ref, names };
+  });
+  const added = attributes
+    .filter((attribute) => Number(attribute.ref) > newest && !attribute.generated)
+    .map((attribute): Candidate => ({ ref: attribute.ref, names: [attribute.name] }));
+  return [...old, ...added];
+}
+
+/** The first assignment that keeps the order, taking the earliest candidate for each name. */
+function assign(names: readonly string[], candidates: readonly Candidate[]): string[] | null {
+  const refs: string[] = [];
+  let from = 0;
+  for (const name of names) {
+    const at = candidates.findIndex((candidate, i) => i >= from && candidate.names.includes(name));
+    const found = candidates[at];
+    if (found === undefined) return null;
+    refs.push(found.ref);
+    from = at + 1;
+  }
+  return refs;
+}
+
+function sameColumn(a: Column, b: Column): boolean {
+  return a.ref === b.ref && a.name === b.name && a.nativeType === b.nativeType && sameType(a.type, b.type);
+}
+
+function sameShape(a: StreamSchema, b: StreamSchema): boolean {
+  const sameKey =
+    a.identity === b.identity &&
+    a.key.length === b.key.length &&
+    a.key.every((column, i) => a.columns[column]?.ref === b.columns[b.key[i] ?? -1]?.ref);
+  return (
+    sameKey &&
+    a.columns.length === b.columns.length &&
+    a.columns.every((column, i) => {
+      const other = b.columns[i];
+      return other !== undefined && sameColumn(column, other);
+    })
+  );
+}
+
+/** Brings what we know of a stream up to a relation message. */
+export async function resolveRelation(
+  connection: PgConnection,
+  relation: RelationMessage,
+  known: StreamSchema,
+): Promise<RelationOutcome> {
+  const id = streamId(known.stream);
+  if (relation.namespace !== known.stream.namespace || relation.name !== known.stream.name) {
+    return { kind: 'lost', reason: `${id} was renamed to ${relation.namespace}.${relation.name}` };
+  }
+  const attributes = (await connection.query(ATTRIBUTES_SQL, [relation.oid])).rows.map(
+    ([ref, name, dropped, generated]): Attribute => ({
+      ref: ref ?? '',
+      name: name ?? '',
+      dropped: dropped === 't',
+      generated: generated === 't',
+    }),
+  );
+  const [current] = await discover(connection, relation.oid);
+  const names = relation.columns.map((column) => column.name);
+  const refs = matchColumns(names, attributes, known.columns);
+  if (refs === null) {
+    return {
+      kind: 'lost',
+      reason: `${id}: columns changed in a way that cannot be told apart from a rename`,
+    };
+  }
+  const types = await resolveTypes(connection, relation.columns);
+  const columns = relation.columns.map((column, i): Column => {
+    const ref = refs[i] ?? '';
+    const now = current?.schema.columns.find((candidate) => candidate.ref === ref);
+    const type = types[i];
+    const old = known.columns.find((candidate) => candidate.ref === ref);
+    const nativeType = type?.native ?? old?.nativeType ?? 'text';
+    // The same native type keeps what was known of it: declared dimensions stand in no message.
+    const like = [old, now].find((candidate) => candidate?.nativeType === nativeType);
+    return {
+      name: column.name,
+      nativeType,
+      type: like?.type ?? type?.logical ?? { kind: 'other' },
+      nullable: now?.nullable ?? true,
+      ref,
+      existingRows: now?.existingRows ?? { kind: 'unknown' },
+    };
+  });
+  const schema = withKey({ ...known, columns, version: known.version + 1 }, current?.schema ?? known);
+  return sameShape(known, schema) ? { kind: 'same' } : { kind: 'changed', schema };
+}
+
+/** The key of `from`, by column identity; none if one of its columns is not there. */
+function withKey(schema: StreamSchema, from: StreamSchema): StreamSchema {
+  const refs = from.key.map((column) => from.columns[column]?.ref);
+  const key = refs.map((ref) => schema.columns.findIndex((column) => column.ref === ref));
+  const complete = key.every((column) => column >= 0);
+  return {
+    ...schema,
+    identity: complete ? from.identity : 'none',
+    key: complete ? key : [],
+    computed: from.computed,
+  };
+}

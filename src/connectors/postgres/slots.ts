@@ -1,0 +1,160 @@
+/** What a pipeline keeps in a source: a publication and a replication slot, both named after it. */
+import type { Leftover } from '../../core/connector.ts';
+import { ForebayError } from '../../core/errors.ts';
+import type { StreamSchema } from '../../core/stream-schema.ts';
+import type { PgConnection } from './connection.ts';
+import { quoteIdent, quoteLiteral, quoteName } from './sql.ts';
+
+const MAX_NAME_BYTES = 63;
+const GENERATED_PUBLISHABLE = 180_000;
+const NEW_SLOT_SYNTAX = 150_000;
+const SAFE_WAL = 130_000;
+/** A process that was just killed may leave its walsender working for a moment. */
+const SLOT_WAIT_MS = 12_000;
+const POLL_MS = 100;
+
+export function slotName(pipeline: string): string {
+  return `forebay_${pipeline}`.toLowerCase().replace(/[^a-z0-9_]/g, '_').slice(0, MAX_NAME_BYTES);
+}
+
+export interface SlotState {
+  readonly plugin: string;
+  readonly database: string;
+  readonly activePid: string | null;
+  readonly activeApplication: string | null;
+  readonly confirmedFlush: string | null;
+  readonly walStatus: string | null;
+  /** Bytes of log that may still be written before the slot is invalidated; null: no limit. */
+  readonly safeWalBytes: number | null;
+  readonly invalidation: string | null;
+  readonly failover: boolean;
+}
+
+export async function readSlot(connection: PgConnection, name: string): Promise<SlotState | null> {
+  const version = connection.serverVersion;
+  const wal = version >= SAFE_WAL ? 's.wal_status, s.safe_wal_size::text' : 'NULL, NULL';
+  const newer = version >= 170_000 ? 's.invalidation_reason, s.failover' : 'NULL, false';
+  const { rows } = await connection.query(
+    `SELECT s.plugin, s.database, s.active_pid::text, a.application_name, s.confirmed_flush_lsn::text, ${wal}, ${newer}
+     FROM pg_catalog.pg_replication_slots s
+     LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid
+     WHERE s.slot_name = $1`,
+    [name],
+  );
+  const row = rows[0];
+  if (row === undefined) return null;
+  const [plugin, database, activePid, application, flush, walStatus, safeWal, reason, failover] = row;
+  return {
+    plugin: plugin ?? '',
+    database: database ?? '',
+    activePid: activePid ?? null,
+    activeApplication: application ?? null,
+    confirmedFlush: flush ?? null,
+    walStatus: walStatus ?? null,
+    safeWalBytes: safeWal === null || safeWal === undefined ? null : Number(safeWal),
+    invalidation: reason ?? null,
+    failover: failover === 't',
+  };
+}
+
+export function slotInUse(name: string, slot: SlotState): ForebayError {
+  const who = slot.activeApplication === null ? '' : ` (${slot.activeApplication})`;
+  return new ForebayError('slot_in_use', {
+    message: `replication slot ${name} is being read by another process`,
+    why: `it is active for PID ${slot.activePid ?? '?'}${who}`,
+  });
+}
+
+/** Waits for a slot to be free; gives up with the holder's name. */
+export async function waitForSlot(
+  connection: PgConnection,
+  name: string,
+  signal: AbortSignal,
+): Promise<SlotState | null> {
+  const start = performance.now();
+  for (;;) {
+    const slot = await readSlot(connection, name);
+    if (slot === null || slot.activePid === null) return slot;
+    if (performance.now() - start > SLOT_WAIT_MS || signal.aborted) throw slotInUse(name, slot);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+export async function dropSlot(connection: PgConnection, name: string, signal: AbortSignal): Promise<void> {
+  const slot = await waitForSlot(connection, name, signal);
+  if (slot !== null) await connection.query('SELECT pg_catalog.pg_drop_replication_slot($1)', [name]);
+}
+
+export async function createPublication(
+  connection: PgConnection,
+  name: string,
+  streams: readonly StreamSchema[],
+): Promise<void> {
+  const tables = streams.map((schema) => quoteName(schema.stream)).join(', ');
+  const generated =
+    connection.serverVersion >= GENERATED_PUBLISHABLE ? ', publish_generated_columns = stored' : '';
+  await connection.execute(`DROP PUBLICATION IF EXISTS ${quoteIdent(name)}`);
+  await connection.execute(
+    `CREATE PUBLICATION ${quoteIdent(name)}${tables === '' ? '' : ` FOR TABLE ${tables}`}` +
+      ` WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = true${generated})`,
+  );
+}
+
+export interface CreatedSlot {
+  readonly consistentPoint: string;
+  readonly snapshotName: string;
+}
+
+/** On a replication connection, which then holds the snapshot until its next command. */
+export async function createSlot(replication: PgConnection, name: string): Promise<CreatedSlot> {
+  const options =
+    replication.serverVersion >= NEW_SLOT_SYNTAX ? "(SNAPSHOT 'export')" : 'EXPORT_SNAPSHOT';
+  const { rows } = await replication.simple(
+    `CREATE_REPLICATION_SLOT ${quoteIdent(name)} LOGICAL pgoutput ${options}`,
+  );
+  const [, consistentPoint, snapshotName] = rows[0] ?? [];
+  if (!consistentPoint || !snapshotName) {
+    throw new ForebayError('protocol', { message: 'CREATE_REPLICATION_SLOT answered without a snapshot' });
+  }
+  return { consistentPoint, snapshotName };
+}
+
+export interface SystemFacts {
+  readonly systemId: string;
+  readonly timeline: string;
+}
+
+export async function identifySystem(replication: PgConnection): Promise<SystemFacts> {
+  const { rows } = await replication.simple('IDENTIFY_SYSTEM');
+  return { systemId: rows[0]?.[0] ?? '', timeline: rows[0]?.[1] ?? '' };
+}
+
+/** Tables of the publication, by oid; null if there is no such publication. */
+export async function publishedOids(connection: PgConnection, name: string): Promise<Set<string> | null> {
+  const exists = await connection.query('SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = $1', [name]);
+  if (exists.rows.length === 0) return null;
+  const { rows } = await connection.query(
+    `SELECT r.prrelid::text FROM pg_catalog.pg_publication_rel r
+     JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid WHERE p.pubname = $1`,
+    [name],
+  );
+  return new Set(rows.map((row) => row[0] ?? ''));
+}
+
+export async function leftovers(connection: PgConnection, name: string): Promise<Leftover[]> {
+  const found: Leftover[] = [];
+  if ((await readSlot(connection, name)) !== null) found.push({ kind: 'replication slot', name });
+  if ((await publishedOids(connection, name)) !== null) found.push({ kind: 'publication', name });
+  return found;
+}
+
+export function startCommand(
+  name: string,
+  position: string,
+  options: Readonly<Record<string, string>>,
+): string {
+  const list = Object.entries(options)
+    .map(([key, value]) => `${key} ${quoteLiteral(value).trimStart()}`)
+    .join(', ');
+  return `START_REPLICATION SLOT ${quoteIdent(name)} LOGICAL ${position} (${list})`;
+}

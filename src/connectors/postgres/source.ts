@@ -1,0 +1,34 @@
+import type { CatalogStream, Finding, SnapshotCapability, Source } from '../../core/connector.ts';
+import type { StreamSchema } from '../../core/stream-schema.ts';
+import { PostgresChanges } from './changes.ts';
+import { checkSource } from './check.ts';
+import { discover, FAMILY } from './discover.ts';
+import type { PostgresSystem } from './system.ts';
+
+export class PostgresSource implements Source {
+  readonly family = FAMILY;
+  readonly changes: PostgresChanges;
+  readonly snapshot: SnapshotCapability;
+  readonly #system: PostgresSystem;
+
+  constructor(system: PostgresSystem) {
+    this.#system = system;
+    this.changes = new PostgresChanges(system);
+    this.snapshot = {
+      open: ({ parallel }) =>
+        system.openSnapshot({ parallel, exported: null, release: () => Promise.resolve() }),
+    };
+  }
+
+  check(streams: readonly StreamSchema[] | null, purpose: 'snapshot' | 'changes'): Promise<Finding[]> {
+    return checkSource(this.#system.catalog, streams, purpose);
+  }
+
+  discover(): Promise<readonly CatalogStream[]> {
+    return discover(this.#system.catalog);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#system[Symbol.asyncDispose]();
+  }
+}
