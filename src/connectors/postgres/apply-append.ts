@@ -1,0 +1,226 @@
+/** Every event as a row of its own, with columns that tell what happened, where and when. */
+import { eventPosition, type TransactionMark } from '../../core/change-event.ts';
+import type { WriteResult } from '../../core/connector.ts';
+import { ACT_APPEND, ACT_SKIP, type FoldedPart } from '../../core/folded-rows.ts';
+import { OP_BEFORE, OP_DELETE, OP_LETTERS, type RowBatch } from '../../core/row-batch.ts';
+import { UNCHANGED_CELL } from '../../core/value.ts';
+import { writeOrReject } from './apply-rejects.ts';
+import {
+  allNumbers,
+  batchOf,
+  type NumberedRows,
+  numberRows,
+  partsByEncoding,
+  picksOf,
+} from './apply-rows.ts';
+import { type CellPath, cellPaths, columnList, stagedValue } from './cell-path.ts';
+import type { RowTail } from './copy-encode.ts';
+import type { DeadLetterWriter } from './dead-letters.ts';
+import { tableSql, type WriteContext } from './lane.ts';
+import { quoteIdent } from './sql.ts';
+import { copyRows, type StageShape } from './stage.ts';
+
+export const EVENT_COLUMNS = [
+  { name: '_forebay_op', type: 'text' },
+  { name: '_forebay_position', type: 'text' },
+  { name: '_forebay_committed_at', type: 'timestamp with time zone' },
+  { name: '_forebay_unchanged', type: 'text' },
+] as const;
+
+const EVENT_NAMES = EVENT_COLUMNS.map((column) => quoteIdent(column.name));
+/** Microseconds from 1970-01-01 to 2000-01-01, PostgreSQL's epoch. */
+const EPOCH_MICROS = 946_684_800_000_000n;
+
+/** Where an event stands and when it was committed. */
+export interface EventPlace {
+  position(batch: RowBatch, row: number): string;
+  committedAt(batch: RowBatch, row: number): bigint | null;
+}
+
+export function placeInTransactions(transactions: readonly TransactionMark[]): EventPlace {
+  const markOf = (batch: RowBatch, row: number): TransactionMark | undefined =>
+    transactions[batch.transactions[row] ?? 0];
+  return {
+    position: (batch, row) => {
+      const mark = markOf(batch, row);
+      return mark === undefined ? '' : eventPosition(mark, batch.events[row] ?? 0);
+    },
+    committedAt: (batch, row) => markOf(batch, row)?.committedAtMicros ?? null,
+  };
+}
+
+/** Snapshot rows all stand before the first event of their order. */
+export function placeInSnapshot(order: string): EventPlace {
+  const position = eventPosition({ order, committedAtMicros: null, ref: '' }, 0);
+  return { position: () => position, committedAt: () => null };
+}
+
+export function unchangedNames(batch: RowBatch, row: number): string | null {
+  const { columns } = batch.schema;
+  const base = row * columns.length * 2 + 1;
+  let names: string | null = null;
+  for (const [column, { name }] of columns.entries()) {
+    if (batch.cells[base + column * 2] === UNCHANGED_CELL)
+      names = names === null ? name : `${names},${name}`;
+  }
+  return names;
+}
+
+function writeText(out: Buffer, at: number, text: string | null): number {
+  if (text === null) return out.writeInt32BE(-1, at);
+  const length = out.write(text, at + 4, 'utf8');
+  out.writeInt32BE(length, at);
+  return at + 4 + length;
+}
+
+/** Longest name in bytes is 63; a name and its comma for every column, and the position, fit. */
+const FIXED_TAIL_BYTES = 64;
+const NAME_BYTES = 64;
+
+export function eventTail(place: EventPlace): RowTail {
+  return {
+    fields: EVENT_COLUMNS.length,
+    maxBytes: (batch, row) =>
+      FIXED_TAIL_BYTES +
+      place.position(batch, row).length * 3 +
+      batch.schema.columns.length * NAME_BYTES,
+    write: (out, start, batch, row) => {
+      let at = writeText(out, start, OP_LETTERS[batch.ops[row] ?? 0] ?? 'r');
+      at = writeText(out, at, place.position(batch, row));
+      const committedAt = place.committedAt(batch, row);
+      if (committedAt === null) at = out.writeInt32BE(-1, at);
+      else {
+        out.writeInt32BE(8, at);
+        at = out.writeBigInt64BE(committedAt - EPOCH_MICROS, at + 4);
+      }
+      return writeText(out, at, unchangedNames(batch, row));
+    },
+  };
+}
+
+function timestampText(micros: bigint | null): string | null {
+  if (micros === null) return null;
+  const millis = new Date(Number(micros / 1000n)).toISOString().slice(0, -1);
+  return `${millis}${String(micros % 1000n).padStart(3, '0')}+00`;
+}
+
+async function appendRows(
+  context: WriteContext,
+  source: {
+    readonly rows: NumberedRows;
+    readonly paths: readonly CellPath[];
+    readonly tail: RowTail;
+  },
+  numbers: Int32Array,
+): Promise<void> {
+  const { rows, paths, tail } = source;
+  const { lane } = context;
+  const columns = [columnList(paths), ...EVENT_NAMES].join(', ');
+  const shape: StageShape = {
+    paths,
+    tail: {
+      row: tail,
+      columns: EVENT_COLUMNS.map(({ name, type }) => `${quoteIdent(name)} ${type}`),
+    },
+  };
+  if (paths.every((path) => path.direct)) {
+    const into = { into: tableSql(context), columns, shape, numbered: false };
+    await copyRows(lane.connection, into, picksOf(rows, numbers));
+    return;
+  }
+  const stage = await lane.stages.fill(shape, picksOf(rows, numbers));
+  const values = [
+    ...paths.map((path) => stagedValue(path, 's')),
+    ...EVENT_NAMES.map((name) => `s.${name}`),
+  ];
+  await lane.connection.query(
+    `INSERT INTO ${tableSql(context)} (${columns}) OVERRIDING SYSTEM VALUE
+     SELECT ${values.join(', ')} FROM ${stage} s ORDER BY s.r`,
+  );
+}
+
+/** OP_BEFORE rows are no events. */
+function isNoEvent(part: FoldedPart, row: number): boolean {
+  return part.actions[row] === ACT_SKIP || part.batch.ops[row] === OP_BEFORE;
+}
+
+async function appendGroup(
+  context: WriteContext,
+  source: { readonly parts: readonly FoldedPart[]; readonly place: EventPlace },
+  letters: DeadLetterWriter,
+): Promise<WriteResult> {
+  const { parts, place } = source;
+  const ignored = context.target.deletes === 'ignore';
+  const rows = numberRows(parts, isNoEvent);
+  const kept = ignored
+    ? numberRows(parts, (part, row) => isNoEvent(part, row) || part.batch.ops[row] === OP_DELETE)
+    : rows;
+  const paths = cellPaths(context.target.schema, parts[0]?.batch.encodings ?? [], context.table);
+  let deadLettered = 0;
+  await writeOrReject(
+    {
+      lane: context.lane,
+      settings: 'SET LOCAL enable_hashjoin = on',
+      write: async (numbers) => {
+        await appendRows(context, { rows: kept, paths, tail: eventTail(place) }, numbers);
+        return () => {};
+      },
+      whenNotUnique: null,
+      reject: async (number, error) => {
+        deadLettered += 1;
+        const batch = batchOf(kept, number);
+        const row = kept.row[number] ?? 0;
+        const position = place.position(batch, row);
+        const extra = {
+          _forebay_op: OP_LETTERS[batch.ops[row] ?? 0] ?? 'r',
+          _forebay_position: position,
+          _forebay_committed_at: timestampText(place.committedAt(batch, row)),
+          _forebay_unchanged: unchangedNames(batch, row),
+        };
+        const plan = {
+          table: context.table.name,
+          action: 'add',
+          match: {},
+          extra,
+          soft: false,
+        } as const;
+        await letters.put({ batch, row, plan, position }, error);
+      },
+    },
+    allNumbers(kept),
+  );
+  return { applied: rows.row.length - deadLettered, deadLettered, missing: [] };
+}
+
+export async function applyAppend(
+  context: WriteContext,
+  source: { readonly parts: readonly FoldedPart[]; readonly place: EventPlace },
+  letters: DeadLetterWriter,
+): Promise<WriteResult> {
+  let applied = 0;
+  let deadLettered = 0;
+  for (const parts of partsByEncoding(source.parts)) {
+    const result = await appendGroup(context, { parts, place: source.place }, letters);
+    applied += result.applied;
+    deadLettered += result.deadLettered;
+  }
+  return { applied, deadLettered, missing: [] };
+}
+
+/** A truncation as a row of its own. */
+export async function appendTruncate(
+  context: WriteContext,
+  transaction: TransactionMark,
+  event: number,
+): Promise<void> {
+  if (context.target.deletes === 'ignore') return;
+  await context.lane.connection.query(
+    `INSERT INTO ${tableSql(context)} (${EVENT_NAMES.slice(0, 3).join(', ')})
+     VALUES ('t', $1, $2::timestamptz)`,
+    [eventPosition(transaction, event), timestampText(transaction.committedAtMicros)],
+  );
+}
+
+export function appendActions(batch: RowBatch): Uint8Array {
+  return new Uint8Array(batch.rowCount).fill(ACT_APPEND);
+}

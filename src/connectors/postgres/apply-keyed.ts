@@ -1,0 +1,250 @@
+/** Changes of a stream with a key: deletes, then updates, then inserts, each as one statement over a stage. */
+import type { WriteResult } from '../../core/connector.ts';
+import {
+  ACT_DELETE,
+  ACT_INSERT,
+  ACT_PATCH,
+  ACT_REPLACE,
+  ACT_SKIP,
+  type FoldedPart,
+} from '../../core/folded-rows.ts';
+import { inSavepoint, isUniqueViolation, writeOrReject } from './apply-rejects.ts';
+import {
+  allNumbers,
+  type NumberedRows,
+  numberRows,
+  numbersWhere,
+  partsByEncoding,
+  picksOf,
+  rowsByBatch,
+} from './apply-rows.ts';
+import { type CellPath, cellPaths, columnList } from './cell-path.ts';
+import type { DeadLetterWriter } from './dead-letters.ts';
+import {
+  deleteByKey,
+  exchangeRows,
+  GROUP_NEW,
+  GROUP_WHOLE,
+  insertStaged,
+  insertUnmatched,
+  type KeyedSql,
+  unmatchedPatches,
+  updateGroup,
+} from './keyed-sql.ts';
+import { joinSettings, tableSql, type WriteContext } from './lane.ts';
+import { patchGroups } from './patch-groups.ts';
+import { copyRows } from './stage.ts';
+import { hasUniqueKey } from './target-table.ts';
+
+interface KeyedWrite {
+  readonly context: WriteContext;
+  readonly rows: NumberedRows;
+  readonly paths: readonly CellPath[];
+  readonly sql: KeyedSql;
+  /** New rows can be copied straight into the table. */
+  readonly direct: boolean;
+}
+
+/** A stage with the rows that are merged, and which columns each group of them sets. */
+interface Staged {
+  readonly stage: string;
+  readonly counts: ReadonlyMap<number, number>;
+  readonly present: ReadonlyMap<number, readonly CellPath[]>;
+}
+
+async function removeRows(write: KeyedWrite, numbers: Int32Array): Promise<void> {
+  const deletes = numbersWhere(write.rows, numbers, (action) => action === ACT_DELETE);
+  if (deletes.length === 0 || write.context.target.deletes === 'ignore') return;
+  const { lane } = write.context;
+  const stage = await lane.stages.fill(
+    { paths: write.sql.keyPaths, tail: null },
+    picksOf(write.rows, deletes),
+  );
+  await deleteByKey(lane.connection, write.sql, stage);
+}
+
+async function stageRows(write: KeyedWrite, numbers: Int32Array): Promise<Staged> {
+  const { rows, paths } = write;
+  const { groups, present } = patchGroups(rows, numbers, paths);
+  const counts = new Map<number, number>();
+  for (const group of groups) counts.set(group, (counts.get(group) ?? 0) + 1);
+  const stage = await write.context.lane.stages.fill(
+    { paths, tail: null },
+    picksOf(rows, numbers, groups),
+  );
+  return { stage, counts, present };
+}
+
+/** Brings staged groups into the table; returns the numbers of patches whose row is not there. */
+async function mergeGroups(write: KeyedWrite, staged: Staged): Promise<readonly number[]> {
+  const { sql } = write;
+  const { connection } = write.context.lane;
+  const missing: number[] = [];
+  for (const [group, count] of staged.counts) {
+    if (group === GROUP_NEW) continue;
+    const present = staged.present.get(group) ?? write.paths;
+    const updated = await updateGroup(connection, sql, { stage: staged.stage, group, present });
+    if (updated >= count) continue;
+    if (group === GROUP_WHOLE)
+      await insertUnmatched(connection, sql, { stage: staged.stage, group });
+    else missing.push(...(await unmatchedPatches(connection, sql, { stage: staged.stage, group })));
+  }
+  return missing;
+}
+
+async function mergeNew(write: KeyedWrite, stage: string): Promise<void> {
+  const { connection } = write.context.lane;
+  const source = { stage, group: GROUP_NEW };
+  await updateGroup(connection, write.sql, { ...source, present: write.paths });
+  await insertUnmatched(connection, write.sql, source);
+}
+
+async function copyNew(write: KeyedWrite, numbers: Int32Array): Promise<void> {
+  const { context, paths, rows } = write;
+  const { lane } = context;
+  const into = {
+    into: tableSql(context),
+    columns: columnList(paths),
+    shape: { paths, tail: null },
+    numbered: false,
+  };
+  try {
+    await inSavepoint(lane, { name: 'forebay_new' }, () =>
+      copyRows(lane.connection, into, picksOf(rows, numbers)),
+    );
+  } catch (error) {
+    if (!isUniqueViolation(error)) throw error;
+    context.pace.rowsWereThere();
+    const staged = await stageRows(write, numbers);
+    await mergeNew(write, staged.stage);
+  }
+}
+
+async function insertNew(write: KeyedWrite, staged: Staged, plain: boolean): Promise<void> {
+  if (!staged.counts.has(GROUP_NEW)) return;
+  const { lane, pace } = write.context;
+  if (!plain) {
+    await mergeNew(write, staged.stage);
+    return;
+  }
+  try {
+    await inSavepoint(lane, { name: 'forebay_new' }, () =>
+      insertStaged(lane.connection, write.sql, { stage: staged.stage, group: GROUP_NEW }),
+    );
+  } catch (error) {
+    if (!isUniqueViolation(error)) throw error;
+    pace.rowsWereThere();
+    await mergeNew(write, staged.stage);
+  }
+}
+
+async function writeRows(write: KeyedWrite, numbers: Int32Array): Promise<readonly number[]> {
+  await removeRows(write, numbers);
+  const plain = write.context.pace.direct;
+  const copied =
+    write.direct && plain
+      ? numbersWhere(write.rows, numbers, (action) => action === ACT_INSERT)
+      : null;
+  const merged = numbersWhere(
+    write.rows,
+    numbers,
+    (action) =>
+      action === ACT_REPLACE || action === ACT_PATCH || (action === ACT_INSERT && copied === null),
+  );
+  let missing: readonly number[] = [];
+  if (merged.length > 0) {
+    const staged = await stageRows(write, merged);
+    missing = await mergeGroups(write, staged);
+    await insertNew(write, staged, plain);
+  }
+  if (copied !== null && copied.length > 0) await copyNew(write, copied);
+  return missing;
+}
+
+/** Rows whose unique values change places: all of them leave the table before any comes back. */
+async function exchange(write: KeyedWrite, numbers: Int32Array): Promise<readonly number[]> {
+  await removeRows(write, numbers);
+  const whole = numbersWhere(write.rows, numbers, (action) => action !== ACT_DELETE);
+  if (whole.length === 0) return [];
+  const { connection } = write.context.lane;
+  const { stage, counts, present } = await stageRows(write, whole);
+  const missing: number[] = [];
+  for (const group of counts.keys()) {
+    if (group > 0)
+      missing.push(...(await unmatchedPatches(connection, write.sql, { stage, group })));
+  }
+  await exchangeRows(connection, write.sql, { stage, present });
+  await insertUnmatched(connection, write.sql, { stage, group: GROUP_WHOLE });
+  await insertUnmatched(connection, write.sql, { stage, group: GROUP_NEW });
+  return missing;
+}
+
+async function applyGroup(
+  context: WriteContext,
+  parts: readonly FoldedPart[],
+  letters: DeadLetterWriter,
+): Promise<WriteResult> {
+  const { schema } = context.target;
+  const rows = numberRows(parts, (part, row) => part.actions[row] === ACT_SKIP);
+  const paths = cellPaths(schema, parts[0]?.batch.encodings ?? [], context.table);
+  const keyPaths = schema.key.flatMap((column) => paths[column] ?? []);
+  const keyed = hasUniqueKey(
+    context.table,
+    keyPaths.map((path) => path.name),
+  );
+  const write: KeyedWrite = {
+    context,
+    rows,
+    paths,
+    sql: {
+      table: context.table,
+      keyPaths,
+      paths,
+      soft: context.target.deletes === 'soft' && context.target.load !== 'append',
+    },
+    direct: paths.every((path) => path.direct),
+  };
+  const missing: number[] = [];
+  let deadLettered = 0;
+  const mayExchange = context.lane.replica || !context.table.cascades;
+  await writeOrReject(
+    {
+      lane: context.lane,
+      settings: joinSettings(context.table, keyed, rows.row.length),
+      write: async (numbers) => {
+        const found = await writeRows(write, numbers);
+        return () => missing.push(...found);
+      },
+      whenNotUnique: mayExchange
+        ? async (numbers) => {
+            const found = await exchange(write, numbers);
+            return () => missing.push(...found);
+          }
+        : null,
+      reject: async (number, error) => {
+        deadLettered += 1;
+        await letters.write(rows, number, error);
+      },
+    },
+    allNumbers(rows),
+  );
+  const applied = rows.row.length - missing.length - deadLettered;
+  return { applied, deadLettered, missing: rowsByBatch(rows, missing) };
+}
+
+export async function applyKeyed(
+  context: WriteContext,
+  parts: readonly FoldedPart[],
+  letters: DeadLetterWriter,
+): Promise<WriteResult> {
+  let result: WriteResult = { applied: 0, deadLettered: 0, missing: [] };
+  for (const group of partsByEncoding(parts)) {
+    const next = await applyGroup(context, group, letters);
+    result = {
+      applied: result.applied + next.applied,
+      deadLettered: result.deadLettered + next.deadLettered,
+      missing: [...result.missing, ...next.missing],
+    };
+  }
+  return result;
+}

@@ -1,0 +1,232 @@
+/** Looking at dead letters and writing them again. */
+import type { DeadLetter, DeadLetterStore } from '../../core/connector.ts';
+import { asForebayError, ForebayError } from '../../core/errors.ts';
+import type { PgConnection } from './connection.ts';
+import type { LetterPlan } from './dead-letters.ts';
+import { DELETED_AT, type Lane } from './lane.ts';
+import type { LanePool } from './lane-pool.ts';
+import { hasMetadata } from './metadata.ts';
+import { quoteIdent, quoteName } from './sql.ts';
+import { type ExistingTable, readTable } from './target-table.ts';
+
+const LIST_COLUMNS = `id, pipeline, stream, op, code, reason, position,
+  to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+  to_char(replayed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+
+function readLetter(row: readonly (string | null)[]): Omit<DeadLetter, 'payload'> {
+  return {
+    id: row[0] ?? '',
+    pipeline: row[1] ?? '',
+    stream: row[2] ?? '',
+    op: row[3] ?? '',
+    code: row[4] ?? '',
+    reason: row[5] ?? '',
+    position: row[6] ?? '',
+    at: row[7] ?? '',
+    replayedAt: row[8] ?? null,
+  };
+}
+
+type Values = Readonly<Record<string, string | null>>;
+
+/** Numbers parameters and casts each to its column's type. */
+class Parameters {
+  readonly values: (string | null)[] = [];
+  readonly #table: ExistingTable;
+
+  constructor(table: ExistingTable) {
+    this.#table = table;
+  }
+
+  add(column: string, value: string | null): string {
+    this.values.push(value);
+    const type = this.#table.columns.get(column)?.bare;
+    if (type === undefined) {
+      throw new ForebayError('column_missing', {
+        message: `column ${column} is no longer in ${quoteName(this.#table.name)}`,
+      });
+    }
+    return `$${this.values.length}::text::${type}`;
+  }
+
+  match(match: Values): string {
+    return Object.entries(match)
+      .map(([column, value]) => {
+        const equals = this.#table.columns.get(column)?.equals ?? '=';
+        return `t.${quoteIdent(column)} ${equals} ${this.add(column, value)}`;
+      })
+      .join(' AND ');
+  }
+}
+
+async function insertRow(
+  connection: PgConnection,
+  table: ExistingTable,
+  values: Values,
+): Promise<void> {
+  const parameters = new Parameters(table);
+  const columns = Object.keys(values).map(quoteIdent).join(', ');
+  const list = Object.entries(values).map(([column, value]) => parameters.add(column, value));
+  await connection.query(
+    `INSERT INTO ${quoteName(table.name)} (${columns}) OVERRIDING SYSTEM VALUE VALUES (${list.join(', ')})`,
+    parameters.values,
+  );
+}
+
+async function updateRow(
+  connection: PgConnection,
+  table: ExistingTable,
+  source: { readonly plan: LetterPlan; readonly payload: Values },
+): Promise<number> {
+  const { plan, payload } = source;
+  const parameters = new Parameters(table);
+  const set = Object.entries(payload)
+    .filter(([column]) => table.columns.get(column)?.identityAlways !== true)
+    .map(([column, value]) => `${quoteIdent(column)} = ${parameters.add(column, value)}`);
+  if (plan.soft) set.push(`${DELETED_AT} = NULL`);
+  const { rowCount } = await connection.query(
+    `UPDATE ${quoteName(table.name)} t SET ${set.join(', ')} WHERE ${parameters.match(plan.match)}`,
+    parameters.values,
+  );
+  return rowCount;
+}
+
+async function deleteRow(
+  connection: PgConnection,
+  table: ExistingTable,
+  plan: LetterPlan,
+): Promise<void> {
+  const parameters = new Parameters(table);
+  const where = parameters.match(plan.match);
+  const name = quoteName(table.name);
+  await connection.query(
+    plan.soft
+      ? `UPDATE ${name} t SET ${DELETED_AT} = now() WHERE ${where}`
+      : `DELETE FROM ${name} t WHERE ${where}`,
+    parameters.values,
+  );
+}
+
+async function writeAgain(
+  connection: PgConnection,
+  plan: LetterPlan,
+  payload: Values,
+): Promise<void> {
+  const table = await readTable(connection, plan.table);
+  if (table === null) {
+    throw new ForebayError('table_missing', { message: `table ${quoteName(plan.table)} is gone` });
+  }
+  switch (plan.action) {
+    case 'add':
+      await insertRow(connection, table, { ...payload, ...plan.extra });
+      return;
+    case 'put':
+      if ((await updateRow(connection, table, { plan, payload })) === 0) {
+        await insertRow(connection, table, payload);
+      }
+      return;
+    case 'patch':
+      if ((await updateRow(connection, table, { plan, payload })) > 0) return;
+      throw new ForebayError('value_rejected', {
+        message: 'the row that the update changes is not there; compare and repair brings it',
+      });
+    case 'delete':
+      await deleteRow(connection, table, plan);
+      return;
+    case 'remove-one':
+      throw new ForebayError('value_rejected', {
+        message: 'a row without a key cannot be removed by its letter; compare and repair does it',
+      });
+  }
+}
+
+/** One letter, inside a transaction. Returns why it was passed over, or null. */
+async function replayLetter({ connection }: Lane, id: string): Promise<string | null> {
+  const { rows } = await connection.query(
+    `SELECT pipeline, stream, key, payload::text, plan::text, replayed_at IS NOT NULL,
+       superseded_at IS NOT NULL OR EXISTS (
+         SELECT FROM _forebay.dead_letters n WHERE n.pipeline = d.pipeline AND n.stream = d.stream
+           AND n.key = d.key AND n.id > d.id AND n.replayed_at IS NOT NULL)
+     FROM _forebay.dead_letters d WHERE id = $1 FOR UPDATE`,
+    [id],
+  );
+  const row = rows[0];
+  if (row === undefined) return 'no dead letter has this id';
+  const [, , , payload, plan, replayed, outdated] = row;
+  if (replayed === 't') return 'it was replayed before';
+  if (outdated === 't') return 'skipped: a later change of the same row was applied';
+  await writeAgain(
+    connection,
+    JSON.parse(plan ?? '{}') as LetterPlan,
+    JSON.parse(payload ?? '{}') as Values,
+  );
+  await connection.query('UPDATE _forebay.dead_letters SET replayed_at = now() WHERE id = $1', [
+    id,
+  ]);
+  return null;
+}
+
+export class PostgresDeadLetters implements DeadLetterStore {
+  readonly #pool: LanePool;
+
+  constructor(pool: LanePool) {
+    this.#pool = pool;
+  }
+
+  list(pipeline: string | null): Promise<readonly Omit<DeadLetter, 'payload'>[]> {
+    return this.#pool.use(async ({ connection }) => {
+      if (!(await hasMetadata(connection))) return [];
+      const { rows } = await connection.query(
+        `SELECT ${LIST_COLUMNS} FROM _forebay.dead_letters
+         WHERE $1::text IS NULL OR pipeline = $1 ORDER BY id`,
+        [pipeline],
+      );
+      return rows.map(readLetter);
+    });
+  }
+
+  get(id: string): Promise<DeadLetter | null> {
+    return this.#pool.use(async ({ connection }) => {
+      if (!(await hasMetadata(connection))) return null;
+      const { rows } = await connection.query(
+        `SELECT ${LIST_COLUMNS}, payload::text FROM _forebay.dead_letters WHERE id = $1`,
+        [id],
+      );
+      const row = rows[0];
+      if (row === undefined) return null;
+      return { ...readLetter(row), payload: JSON.parse(row[9] ?? '{}') as DeadLetter['payload'] };
+    });
+  }
+
+  async replay(
+    ids: readonly string[],
+  ): Promise<readonly { readonly id: string; readonly error: string | null }[]> {
+    const results: { id: string; error: string | null }[] = [];
+    // Ids sort in the order of rejection.
+    for (const id of ids.toSorted()) {
+      results.push({ id, error: await this.#replayOne(id) });
+    }
+    return results;
+  }
+
+  async #replayOne(id: string): Promise<string | null> {
+    try {
+      return await this.#pool.transaction((lane) => replayLetter(lane, id));
+    } catch (error) {
+      const failure = asForebayError(error);
+      if (failure.class === 'transient' || failure.class === 'auth') throw failure;
+      return failure.why === null ? failure.message : `${failure.message}: ${failure.why}`;
+    }
+  }
+
+  remove(ids: readonly string[]): Promise<number> {
+    return this.#pool.use(async ({ connection }) => {
+      if (!(await hasMetadata(connection))) return 0;
+      const { rowCount } = await connection.query(
+        `DELETE FROM _forebay.dead_letters WHERE id IN (SELECT jsonb_array_elements_text($1::jsonb))`,
+        [JSON.stringify(ids)],
+      );
+      return rowCount;
+    });
+  }
+}

@@ -1,0 +1,319 @@
+/** One run of a pipeline at a PostgreSQL destination. */
+import {
+  batchId,
+  type Checkpoint,
+  type PipelineState,
+  type StreamRecord,
+} from '../../core/checkpoint.ts';
+import type {
+  ChunkData,
+  ConnectorContext,
+  DestinationSession,
+  EvolutionStep,
+  LoadResult,
+  StreamTarget,
+  WriteResult,
+} from '../../core/connector.ts';
+import { ForebayError } from '../../core/errors.ts';
+import { failpoint } from '../../core/failpoint.ts';
+import type { FoldedRows } from '../../core/folded-rows.ts';
+import type { RowBatch } from '../../core/row-batch.ts';
+import type { StreamName } from '../../core/stream-schema.ts';
+import type { CellEncoding } from '../../core/value.ts';
+import { emptyTable } from './apply-rekey.ts';
+import { applyFolded } from './apply-folded.ts';
+import { DeadLetterWriter, type OpenLetters, outdateLetters } from './dead-letters.ts';
+import type { Lane, WriteContext } from './lane.ts';
+import { commitTransaction, type LanePool, rollbackTransaction } from './lane-pool.ts';
+import { type ChunkLoad, loadChunkData } from './load-chunk.ts';
+import {
+  assertEpoch,
+  holdEpoch,
+  recordChunk,
+  type RunIdentity,
+  writeCheckpoint,
+  writeStreams,
+} from './metadata.ts';
+import { readRows } from './read-rows.ts';
+import { buildingName, markBuilding, swapIn } from './replace-table.ts';
+import { quoteName } from './sql.ts';
+import { createTable, ensureKey, evolveTable, prepareTable } from './table-ddl.ts';
+import { KnownTables } from './tables.ts';
+import { readTable } from './target-table.ts';
+
+export interface SessionParts {
+  readonly context: ConnectorContext;
+  readonly run: RunIdentity;
+  readonly state: PipelineState;
+  readonly open: OpenLetters;
+  /** Carries the change transactions. */
+  readonly main: Lane;
+  /** For everything that has a transaction of its own. */
+  readonly pool: LanePool;
+  /** Asks on a new connection whether a later run has begun. */
+  readonly wasFenced: () => Promise<boolean>;
+}
+
+/** Used for tables that every load and index creation may want more memory than the server's default. */
+const BUILD_MEMORY = "SET LOCAL maintenance_work_mem = '256MB'";
+
+export class PostgresSession implements DestinationSession {
+  readonly epoch: number;
+  readonly state: PipelineState;
+  readonly #parts: SessionParts;
+  readonly #tables = new KnownTables();
+  /** Streams whose replaced table took its place in this run. */
+  readonly #swapped = new Set<string>();
+  #position: string | null;
+  #transaction: { unplaced: string[] } | null = null;
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+    this.epoch = parts.run.epoch;
+    this.state = parts.state;
+    this.#position = parts.state.checkpoint?.position ?? null;
+  }
+
+  prepare(target: StreamTarget): Promise<void> {
+    return this.#owned(async (lane) => {
+      const { context, run } = this.#parts;
+      const plan = await prepareTable(lane, target, context);
+      if (await this.#isBuilding(lane, target)) {
+        const name = buildingName(target.table);
+        await createTable(lane, { target, plan, name }, context);
+        await markBuilding(lane.connection, name, run.pipeline);
+      }
+    });
+  }
+
+  save(records: readonly StreamRecord[], checkpoint: Checkpoint | null): Promise<void> {
+    return this.#owned(async (lane) => {
+      const { run } = this.#parts;
+      await writeStreams(lane.connection, run.pipeline, records);
+      if (checkpoint === null) return;
+      await writeCheckpoint(lane.connection, run, checkpoint, null);
+      this.#position = checkpoint.position;
+    });
+  }
+
+  resetSnapshot(target: StreamTarget, options: { readonly removeRows: boolean }): Promise<void> {
+    return this.#owned(async (lane) => {
+      const { connection } = lane;
+      const { pipeline } = this.#parts.run;
+      await connection.query(
+        'DELETE FROM _forebay.snapshot_chunks WHERE pipeline = $1 AND stream = $2',
+        [pipeline, target.id],
+      );
+      this.#swapped.delete(target.id);
+      if (target.load === 'replace') {
+        await connection.execute(`DROP TABLE IF EXISTS ${quoteName(buildingName(target.table))}`);
+        return;
+      }
+      if (!options.removeRows) return;
+      await outdateLetters({ connection, pipeline, target }, null);
+      const table = await readTable(connection, target.table);
+      if (table === null) return;
+      const name = quoteName(target.table);
+      if (target.load === 'append')
+        await connection.execute(`DELETE FROM ${name} WHERE _forebay_op = 'r'`);
+      else await emptyTable({ lane, table }, name);
+    });
+  }
+
+  loadChunk(target: StreamTarget, chunk: ChunkLoad, data: ChunkData): Promise<LoadResult> {
+    const { run, open } = this.#parts;
+    return this.#guarded(async () => {
+      if (chunk.merge && target.load !== 'replace') await this.#ensureKey(target);
+      return this.#parts.pool.transaction(async (lane) => {
+        const { connection } = lane;
+        await assertEpoch(connection, run);
+        const name = (await this.#isBuilding(lane, target))
+          ? buildingName(target.table)
+          : target.table;
+        const context = await this.#context(lane, target, name);
+        const letters = new DeadLetterWriter({
+          connection,
+          pipeline: run.pipeline,
+          target,
+          open,
+          position: chunk.id,
+        });
+        const result = await loadChunkData(context, { chunk, data }, letters);
+        await recordChunk(connection, run.pipeline, {
+          stream: target.id,
+          id: chunk.id,
+          rows: result.read,
+        });
+        await failpoint('snapshot.insideChunk');
+        // Last, and only for a moment: a run that hangs while loading must not keep the next one out.
+        await holdEpoch(connection, run);
+        return result;
+      });
+    });
+  }
+
+  async finishSnapshot(target: StreamTarget): Promise<void> {
+    await this.#owned(async (lane) => {
+      if (target.load === 'replace') await swapIn(lane.connection, target);
+    });
+    this.#swapped.add(target.id);
+    await this.#ensureKey(target);
+    await this.#guarded(() =>
+      this.#parts.pool.use((lane) => lane.connection.execute(`ANALYZE ${quoteName(target.table)}`)),
+    );
+    this.#tables.forget();
+  }
+
+  async begin(): Promise<void> {
+    if (this.#transaction !== null) {
+      throw new ForebayError('internal', { message: 'a transaction is open already' });
+    }
+    await this.#guarded(async () => {
+      await this.#parts.main.stages.limit();
+      await this.#parts.main.connection.execute('BEGIN');
+    });
+    this.#transaction = { unplaced: [] };
+  }
+
+  async evolve(target: StreamTarget, steps: readonly EvolutionStep[]): Promise<void> {
+    await this.#guarded(() => evolveTable(this.#parts.main.connection, target, steps));
+    this.#tables.forget();
+  }
+
+  write(target: StreamTarget, rows: FoldedRows): Promise<WriteResult> {
+    const { main, run, open } = this.#parts;
+    return this.#guarded(async () => {
+      await failpoint('destination.write');
+      const context = await this.#context(main, target, target.table);
+      const { connection } = main;
+      const letters = new DeadLetterWriter({
+        connection,
+        pipeline: run.pipeline,
+        target,
+        open,
+        position: null,
+      });
+      const result = await applyFolded(context, rows, { letters, open });
+      this.#transaction?.unplaced.push(...letters.unplaced);
+      return result;
+    });
+  }
+
+  async commit(checkpoint: Checkpoint, records: readonly StreamRecord[]): Promise<void> {
+    const { main, run } = this.#parts;
+    const unplaced = this.#transaction?.unplaced ?? [];
+    try {
+      await this.#guarded(async () => {
+        const batch = batchId(run.pipeline, this.#position ?? '', checkpoint.position);
+        await writeCheckpoint(main.connection, run, checkpoint, batch);
+        await writeStreams(main.connection, run.pipeline, records);
+        if (unplaced.length > 0) {
+          await main.connection.query(
+            `UPDATE _forebay.dead_letters SET position = $1
+             WHERE id IN (SELECT jsonb_array_elements_text($2::jsonb))`,
+            [checkpoint.position, JSON.stringify(unplaced)],
+          );
+        }
+        await failpoint('destination.commit');
+        await commitTransaction(main);
+      });
+    } catch (error) {
+      await this.rollback();
+      throw error;
+    }
+    this.#transaction = null;
+    this.#position = checkpoint.position;
+  }
+
+  async rollback(): Promise<void> {
+    if (this.#transaction === null) return;
+    this.#transaction = null;
+    this.#tables.forget();
+    await rollbackTransaction(this.#parts.main);
+  }
+
+  async assertEpoch(): Promise<void> {
+    await this.#guarded(() =>
+      this.#parts.pool.use((lane) => assertEpoch(lane.connection, this.#parts.run)),
+    );
+  }
+
+  async *read(
+    target: StreamTarget,
+    encodings: readonly CellEncoding[],
+  ): AsyncGenerator<RowBatch, void> {
+    const { context } = this.#parts;
+    await using reading = await this.#parts.pool.borrow();
+    yield* readRows(reading.lane.connection, target, { encodings, slabs: context.slabs });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.rollback();
+    await this.#parts.main.connection[Symbol.asyncDispose]();
+    await this.#parts.pool[Symbol.asyncDispose]();
+  }
+
+  /** A transaction of its own that commits only in this epoch. */
+  #owned(act: (lane: Lane) => Promise<void>): Promise<void> {
+    return this.#guarded(async () => {
+      await this.#parts.pool.transaction(async (lane) => {
+        await act(lane);
+        await holdEpoch(lane.connection, this.#parts.run);
+      });
+      this.#tables.forget();
+    });
+  }
+
+  /** What breaks because a later run ended our connections is told as what it is. */
+  async #guarded<T>(act: () => Promise<T>): Promise<T> {
+    try {
+      return await act();
+    } catch (error) {
+      if (
+        error instanceof ForebayError &&
+        error.class === 'transient' &&
+        (await this.#parts.wasFenced())
+      ) {
+        throw new ForebayError('fenced', {
+          message: `another run of pipeline ${this.#parts.run.pipeline} took over`,
+          cause: error,
+        });
+      }
+      throw error;
+    }
+  }
+
+  async #ensureKey(target: StreamTarget): Promise<void> {
+    await this.#owned(async (lane) => {
+      await lane.connection.execute(BUILD_MEMORY);
+      await ensureKey(lane.connection, target);
+    });
+  }
+
+  async #context(lane: Lane, target: StreamTarget, name: StreamName): Promise<WriteContext> {
+    const table = await this.#tables.find(lane.connection, target, name);
+    return {
+      lane,
+      pipeline: this.#parts.run.pipeline,
+      target,
+      table,
+      pace: this.#tables.pace(name),
+    };
+  }
+
+  /**
+   * Whether a `replace` stream's rows go to the table beside. Chunks that are recorded without that table mean that
+   * it has taken its place already: both happen in one transaction.
+   */
+  async #isBuilding(lane: Lane, target: StreamTarget): Promise<boolean> {
+    if (target.load !== 'replace' || this.#swapped.has(target.id)) return false;
+    const { rows } = await lane.connection.query(
+      `SELECT (to_regclass($3) IS NOT NULL OR NOT EXISTS (
+           SELECT FROM _forebay.snapshot_chunks WHERE pipeline = $1 AND stream = $2))
+         AND NOT EXISTS (
+           SELECT FROM _forebay.streams WHERE pipeline = $1 AND stream = $2 AND state = 'streaming')`,
+      [this.#parts.run.pipeline, target.id, quoteName(buildingName(target.table))],
+    );
+    return rows[0]?.[0] === 't';
+  }
+}
