@@ -1,6 +1,6 @@
 /** Commands, arguments and options. What a command does is imported when it is called, so that help is quick. */
 import { readFileSync } from 'node:fs';
-import { Command, CommanderError, Option } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { asForebayError, type ExitCode, ForebayError } from '../core/errors.ts';
 import type { RunCommand } from './call.ts';
 import { SeveralErrors, printError } from './failure.ts';
@@ -186,9 +186,9 @@ function addDemo(program: Command, session: Session): void {
     .description('Replicate a real PostgreSQL server into DuckDB while it is written to')
     .option('--seconds <count>', 'how long the writer works (default: 20)')
     .option('--rows <count>', 'rows to begin with (default: 300000)')
-    .option('--keep', 'keep the server, its data and the DuckDB file')
-    .option('--json', 'progress as JSON lines on stderr, the result as the last line of stdout')
-    .addOption(new Option('--view-size <columnsxrows>').hideHelp());
+    .option('--keep', "keep the server's data and the DuckDB file")
+    .option('--json', 'progress as JSON lines on stderr, the result as the last line of stdout');
+
   act(session, demo, async () => (await import('./commands/demo.ts')).run);
 }
 

@@ -102,7 +102,6 @@ export const demoShape = {
   rows: whole(1000, 100_000_000, 'rows').default(300_000),
   keep: z.boolean().default(false),
   json: z.boolean().default(false),
-  viewSize: z.string().optional(),
 };
 
 export type OutputFormat = 'table' | 'json' | 'yaml';

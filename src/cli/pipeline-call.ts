@@ -4,7 +4,7 @@ import type { NamedSystem } from '../connectors/registry.ts';
 import type { PipelineSpec, PipelineSystems } from '../engine/pipeline.ts';
 import type { CommandCall } from './call.ts';
 import { throwAll } from './failure.ts';
-import { parseOptions, pipelineShape } from './options.ts';
+import { parseOptions, pipelineShape, readOptions } from './options.ts';
 import { derivePipelineName } from './pipeline-name.ts';
 import {
   checkSettings,
@@ -88,5 +88,18 @@ export async function readPipelineCall(
     ...systems,
     spec: makeSpec(options.value, systems, defaultRetryForMs),
     systems: pipelineSystems(systems.source, systems.destination, options.value.set),
+  };
+}
+
+/** A pipeline of the program's own (the demo): defaults but for the options given. */
+export function specifyPipeline(
+  options: Readonly<Record<string, unknown>>,
+  systems: { readonly source: NamedSystem; readonly destination: NamedSystem },
+): PipelineCall {
+  const read = readOptions(pipelineShape, options);
+  return {
+    ...systems,
+    spec: makeSpec(read, systems, null),
+    systems: pipelineSystems(systems.source, systems.destination, read.set),
   };
 }

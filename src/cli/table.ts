@@ -8,7 +8,7 @@ export interface TableColumn<Row> {
 }
 
 export function visibleWidth(text: string): number {
-  return [...stripVTControlCharacters(text)].length;
+  return Array.from(stripVTControlCharacters(text)).length;
 }
 
 function pad(text: string, width: number, align: 'left' | 'right'): string {

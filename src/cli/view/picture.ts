@@ -1,8 +1,7 @@
 /** The picture of a run on a terminal, as lines; pure. */
-import { stripVTControlCharacters } from 'node:util';
 import type { Progress } from '../../engine/pipeline.ts';
 import { formatBytes, formatCount, formatDuration } from '../format.ts';
-import { renderTable, type TableColumn } from '../table.ts';
+import { renderTable, type TableColumn, visibleWidth } from '../table.ts';
 import type { Style } from '../terminal.ts';
 import { type RunState, type StreamView, totalOf } from './run-state.ts';
 import type { ViewHeader } from './run-view.ts';
@@ -30,14 +29,14 @@ export function drawBar(fraction: number, width: number): string {
 
 /** Cuts a painted line to a width; escape sequences take no room. */
 export function clip(line: string, columns: number): string {
-  if ([...stripVTControlCharacters(line)].length <= columns) return line;
+  if (visibleWidth(line) <= columns) return line;
   let room = columns - 1;
   let result = '';
   // oxlint-disable-next-line no-control-regex
   for (const part of line.split(/(\u001B\[[0-9;]*m)/)) {
     if (part.startsWith('\u001B[')) result += part;
     else {
-      const letters = [...part].slice(0, Math.max(0, room));
+      const letters = Array.from(part).slice(0, Math.max(0, room));
       room -= letters.length;
       result += letters.join('') + (room === 0 ? '…' : '');
       if (room === 0) room = -1;
@@ -68,7 +67,7 @@ function delayCell({ phase, progress }: StreamView): string {
   return progress.lagMs === null ? '–' : `lag ${formatDuration(progress.lagMs)}`;
 }
 
-function columns(style: Style): readonly TableColumn<StreamView>[] {
+function streamColumns(style: Style): readonly TableColumn<StreamView>[] {
   return [
     { title: 'stream', cell: ({ stream }) => style.bold(stream) },
     { title: 'phase', cell: (view) => phaseCell(view, style).padEnd(BAR_WIDTH + 4) },
@@ -144,7 +143,7 @@ export function drawPicture(input: PictureInput): string[] {
   const title = `${style.bold(`forebay ${header.mode}`)}  ${header.source} ${style.dim('→')} ${header.destination}`;
   const subtitle = style.dim(`${header.pipeline}  ·  ${formatDuration(input.elapsedMs)}`);
   const lines = [title, subtitle, ''];
-  if (shown.length > 0) lines.push(...renderTable(columns(style), shown, style));
+  if (shown.length > 0) lines.push(...renderTable(streamColumns(style), shown, style));
   if (shown.length < views.length) lines.push(style.dim(`… ${views.length - shown.length} more`));
   if (shown.length > 0) lines.push('');
   lines.push(totalLine(input));
