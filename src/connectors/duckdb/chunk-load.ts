@@ -1,0 +1,126 @@
+/** Loads one snapshot chunk, inside the transaction that is open. */
+import type { StreamTarget } from '../../core/connector.ts';
+import { ACT_INSERT } from '../../core/folded-rows.ts';
+import { batchValueBytes, type RowBatch } from '../../core/row-batch.ts';
+import { snapshotSlots } from './append-rows.ts';
+import { mergeWholeRows } from './apply.ts';
+import { RowSink } from './row-sink.ts';
+import { Stage } from './stage.ts';
+import { type BoundTable, directSlots } from './tables.ts';
+import { quoteName } from './types.ts';
+import type { Workspace } from './workspace.ts';
+import { refuseNulls } from './write-rows.ts';
+
+export interface ChunkRequest {
+  readonly id: string;
+  readonly merge: boolean;
+  readonly order: string;
+}
+
+export interface ChunkCounts {
+  readonly read: number;
+  readonly applied: number;
+  readonly deadLettered: number;
+  readonly bytes: number;
+}
+
+const STAGE = 'forebay_chunk';
+
+/** Row numbers 0, 1, 2, ...; shared, since most batches are of one size. */
+let identity = new Int32Array(0);
+
+function allRows(count: number): Int32Array {
+  if (identity.length < count) {
+    identity = new Int32Array(count);
+    for (let row = 0; row < count; row += 1) identity[row] = row;
+  }
+  return identity.subarray(0, count);
+}
+
+export class ChunkLoad {
+  readonly id: string;
+  readonly stream: string;
+  readonly #workspace: Workspace;
+  readonly #current: () => BoundTable;
+  readonly #sink: RowSink;
+  /** Null if rows go straight into the table. */
+  readonly #stage: Stage | null;
+  readonly #merge: boolean;
+  #read = 0;
+  #applied = 0;
+  #bytes = 0;
+
+  private constructor(
+    workspace: Workspace,
+    current: () => BoundTable,
+    stage: Stage | null,
+    chunk: ChunkRequest,
+  ) {
+    this.id = chunk.id;
+    this.stream = current().target.id;
+    this.#workspace = workspace;
+    this.#current = current;
+    this.#stage = stage;
+    this.#merge = chunk.merge && current().target.schema.key.length > 0;
+    const { slots, position } = snapshotSlots(chunk.order);
+    const table =
+      stage === null
+        ? { ref: current().ref, slots: () => directSlots(current(), slots) }
+        : stage.sink(current);
+    this.#sink = new RowSink(workspace.connection, table, (batch, rejects) =>
+      workspace.mend(current(), batch, rejects, { stage, position }),
+    );
+  }
+
+  static async open(
+    workspace: Workspace,
+    target: StreamTarget,
+    name: string,
+    chunk: ChunkRequest,
+  ): Promise<ChunkLoad> {
+    const table = await workspace.table(target, name);
+    const merging = chunk.merge && target.load !== 'append' && target.schema.key.length > 0;
+    const staged = merging || (!table.appendable && target.load !== 'append');
+    const stage = staged ? new Stage(STAGE) : null;
+    if (stage !== null) {
+      await stage.create(workspace.connection, table);
+      stage.facts = { act: () => ACT_INSERT, place: (row) => row, mask: () => 0 };
+    }
+    return new ChunkLoad(workspace, () => workspace.current(target, name), stage, {
+      ...chunk,
+      merge: merging,
+    });
+  }
+
+  async write(batch: RowBatch): Promise<void> {
+    const rows = await refuseNulls(this.#workspace, this.#current(), batch, allRows(batch.rowCount));
+    this.#read += batch.rowCount;
+    this.#bytes += batchValueBytes(batch);
+    this.#applied += await this.#sink.write(batch, rows);
+  }
+
+  async finish(): Promise<ChunkCounts> {
+    this.#sink.close();
+    const table = this.#current();
+    const { connection } = this.#workspace;
+    if (this.#stage !== null && this.#merge) {
+      await mergeWholeRows({ connection, table, stage: this.#stage });
+    } else if (this.#stage !== null) {
+      const names = table.columns.map((column) => quoteName(column.name)).join(', ');
+      const staged = table.columns.map((_, index) => `c${index}`).join(', ');
+      await connection.run(`INSERT INTO ${table.sql} (${names}) SELECT ${staged} FROM ${this.#stage.sql}`);
+    }
+    // What a chunk held would otherwise stay in memory until the next one.
+    await this.#stage?.drop(connection);
+    return {
+      read: this.#read,
+      applied: this.#applied,
+      deadLettered: this.#read - this.#applied,
+      bytes: this.#bytes,
+    };
+  }
+
+  abandon(): void {
+    this.#sink.abandon();
+  }
+}

@@ -1,0 +1,111 @@
+import type { PipelineState } from '../../core/checkpoint.ts';
+import type {
+  DeadLetter,
+  DeadLetterStore,
+  Destination,
+  DestinationSession,
+  Finding,
+  Leftover,
+  StreamTarget,
+  TargetPlan,
+} from '../../core/connector.ts';
+import { checkFile, failedFinding } from './check.ts';
+import type { DuckdbFile } from './connection.ts';
+import { planNewTable, type TableFacts } from './plan.ts';
+import { DuckdbSession } from './session.ts';
+
+export class DuckdbDestination implements Destination {
+  readonly family = 'duckdb';
+  readonly delivery = 'effectively once';
+  /** One thread fills vectors; DuckDB spreads its own part over the cores. */
+  readonly parallelLoads = 1;
+  readonly deadLetters: DeadLetterStore;
+  readonly #file: DuckdbFile;
+
+  constructor(file: DuckdbFile) {
+    this.#file = file;
+    this.deadLetters = new DuckdbDeadLetters(file);
+  }
+
+  check(): Promise<Finding[]> {
+    return checkFile(this.#file, 'write');
+  }
+
+  async plan(target: StreamTarget): Promise<TargetPlan> {
+    try {
+      return { ...(await this.#facts(target)), frameFormat: null, findings: [] };
+    } catch (error) {
+      const findings = [failedFinding('table', error, target.id)];
+      return { exists: true, empty: false, columns: [], frameFormat: null, findings };
+    }
+  }
+
+  async readState(pipeline: string): Promise<PipelineState | null> {
+    if (!(await this.#file.exists())) return null;
+    return (await this.#file.client()).call('readState', pipeline);
+  }
+
+  async pipelines(): Promise<readonly string[]> {
+    if (!(await this.#file.exists())) return [];
+    return (await this.#file.client()).call('pipelines');
+  }
+
+  async openSession(pipeline: string): Promise<DestinationSession> {
+    await this.#file.assertUsable('write');
+    const client = await this.#file.client();
+    return new DuckdbSession(await client.call('openSession', pipeline), client, this.#file.context);
+  }
+
+  async leftovers(pipeline: string): Promise<readonly Leftover[]> {
+    const state = await this.readState(pipeline);
+    return state === null ? [] : [{ kind: 'checkpoint', name: pipeline }];
+  }
+
+  async drop(pipeline: string): Promise<void> {
+    if (!(await this.#file.exists())) return;
+    await (await this.#file.client()).call('drop', pipeline);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#file[Symbol.asyncDispose]();
+  }
+
+  async #facts(target: StreamTarget): Promise<TableFacts> {
+    if (!(await this.#file.exists())) return planNewTable(target);
+    return (await this.#file.client()).call('plan', target);
+  }
+}
+
+class DuckdbDeadLetters implements DeadLetterStore {
+  readonly #file: DuckdbFile;
+
+  constructor(file: DuckdbFile) {
+    this.#file = file;
+  }
+
+  async list(pipeline: string | null): Promise<readonly Omit<DeadLetter, 'payload'>[]> {
+    if (!(await this.#file.exists())) return [];
+    return (await this.#file.client()).call('listLetters', pipeline);
+  }
+
+  async get(id: string): Promise<DeadLetter | null> {
+    if (!(await this.#file.exists())) return null;
+    return (await this.#file.client()).call('getLetter', id);
+  }
+
+  async replay(
+    ids: readonly string[],
+  ): Promise<readonly { readonly id: string; readonly error: string | null }[]> {
+    const client = await this.#file.client();
+    const results: { id: string; error: string | null }[] = [];
+    for (const id of await client.call('orderLetters', ids)) {
+      results.push({ id, error: await client.call('replayLetter', id) });
+    }
+    return results;
+  }
+
+  async remove(ids: readonly string[]): Promise<number> {
+    if (!(await this.#file.exists())) return 0;
+    return (await this.#file.client()).call('removeLetters', ids);
+  }
+}
