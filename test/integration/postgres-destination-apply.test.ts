@@ -1,16 +1,6 @@
 import { expect, test } from 'vitest';
 
-import type { Checkpoint } from '../../src/core/checkpoint.ts';
-import type {
-  ConnectorContext,
-  Destination,
-  DestinationSession,
-  StreamTarget,
-} from '../../src/core/connector.ts';
-import { SlabPool } from '../../src/core/slab.ts';
-import { streamId, type StreamSchema } from '../../src/core/stream-schema.ts';
-import { parsePostgresUrl } from '../../src/connectors/postgres/config.ts';
-import { openPostgresDestination } from '../../src/connectors/postgres/destination.ts';
+import type { DestinationSession, StreamTarget } from '../../src/core/connector.ts';
 import {
   column,
   makeBatch,
@@ -19,41 +9,17 @@ import {
   streamOf,
   UNCHANGED,
 } from '../support/batches.ts';
-import type { ServerConnection } from '../support/server-connection.ts';
+import {
+  checkpointAt,
+  openDestination,
+  targetOf,
+  writeAt,
+} from '../support/postgres-destination.ts';
 import { describeEachServer } from '../support/shared-servers.ts';
 
 const int4 = { kind: 'int', bits: 32 } as const;
 const text = { kind: 'text' } as const;
 const json = { kind: 'json' } as const;
-
-function contextOf(): ConnectorContext {
-  return {
-    signal: new AbortController().signal,
-    slabs: new SlabPool(16 * 1024 * 1024),
-    memoryBytes: 64 * 1024 * 1024,
-    options: {},
-    notice: () => {},
-  };
-}
-
-function openAt(server: ServerConnection, database: string): Promise<Destination> {
-  return openPostgresDestination(parsePostgresUrl(server.url(database)), contextOf());
-}
-
-function targetOf(schema: StreamSchema, over: Partial<StreamTarget> = {}): StreamTarget {
-  return {
-    id: streamId(schema.stream),
-    schema,
-    table: schema.stream,
-    load: 'upsert',
-    deletes: 'hard',
-    ...over,
-  };
-}
-
-function checkpointAt(position: string): Checkpoint {
-  return { position, source: { system: 'test', facts: { id: '1' } }, accounts: {} };
-}
 
 const people = makeSchema({
   name: 'people',
@@ -64,17 +30,6 @@ const people = makeSchema({
   ],
   key: ['id'],
 });
-
-async function inTransaction<T>(
-  session: DestinationSession,
-  position: string,
-  act: () => Promise<T>,
-): Promise<T> {
-  await session.begin();
-  const result = await act();
-  await session.commit(checkpointAt(position), []);
-  return result;
-}
 
 async function startPeople(session: DestinationSession, target: StreamTarget): Promise<void> {
   await session.prepare(target);
@@ -95,7 +50,7 @@ for (const encoding of ['binary', 'text'] as const) {
   describeEachServer(`keyed changes, ${encoding} cells`, (server) => {
     test('deletes, replaces, patches and inserts in one write', async () => {
       const database = await server.createDatabase();
-      await using destination = await openAt(server, database);
+      await using destination = await openDestination(server.url(database));
       await using session = await destination.openSession('p');
       const target = targetOf(people);
       await startPeople(session, target);
@@ -108,7 +63,7 @@ for (const encoding of ['binary', 'text'] as const) {
         { op: 'update', cells: [5, 'five', null] },
       ]);
       const part = makePart(batch, ['delete', 'replace', 'patch', 'insert', 'patch', 'replace']);
-      const result = await inTransaction(session, '1', () =>
+      const result = await writeAt(session, '1', () =>
         session.write(target, { kind: 'keyed', parts: [part] }),
       );
       expect(result).toMatchObject({ applied: 5, deadLettered: 0 });
@@ -125,7 +80,7 @@ for (const encoding of ['binary', 'text'] as const) {
 
     test('takes rows that are there already when they come again as new', async () => {
       const database = await server.createDatabase();
-      await using destination = await openAt(server, database);
+      await using destination = await openDestination(server.url(database));
       await using session = await destination.openSession('p');
       const target = targetOf(people);
       await startPeople(session, target);
@@ -135,7 +90,7 @@ for (const encoding of ['binary', 'text'] as const) {
       ]);
       const rows = { kind: 'keyed', parts: [makePart(batch, ['insert', 'insert'])] } as const;
       for (const position of ['1', '2', '3']) {
-        const result = await inTransaction(session, position, () => session.write(target, rows));
+        const result = await writeAt(session, position, () => session.write(target, rows));
         expect(result).toEqual({ applied: 2, deadLettered: 0, missing: [] });
       }
       expect(await server.query(database, 'select id, name from people order by id')).toEqual([
@@ -148,7 +103,7 @@ for (const encoding of ['binary', 'text'] as const) {
 
     test('unique values may change places, also in patches', async () => {
       const database = await server.createDatabase();
-      await using destination = await openAt(server, database);
+      await using destination = await openDestination(server.url(database));
       await using session = await destination.openSession('p');
       const target = targetOf(people);
       await startPeople(session, target);
@@ -161,7 +116,7 @@ for (const encoding of ['binary', 'text'] as const) {
         { op: 'insert', cells: [4, 'four', null] },
       ]);
       const part = makePart(batch, ['replace', 'patch', 'patch', 'insert']);
-      const result = await inTransaction(session, '1', () =>
+      const result = await writeAt(session, '1', () =>
         session.write(target, { kind: 'keyed', parts: [part] }),
       );
       expect(result).toEqual({ applied: 4, deadLettered: 0, missing: [] });
@@ -175,7 +130,7 @@ for (const encoding of ['binary', 'text'] as const) {
 
     test('sets apart the rows that a constraint refuses, and replays them in order', async () => {
       const database = await server.createDatabase();
-      await using destination = await openAt(server, database);
+      await using destination = await openDestination(server.url(database));
       await using session = await destination.openSession('p');
       const target = targetOf(people);
       await startPeople(session, target);
@@ -192,7 +147,7 @@ for (const encoding of ['binary', 'text'] as const) {
         batch,
         rows.map(() => 'insert' as const),
       );
-      const result = await inTransaction(session, '5', () =>
+      const result = await writeAt(session, '5', () =>
         session.write(target, { kind: 'keyed', parts: [part] }),
       );
       expect(result).toEqual({ applied: 198, deadLettered: 2, missing: [] });
@@ -211,7 +166,7 @@ for (const encoding of ['binary', 'text'] as const) {
       });
 
       const later = makeBatch(people, encoding, [{ op: 'insert', cells: [120, 'good', null] }]);
-      await inTransaction(session, '6', () =>
+      await writeAt(session, '6', () =>
         session.write(target, { kind: 'keyed', parts: [makePart(later, ['insert'])] }),
       );
       await server.query(database, 'alter table people drop constraint no_bad');
@@ -231,7 +186,7 @@ for (const encoding of ['binary', 'text'] as const) {
 
     test('moves a row to a new key and keeps what the update left unchanged', async () => {
       const database = await server.createDatabase();
-      await using destination = await openAt(server, database);
+      await using destination = await openDestination(server.url(database));
       await using session = await destination.openSession('p');
       const target = targetOf(people);
       await startPeople(session, target);
@@ -247,7 +202,7 @@ for (const encoding of ['binary', 'text'] as const) {
         { op: 'before', cells: [77, null, null] },
         { op: 'update', cells: [78, 'x', UNCHANGED] },
       ]);
-      const results = await inTransaction(session, '1', async () => [
+      const results = await writeAt(session, '1', async () => [
         await session.write(target, { kind: 'rekey', batch: moved, before: 0, after: 1 }),
         await session.write(target, { kind: 'rekey', batch: onto, before: 0, after: 1 }),
         await session.write(target, { kind: 'rekey', batch: lost, before: 0, after: 1 }),
@@ -262,7 +217,7 @@ for (const encoding of ['binary', 'text'] as const) {
 
     test('soft deletes mark, and a row that comes back is unmarked', async () => {
       const database = await server.createDatabase();
-      await using destination = await openAt(server, database);
+      await using destination = await openDestination(server.url(database));
       await using session = await destination.openSession('p');
       const target = targetOf(people, { deletes: 'soft' });
       await startPeople(session, target);
@@ -271,7 +226,7 @@ for (const encoding of ['binary', 'text'] as const) {
         { op: 'delete', cells: [2, null, null] },
       ]);
       const back = makeBatch(people, encoding, [{ op: 'insert', cells: [2, 'back', null] }]);
-      await inTransaction(session, '1', async () => {
+      await writeAt(session, '1', async () => {
         await session.write(target, {
           kind: 'keyed',
           parts: [makePart(gone, ['delete', 'delete'])],
@@ -295,7 +250,7 @@ for (const encoding of ['binary', 'text'] as const) {
 
     test('appends every event with where and when', async () => {
       const database = await server.createDatabase();
-      await using destination = await openAt(server, database);
+      await using destination = await openDestination(server.url(database));
       await using session = await destination.openSession('p');
       const target = targetOf(people, { load: 'append' });
       await startPeople(session, target);
@@ -307,7 +262,7 @@ for (const encoding of ['binary', 'text'] as const) {
         { op: 'delete', event: 2, cells: [2, null, null] },
       ]);
       const part = makePart(batch, ['append', 'append', 'append', 'append']);
-      const result = await inTransaction(session, '1', async () => {
+      const result = await writeAt(session, '1', async () => {
         const written = await session.write(target, {
           kind: 'append',
           parts: [part],
@@ -338,7 +293,7 @@ for (const encoding of ['binary', 'text'] as const) {
 
     test('without a key, a delete takes one of several equal rows', async () => {
       const database = await server.createDatabase();
-      await using destination = await openAt(server, database);
+      await using destination = await openDestination(server.url(database));
       await using session = await destination.openSession('p');
       const schema = makeSchema({
         name: 'bag',
@@ -369,7 +324,7 @@ for (const encoding of ['binary', 'text'] as const) {
         { op: 'insert', cells: [2, '[]', '(0,0)'] },
       ]);
       const part = makePart(changes, ['delete', 'delete', 'delete', 'insert']);
-      const result = await inTransaction(session, '1', () =>
+      const result = await writeAt(session, '1', () =>
         session.write(target, { kind: 'multiset', parts: [part] }),
       );
       expect(result).toEqual({ applied: 4, deadLettered: 0, missing: [] });

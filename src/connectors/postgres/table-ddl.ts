@@ -186,7 +186,7 @@ async function renameColumn(
   step: Extract<EvolutionStep, { readonly kind: 'rename-column' }>,
 ): Promise<void> {
   const table = await readTable(connection, target.table);
-  const to = target.schema.columns[step.column]?.name;
+  const to = step.to ?? target.schema.columns[step.column]?.name;
   if (
     to === undefined ||
     table === null ||
