@@ -206,6 +206,8 @@ function buildProgram(session: Session): Command {
     .configureOutput({
       writeOut: terminal.out,
       writeErr: terminal.err,
+      getOutHelpWidth: () => terminal.outColumns,
+      getErrHelpWidth: () => terminal.outColumns,
       // Printed by `usageError`, in the form of every other error.
       outputError: () => {},
     })

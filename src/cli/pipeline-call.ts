@@ -30,8 +30,10 @@ export function pipelineSystems(
   settings: Settings,
 ): PipelineSystems {
   return {
-    openSource: (context) => openSource(source, context, settings),
-    openDestination: (context) => openDestination(destination, context, settings),
+    openSource: (context) => openSource(source, context),
+    openDestination: (context) => openDestination(destination, context),
+    sameSystem: source.address.identity === destination.address.identity,
+    options: settings,
   };
 }
 

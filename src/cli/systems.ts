@@ -9,17 +9,6 @@ export type Settings = Readonly<Record<string, string>>;
 
 const LOOK_MEMORY_BYTES = 64 * 1024 * 1024;
 
-/** Members are named one by one: a context may be an object whose members do not spread. */
-function withSettings(context: ConnectorContext, settings: Settings): ConnectorContext {
-  return {
-    signal: context.signal,
-    slabs: context.slabs,
-    memoryBytes: context.memoryBytes,
-    options: { ...context.options, ...settings },
-    notice: (event, fields) => context.notice(event, fields),
-  };
-}
-
 /** For commands that look and move no rows. */
 export function lookContext(signal: AbortSignal, settings: Settings): ConnectorContext {
   return {
@@ -37,24 +26,19 @@ function cannotBe(system: NamedSystem, role: Role): ForebayError {
   });
 }
 
-export async function openSource(
-  system: NamedSystem,
-  context: ConnectorContext,
-  settings: Settings,
-): Promise<Source> {
+export async function openSource(system: NamedSystem, context: ConnectorContext): Promise<Source> {
   const connector = await system.entry.load();
   if (connector.openSource === undefined) throw cannotBe(system, 'source');
-  return await connector.openSource(system.address, withSettings(context, settings));
+  return await connector.openSource(system.address, context);
 }
 
 export async function openDestination(
   system: NamedSystem,
   context: ConnectorContext,
-  settings: Settings,
 ): Promise<Destination> {
   const connector = await system.entry.load();
   if (connector.openDestination === undefined) throw cannotBe(system, 'destination');
-  return await connector.openDestination(system.address, withSettings(context, settings));
+  return await connector.openDestination(system.address, context);
 }
 
 export type Resolved =

@@ -10,6 +10,8 @@ export interface Terminal {
   readonly canAsk: boolean;
   /** Size of the terminal behind stderr, asked anew each time: windows are resized. */
   readonly size: () => { readonly columns: number; readonly rows: number };
+  /** Width of running text on stdout. */
+  readonly outColumns: number;
   readonly outStyle: Style;
   readonly errStyle: Style;
 }
@@ -40,6 +42,8 @@ export function makeStyle(enabled: boolean): Style {
 
 type Stream = Pick<WriteStream, 'write'> & Partial<Pick<WriteStream, 'isTTY' | 'columns' | 'rows'>>;
 
+const TEXT_COLUMNS = 100;
+
 export interface TerminalStreams {
   readonly stdin: Partial<Pick<ReadStream, 'isTTY'>>;
   readonly stdout: Stream;
@@ -56,6 +60,7 @@ export function openTerminal({ stdin, stdout, stderr, env }: TerminalStreams): T
     live,
     canAsk: stdin.isTTY === true && stderr.isTTY === true,
     size: () => ({ columns: stderr.columns ?? 80, rows: stderr.rows ?? 24 }),
+    outColumns: Math.min(stdout.columns ?? TEXT_COLUMNS, TEXT_COLUMNS),
     outStyle: makeStyle(stdout.isTTY === true && !plain),
     errStyle: makeStyle(live),
   };

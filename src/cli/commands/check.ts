@@ -30,10 +30,10 @@ async function look(
 ): Promise<readonly Finding[]> {
   const context = lookContext(signal, settings);
   if (role === 'destination') {
-    await using destination = await openDestination(system, context, settings);
+    await using destination = await openDestination(system, context);
     return await destination.check();
   }
-  await using source = await openSource(system, context, settings);
+  await using source = await openSource(system, context);
   return await source.check(null, source.changes === undefined ? 'snapshot' : 'changes');
 }
 

@@ -72,7 +72,7 @@ export const run: RunCommand = async ({ args, options, terminal }) => {
   if (system === null) throw error;
   throwAll(checkSettings(set, [system]));
   const found = await withInterruption(async (signal) => {
-    await using source = await openSource(system, lookContext(signal, set), set);
+    await using source = await openSource(system, lookContext(signal, set));
     return await source.discover();
   });
   const rows = found.map(describe).toSorted((a, b) => (a.stream < b.stream ? -1 : 1));

@@ -30,11 +30,7 @@ async function withStore(
   if (system === null) throw error;
   throwAll(checkSettings(options.set, [system]));
   return await withInterruption(async (signal) => {
-    await using destination = await openDestination(
-      system,
-      lookContext(signal, options.set),
-      options.set,
-    );
+    await using destination = await openDestination(system, lookContext(signal, options.set));
     return await act(destination.deadLetters, options);
   });
 }

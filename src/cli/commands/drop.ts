@@ -140,12 +140,12 @@ export const run: RunCommand = async (call) => {
   await withInterruption(async (signal) => {
     const context: ConnectorContext = lookContext(signal, settings);
     await using from = await openSide(
-      source === null ? null : () => openSource(source, context, settings),
+      source === null ? null : () => openSource(source, context),
       named,
       call.terminal,
     );
     await using into = await openSide(
-      destination === null ? null : () => openDestination(destination, context, settings),
+      destination === null ? null : () => openDestination(destination, context),
       named,
       call.terminal,
     );

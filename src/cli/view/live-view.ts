@@ -33,6 +33,7 @@ export function liveView(
       header,
       state,
       elapsedMs: performance.now() - startedAt,
+      nowMs: Date.now(),
       size: terminal.size(),
       style: terminal.errStyle,
       footnote: footnote(),

@@ -3,13 +3,14 @@ import type { Progress } from '../../engine/pipeline.ts';
 import { formatBytes, formatCount, formatDuration } from '../format.ts';
 import { renderTable, type TableColumn, visibleWidth } from '../table.ts';
 import type { Style } from '../terminal.ts';
-import { type RunState, type StreamView, totalOf } from './run-state.ts';
+import { rateAt, type RunState, type StreamView, totalOf } from './run-state.ts';
 import type { ViewHeader } from './run-view.ts';
 
 export interface PictureInput {
   readonly header: ViewHeader;
   readonly state: RunState;
   readonly elapsedMs: number;
+  readonly nowMs: number;
   readonly size: { readonly columns: number; readonly rows: number };
   readonly style: Style;
   /** A line of the command's own under the table. */
@@ -53,11 +54,13 @@ function phaseCell(view: StreamView, style: Style): string {
     const percent = `${Math.min(100, Math.floor(fraction * 100))}%`.padStart(4);
     return `${style.cyan(drawBar(fraction, BAR_WIDTH))}${percent}`;
   }
-  return phase === 'changes' ? style.green('following') : phase;
+  // As wide as the bar, so that the columns stay where they are.
+  const words = (phase === 'changes' ? 'following' : phase).padEnd(BAR_WIDTH + 4);
+  return phase === 'changes' ? style.green(words) : words;
 }
 
-function rate(value: number | undefined, print: (value: number) => string): string {
-  return value === undefined || value <= 0 ? '–' : print(value);
+function rate(value: number, print: (value: number) => string): string {
+  return value < 0.5 ? '–' : print(value);
 }
 
 function delayCell({ phase, progress }: StreamView): string {
@@ -67,10 +70,10 @@ function delayCell({ phase, progress }: StreamView): string {
   return progress.lagMs === null ? '–' : `lag ${formatDuration(progress.lagMs)}`;
 }
 
-function streamColumns(style: Style): readonly TableColumn<StreamView>[] {
+function streamColumns({ style, nowMs }: PictureInput): readonly TableColumn<StreamView>[] {
   return [
     { title: 'stream', cell: ({ stream }) => style.bold(stream) },
-    { title: 'phase', cell: (view) => phaseCell(view, style).padEnd(BAR_WIDTH + 4) },
+    { title: 'phase', cell: (view) => phaseCell(view, style) },
     {
       title: 'snapshot',
       align: 'right',
@@ -85,26 +88,28 @@ function streamColumns(style: Style): readonly TableColumn<StreamView>[] {
     {
       title: 'rows/s',
       align: 'right',
-      cell: ({ progress }) => rate(progress?.rowsPerSecond, formatCount),
+      cell: (view) => rate(rateAt(view, nowMs).rowsPerSecond, formatCount),
     },
     {
       title: 'bytes/s',
       align: 'right',
-      cell: ({ progress }) => rate(progress?.bytesPerSecond, formatBytes),
+      cell: (view) => rate(rateAt(view, nowMs).bytesPerSecond, formatBytes),
     },
     { title: '', align: 'right', cell: delayCell },
   ];
 }
 
-function isActive({ progress, pausedCode }: StreamView): boolean {
-  return pausedCode !== null || (progress?.rowsPerSecond ?? 0) > 0;
+function isActive(view: StreamView, nowMs: number): boolean {
+  return view.pausedCode !== null || rateAt(view, nowMs).rowsPerSecond > 0;
 }
 
 /** Those that move or are paused come first when not all fit. */
-function fitting(views: readonly StreamView[], room: number): readonly StreamView[] {
+function fitting(views: readonly StreamView[], room: number, nowMs: number): readonly StreamView[] {
   if (views.length <= room) return views;
   const shown = new Set(
-    views.toSorted((a, b) => Number(isActive(b)) - Number(isActive(a))).slice(0, room),
+    views
+      .toSorted((a, b) => Number(isActive(b, nowMs)) - Number(isActive(a, nowMs)))
+      .slice(0, room),
   );
   return views.filter((view) => shown.has(view));
 }
@@ -125,12 +130,12 @@ export function progressFacts(total: Progress): string[] {
   return facts;
 }
 
-function totalLine({ state, style }: PictureInput): string {
+function totalLine({ state, style, nowMs }: PictureInput): string {
   if (state.retry !== null) {
     const { code, attempt } = state.retry;
     return style.yellow(`connection lost (${code}), trying again, attempt ${attempt}`);
   }
-  const total = totalOf(state);
+  const total = totalOf(state, nowMs);
   if (total === null)
     return style.dim(state.phase === 'plan' ? 'looking at both systems …' : `${state.phase} …`);
   return progressFacts(total).join(style.dim('  ·  '));
@@ -139,11 +144,11 @@ function totalLine({ state, style }: PictureInput): string {
 export function drawPicture(input: PictureInput): string[] {
   const { header, state, size, style } = input;
   const views = [...state.streams.values()];
-  const shown = fitting(views, Math.max(3, size.rows - FRAME_ROWS));
+  const shown = fitting(views, Math.max(3, size.rows - FRAME_ROWS), input.nowMs);
   const title = `${style.bold(`forebay ${header.mode}`)}  ${header.source} ${style.dim('→')} ${header.destination}`;
   const subtitle = style.dim(`${header.pipeline}  ·  ${formatDuration(input.elapsedMs)}`);
   const lines = [title, subtitle, ''];
-  if (shown.length > 0) lines.push(...renderTable(streamColumns(style), shown, style));
+  if (shown.length > 0) lines.push(...renderTable(streamColumns(input), shown, style));
   if (shown.length < views.length) lines.push(style.dim(`… ${views.length - shown.length} more`));
   if (shown.length > 0) lines.push('');
   lines.push(totalLine(input));

@@ -10,15 +10,12 @@ const INTERVAL_MS = 2000;
 const QUIET_INTERVALS = 15;
 
 /** One line of progress; also when nothing has moved, so that nobody thinks it hangs. */
-export function plainLine(state: RunState): string {
-  const total = totalOf(state);
+export function plainLine(state: RunState, nowMs: number): string {
+  const total = totalOf(state, nowMs);
   const streams = [...state.streams.values()];
-  const done = streams.filter(({ phase }) => phase === 'changes').length;
   const paused = streams.filter(({ pausedCode }) => pausedCode !== null).length;
   const facts = total === null ? [] : progressFacts(total);
-  if (state.phase === 'snapshot' && streams.length > 0) {
-    facts.unshift(`${formatCount(done)} of ${formatCount(streams.length)} streams done`);
-  }
+  if (streams.length > 0) facts.unshift(`${formatCount(streams.length)} streams`);
   if (paused > 0) facts.push(`${formatCount(paused)} paused`);
   if (state.retry !== null) facts.push(`trying again (${state.retry.code})`);
   const text = facts.length === 0 ? 'waiting for the two systems' : facts.join(', ');
@@ -36,7 +33,7 @@ export function plainView(terminal: Terminal, header: ViewHeader): RunView {
     terminal.err(`${elapsed}  ${text}\n`);
   };
   const tick = (): void => {
-    const line = plainLine(state);
+    const line = plainLine(state, Date.now());
     quiet = line === last ? quiet + 1 : 0;
     last = line;
     if (quiet % QUIET_INTERVALS === 0) say(line);

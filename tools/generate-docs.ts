@@ -1,0 +1,130 @@
+// `npm run docs`: writes the pages that are made from the source. With --check it writes nothing and fails
+// when a page is stale.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { argv, exit, stdout } from 'node:process';
+
+import { runCommandLine } from '../src/cli/command-line.ts';
+import { openTerminal } from '../src/cli/terminal.ts';
+import { ERROR_TABLE } from '../src/core/errors.ts';
+
+const exitCodes: readonly (readonly [number, string])[] = [
+  [0, 'done'],
+  [1, 'failed while running: disk full, a bug, another run took over'],
+  [
+    2,
+    'usage or invalid configuration; for `plan --detailed-exitcode`: a run would change something',
+  ],
+  [
+    3,
+    'cannot begin: not reachable, TLS refused, no such database or table, settings, slot or file taken',
+  ],
+  [4, 'authentication or a missing privilege, also a read-only destination'],
+  [5, 'done in part: a stream is paused, rows were dead-lettered'],
+  [6, 'a comparison found differences'],
+  [7, 'the position in the source is lost'],
+  [75, 'a transient failure outlasted its retries; the same command goes on where it stopped'],
+  [130, 'interrupted'],
+];
+
+const commands = [
+  ['copy'],
+  ['replicate'],
+  ['plan'],
+  ['recover'],
+  ['drop'],
+  ['check'],
+  ['discover'],
+  ['connectors'],
+  ['dlq', 'list'],
+  ['dlq', 'show'],
+  ['dlq', 'replay'],
+  ['dlq', 'drop'],
+  ['failpoints'],
+  ['demo'],
+] as const;
+
+function exitTable(): string[] {
+  return [
+    '| exit | means |',
+    '|---|---|',
+    ...exitCodes.map(([code, text]) => `| ${code} | ${text} |`),
+  ];
+}
+
+function errorsPage(): string {
+  const rows = Object.entries(ERROR_TABLE).map(
+    ([code, { class: errorClass, exit: exitCode, http, meaning, fix }]) =>
+      `| \`${code}\` | ${errorClass} | ${exitCode} | ${http} | ${meaning} | ${fix} |`,
+  );
+  return [
+    '# Errors',
+    '',
+    '<!-- Made by `npm run docs` from src/core/errors.ts. -->',
+    '',
+    'Every failure has one of these codes, on the command line and in results. Its class decides what happens:',
+    '`transient`, `rate-limited` and `timeout` are tried again; `data` goes to the dead letters; `schema` pauses',
+    'the stream; `position-lost` halts until `forebay recover`; the others end the run.',
+    '',
+    '| code | class | exit | HTTP | what it means | what to do |',
+    '|---|---|---|---|---|---|',
+    ...rows,
+    '',
+    '## Exit codes',
+    '',
+    ...exitTable(),
+    '',
+  ].join('\n');
+}
+
+async function helpOf(args: readonly string[]): Promise<string> {
+  let text = '';
+  const keep = { write: (part: string | Uint8Array) => (text += String(part)) !== '' };
+  const terminal = openTerminal({ stdin: {}, stdout: keep, stderr: keep, env: { NO_COLOR: '1' } });
+  await runCommandLine([...args, '--help'], terminal);
+  return text.trimEnd();
+}
+
+async function commandsPage(): Promise<string> {
+  const lines = [
+    '# The command line',
+    '',
+    '<!-- Made by `npm run docs` from the help texts. -->',
+    '',
+    'Results go to stdout, everything else to stderr. With `--json` a run prints one event a line on stderr and',
+    'its result as the last line of stdout; both carry `"v": 1`. Ctrl-C once ends in order: what is in hand is',
+    'committed or abandoned. Twice ends at once. Nothing is lost either way: the same command goes on.',
+    '',
+    '```text',
+    await helpOf([]),
+    '```',
+  ];
+  for (const command of commands) {
+    lines.push('', `## forebay ${command.join(' ')}`, '', '```text', await helpOf(command), '```');
+  }
+  lines.push(
+    '',
+    '## Exit codes',
+    '',
+    ...exitTable(),
+    '',
+    'All codes of errors: [errors](errors.md).',
+    '',
+  );
+  return lines.join('\n');
+}
+
+const pages = new Map([
+  ['docs/errors.md', errorsPage()],
+  ['docs/cli.md', await commandsPage()],
+]);
+const stale = [...pages].filter(
+  ([file, text]) => !existsSync(file) || readFileSync(file, 'utf8') !== text,
+);
+if (argv.includes('--check')) {
+  for (const [file] of stale) stdout.write(`${file} is stale: run npm run docs\n`);
+  if (stale.length > 0) exit(1);
+} else {
+  mkdirSync('docs', { recursive: true });
+  for (const [file, text] of stale) writeFileSync(file, text);
+  stdout.write(`${stale.length} of ${pages.size} pages written\n`);
+}
