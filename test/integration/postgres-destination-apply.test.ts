@@ -8,7 +8,7 @@ import {
   makeSchema,
   streamOf,
   UNCHANGED,
-} from '../support/batches.ts';
+} from '../support/row-specs.ts';
 import {
   checkpointAt,
   openDestination,

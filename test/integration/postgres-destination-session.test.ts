@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 
 import type { StreamTarget } from '../../src/core/connector.ts';
-import { makeSchema, column, makeBatch, makePart, streamOf } from '../support/batches.ts';
+import { makeSchema, column, makeBatch, makePart, streamOf } from '../support/row-specs.ts';
 import {
   checkpointAt,
   openDestination,
