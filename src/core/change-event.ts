@@ -44,8 +44,10 @@ export interface ChangePiece {
 /** Where a change reader puts what it decodes; the engine's batcher. Calls come in log order. */
 export interface ChangeSink {
   readonly slabs: SlabPool;
-  /** The reader has begun to fill this slab; it goes back to the pool when the rows in it are done with. */
+  /** The reader fills this slab from now on. */
   openSlab(slab: Buffer): void;
+  /** The reader is through with it; it goes back to the pool when the rows in it are done with too. */
+  closeSlab(slab: Buffer): void;
   begin(mark: TransactionMark): void;
   /**
    * The batch under way for this stream, schema and slab. After adding rows the reader reports them with
@@ -57,6 +59,7 @@ export interface ChangeSink {
   added(bytes: number): void;
   schema(schema: StreamSchema): void;
   dropped(stream: StreamId, reason: string): void;
+  /** Ends the transaction; all that was committed up to `position` has been handed over. */
   commit(position: Position): void;
   /** Nothing is under way and nothing was committed up to here that is not in the sink already. */
   idle(position: Position): void;

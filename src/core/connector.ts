@@ -79,6 +79,8 @@ export interface Source extends AsyncDisposable {
 }
 
 export interface SnapshotCapability {
+  /** Name of the source's bulk format, if it has one; `SnapshotReader.frames` is then there. */
+  readonly frameFormat?: string;
   /** A consistent point that stays readable until disposed; `parallel` chunks may be read at once. */
   open(options: { readonly parallel: number }): Promise<SnapshotReader>;
 }
@@ -115,8 +117,7 @@ export interface SnapshotReader extends AsyncDisposable {
     chunk: SnapshotChunk,
     encodings: readonly CellEncoding[],
   ): AsyncIterable<RowBatch>;
-  /** Present when the source has a bulk format; its name must equal a destination's `frameFormat`. */
-  readonly frameFormat?: string;
+  /** Rows in the source's bulk format, for a destination whose plan names the same `frameFormat`. */
   readonly frames?: (schema: StreamSchema, chunk: SnapshotChunk) => Promise<FrameStream>;
 }
 
@@ -128,6 +129,8 @@ export interface Leftover {
 
 export interface ChangeCapability {
   comparePositions(a: Position, b: Position): Order;
+  /** A position in the form of `TransactionMark.order`. */
+  orderOf(position: Position): string;
   /** True if a snapshot with this visibility already contains the transaction. Pure. */
   isVisible(visibility: string, transaction: TransactionMark): boolean;
   /**
@@ -164,6 +167,8 @@ export interface ChangeCapability {
    * unseen has ended: all later changes will be sent, all earlier ones are visible to a new snapshot.
    */
   addStreams(pipeline: string, streams: readonly StreamSchema[]): Promise<void>;
+  /** Of these, the ones whose changes the source does not send (any more): their history has a gap. */
+  unpublished(pipeline: string, streams: readonly StreamSchema[]): Promise<readonly StreamId[]>;
   leftovers(pipeline: string): Promise<readonly Leftover[]>;
   drop(pipeline: string): Promise<void>;
   /** Current rows of the given keys (rows of `batch` at `rows`; only key cells count), as OP_READ. */
@@ -190,8 +195,6 @@ export interface ChangeReader extends AsyncDisposable {
   poke(): void;
   /** Takes streams in that `addStreams` has added. */
   include(schemas: readonly StreamSchema[]): void;
-  /** True if the snapshot may lack a transaction whose changes were sent already; it must be taken anew. */
-  mayMiss(visibility: string): boolean;
 }
 
 /** How a stream lands; made by the engine's plan, handed to the destination with every call. */
@@ -271,7 +274,13 @@ export type EvolutionStep =
       readonly existing: string | null;
     }
   | { readonly kind: 'widen-column'; readonly column: number }
-  | { readonly kind: 'rename-column'; readonly from: string; readonly column: number };
+  /** `to` is a passing name where two columns swap theirs; null: the column's name in the target's schema. */
+  | {
+      readonly kind: 'rename-column';
+      readonly from: string;
+      readonly column: number;
+      readonly to: string | null;
+    };
 
 /**
  * One run of a pipeline at the destination. Every commit carries the epoch: when a later run has begun, it

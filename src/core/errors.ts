@@ -195,6 +195,10 @@ export const ERROR_TABLE = {
     'The database resolved a deadlock, lock timeout or serialization conflict against us.',
     'Nothing is lost: the batch is applied again.',
   ]),
+  encoding_changed: entry('transient', 1, 409, [
+    'A column appeared whose values can only be read as text; the change stream is opened again.',
+    'Nothing to do.',
+  ]),
   protocol: entry('bug', 1, 502, [
     'The server sent something that the protocol does not allow.',
     'Please report this with the output of `forebay --version`.',

@@ -10,7 +10,7 @@ import { type CellEncoding, hasBinaryForm } from '../../core/value.ts';
 import { PostgresChangeReader } from './change-reader.ts';
 import { FAMILY } from './discover.ts';
 import { lookupRows } from './lookup.ts';
-import { compareLsn, parseLsn } from './lsn.ts';
+import { compareLsn, orderOfLsn, parseLsn } from './lsn.ts';
 import { checkPosition } from './position-check.ts';
 import type { PostgresSystem } from './system.ts';
 import * as slots from './slots.ts';
@@ -33,6 +33,10 @@ export class PostgresChanges implements ChangeCapability {
 
   comparePositions(a: Position, b: Position): Order {
     return compareLsn(a, b);
+  }
+
+  orderOf(position: Position): string {
+    return orderOfLsn(parseLsn(position));
   }
 
   distanceBytes(from: Position, to: Position): number {

@@ -90,7 +90,6 @@ export interface SnapshotOptions {
 
 export class PostgresSnapshot implements SnapshotReader {
   readonly visibility: string | null;
-  readonly frameFormat = FRAME_FORMAT;
   readonly #options: SnapshotOptions;
   readonly #idle: PgConnection[] = [];
   readonly #all = new Set<PgConnection>();

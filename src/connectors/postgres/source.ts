@@ -3,6 +3,7 @@ import type { StreamSchema } from '../../core/stream-schema.ts';
 import { PostgresChanges } from './changes.ts';
 import { checkSource } from './check.ts';
 import { discover, FAMILY } from './discover.ts';
+import { FRAME_FORMAT } from './snapshot.ts';
 import type { PostgresSystem } from './system.ts';
 
 export class PostgresSource implements Source {
@@ -15,6 +16,7 @@ export class PostgresSource implements Source {
     this.#system = system;
     this.changes = new PostgresChanges(system);
     this.snapshot = {
+      frameFormat: FRAME_FORMAT,
       open: ({ parallel }) =>
         system.openSnapshot({ parallel, exported: null, release: () => Promise.resolve() }),
     };

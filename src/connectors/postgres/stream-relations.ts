@@ -1,7 +1,7 @@
 import type { ChangeSink } from '../../core/change-event.ts';
 import { ForebayError } from '../../core/errors.ts';
 import { type StreamSchema, streamId } from '../../core/stream-schema.ts';
-import type { CellEncoding } from '../../core/value.ts';
+import { type CellEncoding, hasBinaryForm } from '../../core/value.ts';
 import type { PgConnection } from './connection.ts';
 import type { RelationMessage } from './pgoutput.ts';
 import { resolveRelation } from './relations.ts';
@@ -54,6 +54,7 @@ export class StreamRelations {
         this.#set(message, known);
         break;
       case 'changed':
+        this.#assertReadable(outcome.schema);
         this.#streams.set(message.oid, outcome.schema);
         this.#set(message, outcome.schema);
         sink.schema(outcome.schema);
@@ -64,6 +65,15 @@ export class StreamRelations {
         sink.dropped(streamId(known.stream), outcome.reason);
         break;
     }
+  }
+
+  /** Rows of such a column would come in a form that only the server can read. */
+  #assertReadable(schema: StreamSchema): void {
+    if (this.#encoding === 'text' || schema.columns.every((column) => hasBinaryForm(column.type))) return;
+    throw new ForebayError('encoding_changed', {
+      message: `${streamId(schema.stream)} has a new column that is sent as text only`,
+      stream: streamId(schema.stream),
+    });
   }
 
   #set(message: RelationMessage, schema: StreamSchema): void {

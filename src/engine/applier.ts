@@ -1,0 +1,271 @@
+/** Writes pieces of the change stream into the destination's open transaction. */
+import type { ChangePiece, StreamItem, TransactionMark } from '../core/change-event.ts';
+import { EMPTY_ACCOUNT, type RowAccount, addAccounts } from '../core/checkpoint.ts';
+import type { ChangeCapability, WriteResult } from '../core/connector.ts';
+import { asForebayError, ForebayError } from '../core/errors.ts';
+import { failpoint, failpointsArmed } from '../core/failpoint.ts';
+import { ACT_REPLACE, type FoldedRows } from '../core/folded-rows.ts';
+import { batchValueBytes, type RowBatch } from '../core/row-batch.ts';
+import type { StreamId, StreamSchema } from '../core/stream-schema.ts';
+import type { Attempt } from './attempt.ts';
+import { countEvents, foldKeyed, foldNothing, type FoldOutput } from './fold.ts';
+import { foldMultiset } from './fold-multiset.ts';
+import { planEvolution, projectBatch } from './schema-evolution.ts';
+import { concernsOneStream } from './snapshot-phase.ts';
+import { type RunningStream, toRecord } from './stream-state.ts';
+
+/** A failure that concerns one stream only; the others go on without it. */
+export class StreamFailure extends Error {
+  readonly stream: RunningStream;
+  readonly failure: ForebayError;
+
+  constructor(stream: RunningStream, failure: ForebayError) {
+    super(failure.message, { cause: failure });
+    this.name = 'StreamFailure';
+    this.stream = stream;
+    this.failure = failure;
+  }
+}
+
+export interface ApplierOptions {
+  readonly attempt: Attempt;
+  readonly changes: ChangeCapability;
+  /** The stream's rows hold values that no event told: they are to be read again. */
+  readonly readAgain: (stream: RunningStream) => void;
+}
+
+export class Applier {
+  readonly #options: ApplierOptions;
+  #accounts = new Map<StreamId, RowAccount>();
+  #dirty = new Set<RunningStream>();
+  #deadLetters = 0;
+  #open = false;
+  #borrowed: Buffer[] = [];
+
+  constructor(options: ApplierOptions) {
+    this.#options = options;
+  }
+
+  /** True while the destination's transaction holds rows of a source transaction that has not ended. */
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
+  /** Writes the piece. The transaction stays open; `takeRecords` and the checkpointer end it. */
+  async write(piece: ChangePiece): Promise<void> {
+    const { attempt } = this.#options;
+    if (!this.#open) {
+      if (failpointsArmed) await failpoint('changes.beforeBegin');
+      await attempt.session.begin();
+      this.#open = true;
+    }
+    try {
+      for (const [id, items] of piece.streams) await this.#stream(id, items, piece.transactions);
+      if (failpointsArmed) await failpoint('changes.insideTransaction');
+    } finally {
+      for (const slab of this.#borrowed) attempt.slabs.give(slab);
+      this.#borrowed = [];
+    }
+  }
+
+  /** Records that belong into the commit. */
+  records(): ReturnType<typeof toRecord>[] {
+    return [...this.#dirty].map(toRecord);
+  }
+
+  /** What the run's accounts will be once this transaction is committed. */
+  accounts(): Record<StreamId, RowAccount> {
+    const { attempt } = this.#options;
+    const sum: Record<StreamId, RowAccount> = {};
+    for (const id of attempt.streams.keys()) {
+      const earlier = attempt.state.checkpoint?.accounts[id] ?? EMPTY_ACCOUNT;
+      sum[id] = addAccounts(addAccounts(earlier, attempt.progress.account(id)), this.#accounts.get(id) ?? EMPTY_ACCOUNT);
+    }
+    return sum;
+  }
+
+  committed(): void {
+    const { attempt } = this.#options;
+    for (const [id, account] of this.#accounts) attempt.progress.count(id, account);
+    if (this.#accounts.size > 0) attempt.progress.begun = true;
+    attempt.notes.advanced = true;
+    this.#accounts = new Map();
+    this.#dirty = new Set();
+    this.#open = false;
+  }
+
+  #count(id: StreamId, account: RowAccount): void {
+    this.#accounts.set(id, addAccounts(this.#accounts.get(id) ?? EMPTY_ACCOUNT, account));
+  }
+
+  async #stream(
+    id: StreamId,
+    items: readonly StreamItem[],
+    transactions: readonly TransactionMark[],
+  ): Promise<void> {
+    const stream = this.#options.attempt.streams.get(id);
+    const takes = stream !== undefined && (stream.state === 'streaming' || stream.state === 'snapshot');
+    if (!takes) {
+      this.#leaveOut(id, items);
+      return;
+    }
+    try {
+      await this.#items(stream, items, transactions);
+    } catch (error) {
+      const failure = asForebayError(error);
+      if (!concernsOneStream(failure)) throw failure;
+      throw new StreamFailure(stream, failure);
+    }
+  }
+
+  #leaveOut(id: StreamId, items: readonly StreamItem[]): void {
+    const events = items.reduce((sum, item) => sum + (item.kind === 'rows' ? countEvents(item.batch) : 0), 0);
+    if (events > 0) this.#count(id, { ...EMPTY_ACCOUNT, read: events, filtered: events });
+  }
+
+  async #items(
+    stream: RunningStream,
+    items: readonly StreamItem[],
+    transactions: readonly TransactionMark[],
+  ): Promise<void> {
+    let batches: RowBatch[] = [];
+    const flush = async (): Promise<void> => {
+      if (batches.length > 0) await this.#rows(stream, batches, transactions);
+      batches = [];
+    };
+    for (const item of items) {
+      if (item.kind === 'rows') {
+        batches.push(item.batch);
+        continue;
+      }
+      await flush();
+      if (item.kind === 'schema') await this.#evolve(stream, item.schema);
+      else {
+        throw new ForebayError('table_dropped', { message: item.reason, stream: stream.target.id });
+      }
+    }
+    await flush();
+  }
+
+  async #evolve(stream: RunningStream, schema: StreamSchema): Promise<void> {
+    const { attempt } = this.#options;
+    const { target } = stream;
+    const plan = planEvolution(target.schema, schema, {
+      policy: attempt.spec.schemaChanges,
+      retired: stream.retired,
+    });
+    switch (plan.kind) {
+      case 'pause':
+        throw new ForebayError('schema_change', {
+          message: `${target.id} changed at the source`,
+          why: plan.reason,
+          stream: target.id,
+        });
+      case 'ignore':
+        for (const change of plan.changes) attempt.progress.emit({ event: 'schema-change', change: `ignored: ${change}` }, target.id);
+        return;
+      case 'evolve':
+        break;
+    }
+    if (failpointsArmed) await failpoint('schema.beforeEvolve');
+    const dropped = target.schema.columns
+      .filter((column) => !schema.columns.some((now) => now.ref === column.ref))
+      .map((column) => column.name);
+    stream.target = { ...target, schema };
+    stream.retired = [...new Set([...stream.retired, ...dropped])];
+    await attempt.session.evolve(stream.target, plan.steps);
+    if (failpointsArmed) await failpoint('schema.afterEvolve');
+    this.#dirty.add(stream);
+    if (plan.readAgain) this.#options.readAgain(stream);
+    for (const change of plan.changes) attempt.progress.emit({ event: 'schema-change', change }, target.id);
+  }
+
+  async #rows(
+    stream: RunningStream,
+    given: readonly RowBatch[],
+    transactions: readonly TransactionMark[],
+  ): Promise<void> {
+    const { attempt } = this.#options;
+    const { target } = stream;
+    const batches = given.map((batch) =>
+      batch.schema.version === target.schema.version && batch.schema.columns.length === target.schema.columns.length
+        ? batch
+        : projectBatch(batch, target.schema),
+    );
+    const folded = this.#fold(stream, batches, transactions);
+    this.#borrowed.push(...folded.slabs);
+    let deadLettered = 0;
+    for (const rows of folded.rows) {
+      const result = await attempt.session.write(target, rows);
+      deadLettered += result.deadLettered;
+      await this.#heal(stream, result);
+    }
+    this.#deadLetters += deadLettered;
+    if (this.#deadLetters > attempt.spec.errorBudget) {
+      throw new ForebayError('error_budget', {
+        message: `more than ${attempt.spec.errorBudget} rows were refused by the destination`,
+        stream: target.id,
+      });
+    }
+    const bytes = batches.reduce((sum, batch) => sum + batchValueBytes(batch), 0);
+    const { read, folded: superseded, filtered } = folded;
+    this.#count(target.id, {
+      read,
+      applied: read - superseded - filtered - deadLettered,
+      folded: superseded,
+      filtered,
+      deadLettered,
+      bytes,
+    });
+    attempt.progress.moved(target.id, read, bytes);
+  }
+
+  #fold(
+    stream: RunningStream,
+    batches: readonly RowBatch[],
+    transactions: readonly TransactionMark[],
+  ): FoldOutput {
+    const input = {
+      batches,
+      skip: batches.map((batch) => this.#alreadyThere(stream, batch, transactions)),
+      transactions,
+      slabs: this.#options.attempt.slabs,
+    };
+    if (stream.target.load === 'append') return foldNothing(input);
+    return stream.target.schema.identity === 'key' ? foldKeyed(input) : foldMultiset(input);
+  }
+
+  /** Rows of transactions that the stream's snapshot has shown already. */
+  #alreadyThere(
+    stream: RunningStream,
+    batch: RowBatch,
+    transactions: readonly TransactionMark[],
+  ): Uint8Array | null {
+    const { visibility } = stream;
+    if (visibility === null) return null;
+    const seen = transactions.map((mark) => this.#options.changes.isVisible(visibility, mark));
+    if (!seen.includes(true)) return null;
+    return Uint8Array.from(batch.transactions, (transaction) => (seen[transaction] === true ? 1 : 0));
+  }
+
+  /**
+   * An update that left columns alone found no row: the row moved between two readings of the table. Its current
+   * state is read from the source; the changes that follow bring it to where it should be.
+   */
+  async #heal(stream: RunningStream, result: WriteResult): Promise<void> {
+    const { attempt, changes } = this.#options;
+    for (const { batch, rows } of result.missing) {
+      const found = await changes.lookup(stream.target.schema, batch, rows);
+      if (found === null) continue;
+      const folded: FoldedRows = {
+        kind: 'keyed',
+        parts: [{ batch: found, actions: new Uint8Array(found.rowCount).fill(ACT_REPLACE) }],
+      };
+      try {
+        await attempt.session.write(stream.target, folded);
+      } finally {
+        attempt.slabs.give(found.slab);
+      }
+    }
+  }
+}

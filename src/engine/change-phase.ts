@@ -1,0 +1,238 @@
+/** Follows the change stream from the checkpoint until told to stop or until caught up. */
+import type { ChangeReader } from '../core/connector.ts';
+import { asForebayError, ForebayError } from '../core/errors.ts';
+import type { Position, SourceIdentity } from '../core/position.ts';
+import type { CellEncoding } from '../core/value.ts';
+import { Applier, StreamFailure } from './applier.ts';
+import { type Attempt, needChanges } from './attempt.ts';
+import { Batcher } from './batcher.ts';
+import { Checkpointer } from './checkpointer.ts';
+import { Intake } from './intake.ts';
+import { measureLag } from './lag.ts';
+import { pauseStream } from './snapshot-phase.ts';
+
+const TURN_MS = 200;
+const BUSY_TURN_MS = 5;
+const POKE_MS = 100;
+const LAG_MS = 500;
+
+export type ChangePhaseEnd =
+  | { readonly kind: 'drained' }
+  | { readonly kind: 'caught-up' }
+  /** To be opened again from the checkpoint: a stream was set aside, or must be read as text. */
+  | { readonly kind: 'again'; readonly textOnly: boolean };
+
+export interface ChangePhaseOptions {
+  readonly start: Position;
+  readonly identity: SourceIdentity;
+  /** Ends once everything up to here is applied; null: only when told. */
+  readonly until: Position | null;
+}
+
+class ChangeLoop {
+  readonly #attempt: Attempt;
+  readonly #options: ChangePhaseOptions;
+  readonly #batcher: Batcher;
+  readonly #reader: ChangeReader;
+  readonly #applier: Applier;
+  readonly #checkpointer: Checkpointer;
+  readonly #intake: Intake;
+  readonly #stop = new AbortController();
+  #failure: ForebayError | null = null;
+  #wantText = false;
+  #lastLagAt = 0;
+  #lastPokeAt = 0;
+  #lastCommitMicros: bigint | null = null;
+  #polledAtEnd = false;
+
+  constructor(parts: {
+    readonly attempt: Attempt;
+    readonly options: ChangePhaseOptions;
+    readonly batcher: Batcher;
+    readonly reader: ChangeReader;
+    readonly encoding: CellEncoding;
+  }) {
+    const { attempt, options, batcher, reader, encoding } = parts;
+    this.#attempt = attempt;
+    this.#options = options;
+    this.#batcher = batcher;
+    this.#reader = reader;
+    const changes = needChanges(attempt.source);
+    this.#intake = new Intake({
+      attempt,
+      changes,
+      reader,
+      encoding,
+      wantText: () => {
+        this.#wantText = true;
+      },
+    });
+    this.#applier = new Applier({
+      attempt,
+      changes,
+      readAgain: (stream) => this.#intake.reread(stream),
+    });
+    this.#checkpointer = new Checkpointer({
+      session: attempt.session,
+      changes,
+      reader,
+      identity: options.identity,
+      start: options.start,
+      accounts: () => this.#applier.accounts(),
+      committed: (position) => {
+        attempt.notes.positionTo = position;
+      },
+    });
+  }
+
+  async run(): Promise<ChangePhaseEnd> {
+    const { signal } = this.#attempt;
+    const onAbort = (): void => this.#stop.abort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    this.#attempt.control.drain.addEventListener('abort', onAbort, { once: true });
+    const reading = this.#reader.run(this.#stop.signal).catch((error: unknown) => {
+      this.#failure = asForebayError(error);
+      this.#stop.abort();
+    });
+    try {
+      this.#intake.resume();
+      return await this.#loop();
+    } finally {
+      this.#stop.abort();
+      signal.removeEventListener('abort', onAbort);
+      this.#attempt.control.drain.removeEventListener('abort', onAbort);
+      await reading;
+    }
+  }
+
+  async #loop(): Promise<ChangePhaseEnd> {
+    for (;;) {
+      if (this.#failure !== null) return this.#failed(this.#failure);
+      if (this.#attempt.control.drain.aborted) return this.#drain();
+      const busy = !this.#intake.isSettled || this.#options.until !== null;
+      const piece = await this.#batcher.next(busy ? BUSY_TURN_MS : TURN_MS, this.#stop.signal);
+      try {
+        if (piece !== null) await this.#apply(piece);
+        if (!this.#applier.isOpen && (await this.#turn())) return { kind: 'caught-up' };
+      } catch (error) {
+        if (error instanceof StreamFailure) return await this.#setAside(error);
+        throw error;
+      }
+      if (this.#wantText && !this.#applier.isOpen) return { kind: 'again', textOnly: true };
+    }
+  }
+
+  async #apply(piece: Parameters<Applier['write']>[0]): Promise<void> {
+    try {
+      await this.#applier.write(piece);
+      this.#intake.remember(piece.transactions);
+      if (piece.commit !== null) {
+        await this.#checkpointer.commit(piece.commit, this.#applier.records());
+        this.#applier.committed();
+        this.#attempt.progress.emit({ event: 'checkpoint', position: piece.commit });
+      }
+    } finally {
+      this.#batcher.release(piece);
+    }
+    const last = piece.transactions.at(-1)?.committedAtMicros;
+    if (last !== undefined && piece.commit !== null) this.#lastCommitMicros = last;
+    this.#tellLag();
+  }
+
+  /** Work between transactions; true when the run has caught up. */
+  async #turn(): Promise<boolean> {
+    await this.#intake.admitReady();
+    await this.#intake.step(this.#applied(), false);
+    const idle = this.#batcher.idlePosition;
+    await this.#checkpointer.idle(idle, false);
+    this.#tellLag();
+    const { until } = this.#options;
+    if (until === null) return false;
+    if (needChanges(this.#attempt.source).comparePositions(this.#applied(), until) < 0) {
+      this.#poke();
+      return false;
+    }
+    if (!this.#polledAtEnd) {
+      this.#polledAtEnd = true;
+      await this.#intake.poll();
+    }
+    if (!this.#intake.isSettled) return false;
+    await this.#checkpointer.idle(this.#batcher.idlePosition, true);
+    return true;
+  }
+
+  /** Everything up to here is at the destination, counting what held nothing for us. */
+  #applied(): Position {
+    const idle = this.#batcher.idlePosition;
+    const { position } = this.#checkpointer;
+    if (idle === null) return position;
+    return needChanges(this.#attempt.source).comparePositions(idle, position) > 0 ? idle : position;
+  }
+
+  #poke(): void {
+    const now = performance.now();
+    if (now - this.#lastPokeAt < POKE_MS) return;
+    this.#lastPokeAt = now;
+    this.#reader.poke();
+  }
+
+  #tellLag(): void {
+    const now = performance.now();
+    if (now - this.#lastLagAt < LAG_MS) return;
+    this.#lastLagAt = now;
+    this.#attempt.progress.setLag(
+      measureLag({
+        applied: this.#applied(),
+        status: this.#reader.status(),
+        pending: this.#batcher.idlePosition === null,
+        lastCommitMicros: this.#lastCommitMicros,
+        nowMs: Date.now(),
+        distance: (from, to) => needChanges(this.#attempt.source).distanceBytes(from, to),
+      }),
+    );
+    this.#attempt.progress.reportAll();
+  }
+
+  /** What is written but not committed is given up; it will come again. */
+  async #drain(): Promise<ChangePhaseEnd> {
+    await this.#attempt.session.rollback();
+    if (!this.#applier.isOpen) await this.#checkpointer.idle(this.#batcher.idlePosition, true);
+    this.#tellLag();
+    return { kind: 'drained' };
+  }
+
+  async #failed(failure: ForebayError): Promise<ChangePhaseEnd> {
+    await this.#attempt.session.rollback();
+    if (failure.code === 'encoding_changed') return { kind: 'again', textOnly: true };
+    throw failure;
+  }
+
+  async #setAside(failure: StreamFailure): Promise<ChangePhaseEnd> {
+    await this.#attempt.session.rollback();
+    await pauseStream(this.#attempt, failure.stream, failure.failure);
+    return { kind: 'again', textOnly: this.#attempt.textOnly };
+  }
+}
+
+export async function changePhase(attempt: Attempt, options: ChangePhaseOptions): Promise<ChangePhaseEnd> {
+  const { spec } = attempt;
+  const changes = needChanges(attempt.source);
+  const schemas = [...attempt.streams.values()]
+    .filter((stream) => stream.state === 'streaming' || stream.state === 'snapshot')
+    .map((stream) => stream.target.schema);
+  const encoding = attempt.textOnly ? 'text' : (changes.encodings(schemas)[0] ?? 'text');
+  const batcher = new Batcher(attempt.slabs, {
+    rows: spec.batchRows,
+    ms: spec.batchMs,
+    // Half of the budget for slabs; the other half for the words beside them and for what is being written.
+    bytes: spec.memoryBytes / 2,
+  });
+  await using reader = await changes.open({
+    pipeline: spec.name,
+    position: options.start,
+    streams: schemas,
+    encoding,
+    sink: batcher,
+  });
+  return await new ChangeLoop({ attempt, options, batcher, reader, encoding }).run();
+}

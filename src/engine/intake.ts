@@ -1,0 +1,314 @@
+/**
+ * Tables that join a running pipeline, and tables that must be read again: loaded chunk by chunk beside the
+ * stream. A chunk is read between two applied transactions, so it shows at least everything applied so far;
+ * every later change is applied over it. That holds only if the chunk's snapshot shows each transaction that
+ * was applied already: the commit of one may be in the log before the server shows it to others (it waits for
+ * a synchronous standby), so such a chunk is read anew.
+ */
+import type { TransactionMark } from '../core/change-event.ts';
+import type { CatalogStream, ChangeCapability, ChangeReader, SnapshotReader } from '../core/connector.ts';
+import { asForebayError, ForebayError } from '../core/errors.ts';
+import { failpoint, failpointsArmed } from '../core/failpoint.ts';
+import type { Position } from '../core/position.ts';
+import { streamId } from '../core/stream-schema.ts';
+import type { CellEncoding } from '../core/value.ts';
+import { type Attempt, needSnapshot } from './attempt.ts';
+import { matches } from './selection.ts';
+import { concernsOneStream, countLoad, finishStream, loadOneChunk, pauseStream } from './snapshot-phase.ts';
+import { pauseOf, type RunningStream, toRecord } from './stream-state.ts';
+import { assertLoadable, needsExactStart, targetFor } from './targets.ts';
+
+const POLL_MS = 3000;
+/** Small, because the stream waits while a chunk is loaded. */
+const INTAKE_CHUNK_BYTES = 16 * 1024 * 1024;
+const REMEMBERED_TRANSACTIONS = 100_000;
+const RETRY_MS = 50;
+/** Times that a chunk is tried against a table whose columns are ahead of the stream. */
+const MAX_TRIES = 40;
+
+export interface IntakeOptions {
+  readonly attempt: Attempt;
+  readonly changes: ChangeCapability;
+  readonly reader: ChangeReader;
+  readonly encoding: CellEncoding;
+  /** The stream must be opened anew as text. */
+  readonly wantText: () => void;
+}
+
+interface Leaving {
+  readonly stream: RunningStream;
+  readonly after: Position;
+  readonly reason: string;
+}
+
+export class Intake {
+  readonly #options: IntakeOptions;
+  readonly #applied: TransactionMark[] = [];
+  readonly #loading: RunningStream[] = [];
+  readonly #joining = new Set<RunningStream>();
+  readonly #leaving: Leaving[] = [];
+  readonly #setAside: { readonly stream: RunningStream; readonly error: ForebayError }[] = [];
+  readonly #ready: RunningStream[] = [];
+  readonly #done = new Map<RunningStream, Set<string>>();
+  #failure: unknown = null;
+  #lastPollAt = performance.now();
+  #tries = 0;
+
+  constructor(options: IntakeOptions) {
+    this.#options = options;
+  }
+
+  /** True if every stream that should be there is loaded. */
+  get isSettled(): boolean {
+    return this.#loading.length === 0 && this.#joining.size === 0;
+  }
+
+  remember(marks: readonly TransactionMark[]): void {
+    this.#applied.push(...marks);
+    const excess = this.#applied.length - REMEMBERED_TRANSACTIONS;
+    if (excess > REMEMBERED_TRANSACTIONS / 4) this.#applied.splice(0, excess);
+  }
+
+  /** Streams whose loading an earlier run began, or that were promised. */
+  resume(): void {
+    for (const stream of this.#options.attempt.streams.values()) {
+      if (stream.state === 'pending' || stream.state === 'snapshot') this.#join(stream);
+    }
+  }
+
+  /** The rows of this stream are to be read again. */
+  reread(stream: RunningStream): void {
+    stream.chunks = null;
+    stream.merge = true;
+    if (stream.state === 'streaming') stream.state = 'snapshot';
+    if (!this.#loading.includes(stream)) this.#loading.push(stream);
+  }
+
+  /** One step of work, between two transactions. `applied` is what the destination has. */
+  async step(applied: Position, force: boolean): Promise<void> {
+    if (this.#failure !== null) throw this.#failure;
+    await this.#leave(applied);
+    if (force || performance.now() - this.#lastPollAt >= POLL_MS) await this.poll();
+    const [stream] = this.#loading;
+    if (stream === undefined) return;
+    try {
+      await (needsExactStart(stream.target) ? this.#loadWhole(stream) : this.#loadNext(stream));
+    } catch (error) {
+      await this.#loadFailed(stream, asForebayError(error));
+    }
+  }
+
+  /** Looks for tables that appeared, went or were made anew. */
+  async poll(): Promise<void> {
+    const { attempt } = this.#options;
+    const catalog = await attempt.source.discover();
+    const byId = new Map(catalog.map((entry) => [streamId(entry.schema.stream), entry]));
+    for (const stream of attempt.streams.values()) await this.#noteGone(stream, byId.get(stream.target.id));
+    for (const entry of catalog) await this.#noteNew(entry);
+    this.#lastPollAt = performance.now();
+  }
+
+  async #noteGone(stream: RunningStream, entry: CatalogStream | undefined): Promise<void> {
+    const { schema } = stream.target;
+    const active = stream.state !== 'paused' && !this.#leaving.some((leaving) => leaving.stream === stream);
+    if (!active || entry?.schema.ref === schema.ref) return;
+    const what = entry === undefined ? 'was dropped or renamed' : 'was dropped and made anew';
+    this.#leaving.push({
+      stream,
+      after: await this.#options.changes.currentPosition(),
+      reason: `${stream.target.id} ${what} at the source`,
+    });
+  }
+
+  /** What the log still holds for a table that is gone has been applied: now it is let go. */
+  async #leave(applied: Position): Promise<void> {
+    const { attempt, changes } = this.#options;
+    for (const leaving of this.#leaving.splice(0)) {
+      if (changes.comparePositions(applied, leaving.after) < 0) {
+        this.#leaving.push(leaving);
+        continue;
+      }
+      const { stream } = leaving;
+      if (stream.state === 'paused') continue;
+      stream.state = 'paused';
+      stream.pause = pauseOf('table_dropped', leaving.reason);
+      await attempt.session.save([toRecord(stream)], null);
+      attempt.progress.emit({ event: 'stream-paused', ...stream.pause }, stream.target.id);
+    }
+  }
+
+  async #noteNew(entry: CatalogStream): Promise<void> {
+    const { attempt } = this.#options;
+    const { schema } = entry;
+    const id = streamId(schema.stream);
+    if (!entry.readable || !matches(attempt.spec.selection, id)) return;
+    const known = attempt.streams.get(id);
+    const replaces = known !== undefined && known.state === 'paused' && known.target.schema.ref !== schema.ref;
+    if (known !== undefined && !replaces) return;
+    const heldByOther = [...attempt.streams.values()].some(
+      (stream) => stream.target.schema.ref === schema.ref && stream.state !== 'paused',
+    );
+    if (heldByOther) return;
+    if (replaces && attempt.spec.schemaChanges === 'pause') return;
+    await this.#admit(entry, replaces);
+  }
+
+  async #admit(entry: CatalogStream, replaces: boolean): Promise<void> {
+    const { attempt } = this.#options;
+    const stream: RunningStream = {
+      target: targetFor(attempt.spec, entry.schema),
+      state: 'pending',
+      pause: null,
+      chunks: null,
+      visibility: null,
+      retired: [],
+      snapshotOrder: '0',
+      merge: true,
+      estimatedRows: entry.estimatedRows,
+    };
+    attempt.streams.set(stream.target.id, stream);
+    attempt.progress.emit({ event: 'notice', message: replaces ? 'table was made anew and is read again' : 'new table' }, stream.target.id);
+    await attempt.session.save([toRecord(stream)], null);
+    if (replaces) await attempt.session.resetSnapshot(stream.target, { removeRows: true });
+    this.#join(stream);
+  }
+
+  #join(stream: RunningStream): void {
+    this.#joining.add(stream);
+    this.#prepare(stream)
+      .catch((error: unknown) => {
+        this.#failure = error;
+      })
+      .finally(() => this.#joining.delete(stream));
+  }
+
+  async #prepare(stream: RunningStream): Promise<void> {
+    const { attempt, changes, reader, encoding } = this.#options;
+    const { schema } = stream.target;
+    if (schema.identity === 'none') {
+      const error = new ForebayError('no_key', {
+        message: `${stream.target.id} has no key by which updates and deletes could be followed`,
+        stream: stream.target.id,
+      });
+      this.#setAside.push({ stream, error });
+      return;
+    }
+    if (!changes.encodings([schema]).includes(encoding)) {
+      this.#options.wantText();
+      return;
+    }
+    // Taken in before it is published: from its first change on, whatever is not yet wanted is left out by the
+    // applier, which remembers the transaction.
+    reader.include([schema]);
+    await changes.addStreams(attempt.spec.name, [schema]);
+    this.#ready.push(stream);
+  }
+
+  /** Streams that are prepared go over into loading; done in the loop's own turn, between transactions. */
+  async admitReady(): Promise<void> {
+    const { attempt } = this.#options;
+    for (const { stream, error } of this.#setAside.splice(0)) await pauseStream(attempt, stream, error);
+    for (const stream of this.#ready.splice(0)) {
+      try {
+        const plan = await attempt.destination.plan(stream.target);
+        attempt.plans.set(stream.target.id, plan);
+        if (stream.chunks === null) assertLoadable(stream.target, plan);
+        await attempt.session.prepare(stream.target);
+        stream.state = 'snapshot';
+        await attempt.session.save([toRecord(stream)], null);
+        this.#loading.push(stream);
+      } catch (error) {
+        const failure = asForebayError(error);
+        if (!concernsOneStream(failure)) throw failure;
+        await pauseStream(attempt, stream, failure);
+      }
+    }
+  }
+
+  async #loadNext(stream: RunningStream): Promise<void> {
+    const { attempt } = this.#options;
+    await using snapshot = await this.#openSnapshot();
+    if (snapshot === null) return;
+    const chunks = await snapshot.chunks(stream.target.schema, {
+      previous: stream.chunks,
+      targetBytes: INTAKE_CHUNK_BYTES,
+    });
+    const ids = chunks.map((chunk) => chunk.id);
+    if (stream.chunks === null || ids.join() !== stream.chunks.join()) {
+      await attempt.session.resetSnapshot(stream.target, { removeRows: false });
+      this.#done.set(stream, new Set());
+      stream.chunks = ids;
+      await attempt.session.save([toRecord(stream)], null);
+    }
+    const done = this.#doneChunks(stream);
+    const next = chunks.find((chunk) => !done.has(chunk.id));
+    if (next !== undefined) {
+      stream.merge = true;
+      countLoad(attempt, stream, await loadOneChunk(attempt, snapshot, { stream, chunk: next }));
+      done.add(next.id);
+      if (failpointsArmed) await failpoint('resync.afterChunk');
+    }
+    this.#tries = 0;
+    if (chunks.every((chunk) => done.has(chunk.id))) await this.#finish(stream);
+  }
+
+  #doneChunks(stream: RunningStream): Set<string> {
+    let done = this.#done.get(stream);
+    if (done === undefined) {
+      done = new Set(this.#options.attempt.state.chunks.get(stream.target.id));
+      this.#done.set(stream, done);
+    }
+    return done;
+  }
+
+  /** All under one snapshot, while the stream waits; changes that it shows are then left out. */
+  async #loadWhole(stream: RunningStream): Promise<void> {
+    const { attempt } = this.#options;
+    await using snapshot = await this.#openSnapshot();
+    if (snapshot === null) return;
+    await attempt.session.resetSnapshot(stream.target, { removeRows: true });
+    const chunks = await snapshot.chunks(stream.target.schema, {
+      previous: null,
+      targetBytes: INTAKE_CHUNK_BYTES,
+    });
+    stream.merge = false;
+    for (const chunk of chunks) {
+      countLoad(attempt, stream, await loadOneChunk(attempt, snapshot, { stream, chunk }));
+      if (failpointsArmed) await failpoint('resync.afterChunk');
+      if (attempt.control.drain.aborted) return;
+    }
+    stream.visibility = snapshot.visibility;
+    await this.#finish(stream);
+  }
+
+  async #finish(stream: RunningStream): Promise<void> {
+    this.#loading.splice(this.#loading.indexOf(stream), 1);
+    this.#done.delete(stream);
+    await finishStream(this.#options.attempt, stream);
+  }
+
+  /** Null if the snapshot does not show everything that was applied; it is tried again at the next step. */
+  async #openSnapshot(): Promise<SnapshotReader | null> {
+    const { attempt, changes } = this.#options;
+    const snapshot = await needSnapshot(attempt.source).open({ parallel: 1 });
+    const { visibility } = snapshot;
+    const shows = (mark: TransactionMark): boolean => visibility === null || changes.isVisible(visibility, mark);
+    if (this.#applied.every(shows)) return snapshot;
+    await snapshot[Symbol.asyncDispose]();
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    return null;
+  }
+
+  /** The table's columns may be ahead of the stream: then the stream gets time to bring the change. */
+  async #loadFailed(stream: RunningStream, error: ForebayError): Promise<void> {
+    this.#tries += 1;
+    const maybeAhead = error.code === 'column_missing' || error.code === 'table_missing' || error.code === 'protocol';
+    if (maybeAhead && this.#tries < MAX_TRIES) {
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      return;
+    }
+    if (!concernsOneStream(error)) throw error;
+    this.#loading.splice(this.#loading.indexOf(stream), 1);
+    await pauseStream(this.#options.attempt, stream, error);
+  }
+}

@@ -1,0 +1,118 @@
+/** The two ways of a run: one snapshot, or a snapshot and then the changes. */
+import type { Position, SourceIdentity } from '../core/position.ts';
+import { failpoint, failpointsArmed } from '../core/failpoint.ts';
+import { type Attempt, needChanges, needSnapshot } from './attempt.ts';
+import { changePhase } from './change-phase.ts';
+import type { AttemptEnd } from './run.ts';
+import { snapshotPhase } from './snapshot-phase.ts';
+import { beginStreams, pauseKeyless, preflight, prepareTargets, resumeStreams } from './start.ts';
+import { type RunningStream, toRecord } from './stream-state.ts';
+
+function stoppedOr(attempt: Attempt, end: AttemptEnd): AttemptEnd {
+  return attempt.control.drain.aborted ? { kind: 'stopped' } : end;
+}
+
+export async function runCopy(attempt: Attempt): Promise<AttemptEnd> {
+  const snapshots = needSnapshot(attempt.source);
+  const streams = await beginStreams(attempt);
+  await preflight(attempt, streams);
+  await prepareTargets(attempt, streams);
+  attempt.connected();
+  attempt.progress.phase('snapshot');
+  await using reader = await snapshots.open({ parallel: attempt.parallel });
+  await snapshotPhase(attempt, reader);
+  attempt.progress.reportAll();
+  return stoppedOr(attempt, { kind: 'completed' });
+}
+
+export async function runReplicate(attempt: Attempt, untilCaughtUp: boolean): Promise<AttemptEnd> {
+  const changes = needChanges(attempt.source);
+  const start = attempt.state.checkpoint === null ? await begin(attempt) : await resume(attempt);
+  attempt.notes.positionFrom ??= start.position;
+  attempt.notes.positionTo = start.position;
+  if (attempt.control.drain.aborted) return { kind: 'stopped' };
+  // Asked for once per run: a retry still has to reach what was committed when the command started.
+  if (untilCaughtUp) attempt.notes.until ??= await changes.currentPosition();
+  attempt.progress.phase('changes');
+  const end = await changePhase(attempt, {
+    start: start.position,
+    identity: start.identity,
+    until: untilCaughtUp ? attempt.notes.until : null,
+  });
+  switch (end.kind) {
+    case 'again':
+      return end;
+    case 'drained':
+      return { kind: 'stopped' };
+    case 'caught-up':
+      return { kind: 'completed' };
+  }
+}
+
+interface Start {
+  readonly position: Position;
+  readonly identity: SourceIdentity;
+}
+
+/** Nothing is recorded yet: position, snapshot, then the record of both. */
+async function begin(attempt: Attempt): Promise<Start> {
+  const changes = needChanges(attempt.source);
+  const streams = await beginStreams(attempt);
+  await preflight(attempt, streams);
+  const followed = streams.filter((stream) => stream.target.schema.identity !== 'none');
+  await prepareTargets(attempt, followed);
+  attempt.connected();
+  await pauseKeyless(attempt, streams);
+  const { position, identity, snapshot } = await changes.create(
+    attempt.spec.name,
+    followed.map((stream) => stream.target.schema),
+    { parallel: attempt.parallel },
+  );
+  await using reader = snapshot;
+  if (failpointsArmed) await failpoint('source.afterCreateBeforeRecord');
+  for (const stream of followed) {
+    stream.snapshotOrder = changes.orderOf(position);
+    stream.visibility = null;
+  }
+  await attempt.session.save(followed.map(toRecord), { position, source: identity, accounts: {} });
+  attempt.notes.advanced = true;
+  attempt.notes.positionFrom = position;
+  attempt.progress.phase('snapshot');
+  await snapshotPhase(attempt, reader);
+  attempt.progress.reportAll();
+  return { position, identity };
+}
+
+/** The checkpoint says where to go on; the source must still have everything after it. */
+async function resume(attempt: Attempt): Promise<Start> {
+  const changes = needChanges(attempt.source);
+  const { checkpoint } = attempt.state;
+  if (checkpoint === null) throw new Error('resume without a checkpoint');
+  const identity = await changes.verify(attempt.spec.name, checkpoint);
+  await resumeStreams(attempt);
+  attempt.connected();
+  await rereadUnpublished(attempt);
+  return { position: checkpoint.position, identity };
+}
+
+/** Tables that were taken out of the publication have a gap in their history: they are read again. */
+async function rereadUnpublished(attempt: Attempt): Promise<void> {
+  const changes = needChanges(attempt.source);
+  const active = [...attempt.streams.values()].filter((stream) => stream.state === 'streaming');
+  const gone = await changes.unpublished(
+    attempt.spec.name,
+    active.map((stream) => stream.target.schema),
+  );
+  const catalog = gone.length === 0 ? [] : await attempt.source.discover();
+  const there = new Set(catalog.map((entry) => entry.schema.ref));
+  for (const id of gone) {
+    const stream: RunningStream | undefined = attempt.streams.get(id);
+    // A table that was dropped is in no publication either; what the log still has of it is applied.
+    if (stream === undefined || !there.has(stream.target.schema.ref)) continue;
+    attempt.progress.emit({ event: 'notice', message: 'was taken out of the publication; it is read again' }, id);
+    await attempt.session.resetSnapshot(stream.target, { removeRows: true });
+    stream.state = 'pending';
+    stream.chunks = null;
+    await attempt.session.save([toRecord(stream)], null);
+  }
+}

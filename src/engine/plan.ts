@@ -1,0 +1,125 @@
+/** What a run would do; touches nothing. */
+import type { Finding, StreamTarget, TargetPlan } from '../core/connector.ts';
+import { ForebayError } from '../core/errors.ts';
+import { SlabPool } from '../core/slab.ts';
+import { type StreamId, streamId } from '../core/stream-schema.ts';
+import { needChanges, needSnapshot } from './attempt.ts';
+import type { PipelinePlan, PipelineSpec, PipelineSystems, PlannedStream, RunMode } from './pipeline.ts';
+import { fromRecord } from './stream-state.ts';
+import { contextFor, openSystems, type OpenSystems } from './systems.ts';
+import { assertDistinct, selectStreams, targetFor } from './targets.ts';
+import type { PipelineState, StreamState } from '../core/checkpoint.ts';
+
+interface Planning {
+  readonly mode: RunMode;
+  readonly spec: PipelineSpec;
+  readonly systems: OpenSystems;
+  readonly state: PipelineState | null;
+}
+
+function known(planning: Planning, id: StreamId): StreamState | null {
+  const record = planning.state?.streams.find((candidate) => candidate.stream === id);
+  return record?.state ?? null;
+}
+
+function describeStream(
+  planning: Planning,
+  target: StreamTarget,
+  plan: TargetPlan,
+  estimatedRows: number | null,
+): PlannedStream {
+  const { systems, mode } = planning;
+  const format = needSnapshot(systems.source).frameFormat;
+  const follows = mode.kind !== 'copy';
+  return {
+    stream: target.id,
+    target: target.table,
+    lane: format !== undefined && plan.frameFormat === format ? 'relay' : 'bytes',
+    changeEncoding: follows ? (needChanges(systems.source).encodings([target.schema])[0] ?? 'text') : null,
+    key: target.schema.key.map((column) => target.schema.columns[column]?.name ?? ''),
+    load: target.load,
+    deletes: target.deletes,
+    delivery: systems.destination.delivery,
+    exists: plan.exists,
+    estimatedRows,
+    columns: target.schema.columns.map((column, i) => ({
+      name: column.name,
+      sourceType: column.nativeType,
+      target: plan.columns.find((candidate) => candidate.name === column.name) ??
+        plan.columns[i] ?? { name: column.name, type: '?', encoding: 'text' },
+    })),
+    state: known(planning, target.id),
+  };
+}
+
+/** A schema that the pipeline follows already may be older than the source's. */
+function rememberedFindings(planning: Planning, targets: readonly StreamTarget[]): Finding[] {
+  const here = new Map(targets.map((target) => [target.id, target]));
+  return (planning.state?.streams ?? []).map(fromRecord).flatMap((stream): Finding[] => {
+    if (stream.pause !== null) {
+      const { code, reason, fix } = stream.pause;
+      return [
+        { step: 'paused', severity: 'warning', message: `${code}: ${reason}`, fix, stream: stream.target.id, error: null },
+      ];
+    }
+    if (here.has(stream.target.id)) return [];
+    const message = 'the pipeline has this stream, the source or the selection no longer';
+    return [{ step: 'selection', severity: 'warning', message, fix: null, stream: stream.target.id, error: null }];
+  });
+}
+
+async function planTargets(planning: Planning): Promise<{
+  readonly streams: PlannedStream[];
+  readonly findings: Finding[];
+  readonly targets: StreamTarget[];
+}> {
+  const { spec, systems } = planning;
+  const selected = selectStreams(await systems.source.discover(), spec.selection);
+  if (selected.length === 0) {
+    throw new ForebayError('no_streams', { message: 'no table that may be read matches the selection' });
+  }
+  const targets = selected.map((entry) => targetFor(spec, entry.schema));
+  const streams: PlannedStream[] = [];
+  const findings: Finding[] = [];
+  for (const [i, target] of targets.entries()) {
+    const plan = await systems.destination.plan(target);
+    findings.push(...plan.findings);
+    streams.push(describeStream(planning, target, plan, selected[i]?.estimatedRows ?? null));
+  }
+  return { streams, findings, targets };
+}
+
+export async function planPipeline(
+  mode: RunMode,
+  spec: PipelineSpec,
+  systems: PipelineSystems,
+  signal: AbortSignal,
+): Promise<PipelinePlan> {
+  const context = contextFor(systems, {
+    slabs: new SlabPool(0),
+    memoryBytes: spec.memoryBytes,
+    signal,
+    notice: () => {},
+  });
+  await using open = await openSystems(systems, context);
+  const state = await open.destination.readState(spec.name);
+  const planning: Planning = { mode, spec, systems: open, state };
+  const { streams, findings, targets } = await planTargets(planning);
+  assertDistinct(targets, systems.sameSystem);
+  const purpose = mode.kind === 'copy' ? 'snapshot' : 'changes';
+  const sourceFindings = await open.source.check(
+    targets.map((target) => target.schema),
+    purpose,
+  );
+  const isNew = state?.checkpoint === undefined || state.checkpoint === null;
+  return {
+    pipeline: spec.name,
+    streams,
+    findings: [...sourceFindings, ...(await open.destination.check()), ...findings, ...rememberedFindings(planning, targets)],
+    changes: [
+      ...streams.filter((stream) => !stream.exists).map((stream) => `create table ${streamId(stream.target)}`),
+      ...(isNew && mode.kind !== 'copy' ? ['create a position (replication slot and publication) in the source'] : []),
+      ...streams.filter((stream) => isNew || stream.state === null).map((stream) => `load ${stream.stream}`),
+    ],
+  };
+}

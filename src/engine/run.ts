@@ -1,0 +1,237 @@
+/** A run of a pipeline: tries, waits and tries again until it has ended, was told to stop, or cannot go on. */
+import { availableParallelism } from 'node:os';
+import { accountBalances } from '../core/checkpoint.ts';
+import { asForebayError, ForebayError, reportError } from '../core/errors.ts';
+import { decideRetry, DEFAULT_RETRY } from '../core/retry.ts';
+import { SlabPool } from '../core/slab.ts';
+import type { Attempt, AttemptNotes } from './attempt.ts';
+import type {
+  PipelineSpec,
+  PipelineSystems,
+  RepairedStream,
+  RunControl,
+  RunMode,
+  RunResult,
+  RunStatus,
+  StreamResult,
+} from './pipeline.ts';
+import { runCopy, runReplicate } from './modes.ts';
+import { RunProgress } from './progress.ts';
+import { runRecover } from './recover.ts';
+import type { RunningStream } from './stream-state.ts';
+import { contextFor, openSystems } from './systems.ts';
+
+export type AttemptEnd =
+  | { readonly kind: 'completed'; readonly repaired?: readonly RepairedStream[] }
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'again'; readonly textOnly: boolean };
+
+class Run {
+  readonly #mode: RunMode;
+  readonly #spec: PipelineSpec;
+  readonly #systems: PipelineSystems;
+  readonly #control: RunControl;
+  readonly #progress: RunProgress;
+  readonly #slabs: SlabPool;
+  readonly #notes: AttemptNotes = { positionFrom: null, positionTo: null, advanced: false, until: null };
+  readonly #startedAt = performance.now();
+  #streams = new Map<string, RunningStream>();
+  /** Epoch that this run has taken; null before the first session. */
+  #epoch: number | null = null;
+  #connectedOnce = false;
+  #textOnly = false;
+
+  constructor(parts: { mode: RunMode; spec: PipelineSpec; systems: PipelineSystems; control: RunControl }) {
+    this.#mode = parts.mode;
+    this.#spec = parts.spec;
+    this.#systems = parts.systems;
+    this.#control = parts.control;
+    this.#progress = new RunProgress(parts.spec.name, parts.control);
+    this.#slabs = new SlabPool(parts.spec.memoryBytes / 2);
+  }
+
+  async execute(): Promise<RunResult> {
+    this.#progress.emit({ event: 'started', mode: this.#mode.kind });
+    let attempt = 0;
+    let failingSince: number | null = null;
+    for (;;) {
+      this.#notes.advanced = false;
+      try {
+        const end = await this.#attempt();
+        if (end.kind === 'again') {
+          this.#textOnly = end.textOnly;
+          continue;
+        }
+        return this.#result(end.kind, null, end.kind === 'completed' ? (end.repaired ?? null) : null);
+      } catch (error) {
+        const failure = asForebayError(error);
+        if (this.#control.drain.aborted && failure.class === 'transient') return this.#result('stopped', null, null);
+        if (this.#notes.advanced) {
+          attempt = 0;
+          failingSince = null;
+        }
+        attempt += 1;
+        failingSince ??= performance.now();
+        const delayMs = this.#retryDelay(failure, attempt, performance.now() - failingSince);
+        if (delayMs === null) return this.#result('failed', this.#outlasted(failure), null);
+        this.#progress.retry(failure, attempt, delayMs);
+        await this.#sleep(delayMs);
+        if (this.#control.drain.aborted) return this.#result('stopped', null, null);
+      }
+    }
+  }
+
+  /** Null: give up. Until both systems were there once, a system that cannot be reached is a mistake to tell. */
+  #retryDelay(failure: ForebayError, attempt: number, elapsedMs: number): number | null {
+    if (!this.#connectedOnce || failure.code === 'disk_full') return null;
+    const decision = decideRetry(
+      { ...DEFAULT_RETRY, giveUpAfterMs: this.#spec.retryForMs },
+      { class: failure.class, attempt, elapsedMs, random: Math.random() },
+    );
+    return decision.kind === 'retry' ? decision.delayMs : null;
+  }
+
+  /** A server that went away for longer than the retries is no longer "cannot begin". */
+  #outlasted(failure: ForebayError): ForebayError {
+    if (!this.#connectedOnce || failure.code !== 'unreachable') return failure;
+    return new ForebayError('connection_lost', {
+      message: failure.message,
+      ...(failure.why === null ? {} : { why: failure.why }),
+      cause: failure,
+    });
+  }
+
+  async #attempt(): Promise<AttemptEnd> {
+    const over = new AbortController();
+    const context = contextFor(this.#systems, {
+      slabs: this.#slabs,
+      memoryBytes: this.#spec.memoryBytes,
+      signal: over.signal,
+      notice: (event, fields) => {
+        const details = Object.entries(fields).map(([key, value]) => `${key} ${String(value)}`);
+        this.#progress.emit({ event: 'notice', message: [event, ...details].join(', ') });
+      },
+    });
+    try {
+      await using systems = await openSystems(this.#systems, context);
+      await this.#assertNotReplaced(systems);
+      await using session = await systems.destination.openSession(this.#spec.name);
+      this.#epoch = session.epoch;
+      const attempt: Attempt = {
+        mode: this.#mode,
+        spec: this.#spec,
+        control: this.#control,
+        progress: this.#progress,
+        slabs: this.#slabs,
+        source: systems.source,
+        destination: systems.destination,
+        session,
+        state: session.state,
+        streams: new Map(),
+        plans: new Map(),
+        parallel: this.#spec.parallel ?? defaultParallel(systems.destination.parallelLoads),
+        signal: over.signal,
+        textOnly: this.#textOnly,
+        sameSystem: this.#systems.sameSystem,
+        notes: this.#notes,
+        connected: () => {
+          this.#connectedOnce = true;
+        },
+      };
+      this.#streams = attempt.streams;
+      return await this.#perform(attempt);
+    } finally {
+      over.abort();
+    }
+  }
+
+  #perform(attempt: Attempt): Promise<AttemptEnd> {
+    switch (this.#mode.kind) {
+      case 'copy':
+        return runCopy(attempt);
+      case 'replicate':
+        return runReplicate(attempt, this.#mode.untilCaughtUp);
+      case 'recover':
+        return runRecover(attempt);
+    }
+  }
+
+  /** A run that lost its connection may have been replaced while it was away: it must not take the place back. */
+  async #assertNotReplaced(systems: { readonly destination: { readState(name: string): Promise<{ epoch: number } | null> } }): Promise<void> {
+    if (this.#epoch === null) return;
+    const state = await systems.destination.readState(this.#spec.name);
+    if (state !== null && state.epoch === this.#epoch) return;
+    throw new ForebayError('fenced', {
+      message: `another run of pipeline ${this.#spec.name} has taken over`,
+      why: `epoch ${state?.epoch ?? 'none'} at the destination, ours is ${this.#epoch}`,
+    });
+  }
+
+  #sleep(ms: number): Promise<void> {
+    const { drain } = this.#control;
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        drain.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      drain.addEventListener('abort', done, { once: true });
+      if (drain.aborted) done();
+    });
+  }
+
+  #result(
+    status: RunStatus,
+    error: ForebayError | null,
+    repaired: readonly RepairedStream[] | null,
+  ): RunResult {
+    const streams = [...this.#streams.values()].map((stream) => this.#streamResult(stream));
+    const unbalanced = streams.find((stream) => !accountBalances(stream));
+    const failure =
+      error ??
+      (unbalanced === undefined
+        ? null
+        : new ForebayError('destination_unmoved', {
+            message: `the row account of ${unbalanced.stream} does not balance`,
+            stream: unbalanced.stream,
+          }));
+    const result: RunResult = {
+      pipeline: this.#spec.name,
+      status: failure === null ? status : 'failed',
+      durationMs: Math.round(performance.now() - this.#startedAt),
+      streams,
+      position: { from: this.#notes.positionFrom, to: this.#notes.positionTo },
+      lagMs: this.#progress.lag.lagMs,
+      error: failure === null ? null : reportError(failure),
+      begun: this.#progress.begun,
+      repaired,
+    };
+    this.#progress.emit({ event: 'stopped', status: result.status });
+    return result;
+  }
+
+  #streamResult(stream: RunningStream): StreamResult {
+    const inChanges = stream.state === 'streaming' && this.#mode.kind !== 'copy';
+    return {
+      stream: stream.target.id,
+      phase: inChanges ? 'changes' : 'snapshot',
+      ...this.#progress.account(stream.target.id),
+      paused: stream.state === 'paused' ? stream.pause : null,
+    };
+  }
+}
+
+function defaultParallel(destinationLimit: number): number {
+  return Math.max(1, Math.min(destinationLimit, 4, availableParallelism() - 1));
+}
+
+/** Runs to its end; failures are in the result. */
+export function runPipeline(
+  mode: RunMode,
+  spec: PipelineSpec,
+  systems: PipelineSystems,
+  control: RunControl,
+): Promise<RunResult> {
+  return new Run({ mode, spec, systems, control }).execute();
+}

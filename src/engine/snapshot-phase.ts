@@ -1,0 +1,155 @@
+/** Loads the chunks of one consistent snapshot, several at once, each with its record in the data's transaction. */
+import type { LoadResult, SnapshotChunk, SnapshotReader } from '../core/connector.ts';
+import { asForebayError, ForebayError } from '../core/errors.ts';
+import { failpoint, failpointsArmed } from '../core/failpoint.ts';
+import type { CellEncoding } from '../core/value.ts';
+import { type Attempt, needSnapshot } from './attempt.ts';
+import { countFrames, readAhead } from './batch-flow.ts';
+import { pauseOf, type RunningStream, toRecord } from './stream-state.ts';
+
+/** Size of a chunk at the source: small enough to lose little, large enough to cost nothing. */
+export const CHUNK_BYTES = 128 * 1024 * 1024;
+const BATCHES_AHEAD = 2;
+
+interface Task {
+  readonly stream: RunningStream;
+  readonly chunk: SnapshotChunk;
+}
+
+/** Encodings in which the destination wants a snapshot's cells. */
+export function snapshotEncodings(attempt: Attempt, stream: RunningStream): readonly CellEncoding[] {
+  const plan = attempt.plans.get(stream.target.id);
+  return stream.target.schema.columns.map((column, i) => {
+    const byName = plan?.columns.find((candidate) => candidate.name === column.name);
+    return (byName ?? plan?.columns[i])?.encoding ?? 'text';
+  });
+}
+
+/** Chunks that are still to be read; what no longer covers the table is forgotten. */
+async function planChunks(attempt: Attempt, reader: SnapshotReader, stream: RunningStream): Promise<SnapshotChunk[]> {
+  const { target } = stream;
+  const chunks = await reader.chunks(target.schema, { previous: stream.chunks, targetBytes: CHUNK_BYTES });
+  const ids = chunks.map((chunk) => chunk.id);
+  const same = stream.chunks !== null && ids.join() === stream.chunks.join();
+  if (!same && stream.chunks !== null) await attempt.session.resetSnapshot(target, { removeRows: false });
+  stream.chunks = ids;
+  const done = same ? attempt.state.chunks.get(target.id) : undefined;
+  const estimate = chunks.reduce((sum, chunk) => sum + chunk.estimatedRows, 0);
+  attempt.progress.expect(target.id, estimate > 0 ? estimate : stream.estimatedRows);
+  return chunks.filter((chunk) => done?.has(chunk.id) !== true);
+}
+
+export async function loadOneChunk(
+  attempt: Attempt,
+  reader: SnapshotReader,
+  task: Task,
+): Promise<LoadResult> {
+  const { stream, chunk } = task;
+  const { id, schema } = stream.target;
+  if (failpointsArmed) await failpoint('snapshot.beforeChunk');
+  const how = { id: chunk.id, merge: stream.merge, order: stream.snapshotOrder };
+  const format = needSnapshot(attempt.source).frameFormat;
+  const relays = format !== undefined && attempt.plans.get(id)?.frameFormat === format;
+  if (relays && reader.frames !== undefined) {
+    try {
+      const frames = await reader.frames(schema, chunk);
+      const counted = countFrames(frames, (bytes) => attempt.progress.moved(id, 0, bytes));
+      const result = await attempt.session.loadChunk(stream.target, how, { kind: 'frames', stream: counted });
+      attempt.progress.moved(id, result.applied, 0);
+      return result;
+    } catch (error) {
+      // A row that the destination refuses is found by loading the chunk again row by row.
+      if (!(error instanceof ForebayError) || error.class !== 'data') throw error;
+    }
+  }
+  const batches = readAhead(reader.read(schema, chunk, snapshotEncodings(attempt, stream)), {
+    ahead: BATCHES_AHEAD,
+    slabs: attempt.slabs,
+    seen: (rows, bytes) => attempt.progress.moved(id, rows, bytes),
+  });
+  return attempt.session.loadChunk(stream.target, how, { kind: 'batches', batches });
+}
+
+export function countLoad(attempt: Attempt, stream: RunningStream, result: LoadResult): void {
+  attempt.progress.count(stream.target.id, {
+    read: result.read,
+    applied: result.applied,
+    folded: 0,
+    filtered: 0,
+    deadLettered: result.deadLettered,
+    bytes: result.bytes,
+  });
+  attempt.progress.begun = true;
+  attempt.notes.advanced = true;
+}
+
+export async function finishStream(attempt: Attempt, stream: RunningStream): Promise<void> {
+  if (failpointsArmed) await failpoint('snapshot.beforeFinish');
+  await attempt.session.finishSnapshot(stream.target);
+  stream.state = 'streaming';
+  stream.chunks = null;
+  stream.merge = true;
+  await attempt.session.save([toRecord(stream)], null);
+  if (failpointsArmed) await failpoint('snapshot.afterFinish');
+  attempt.progress.report(stream.target.id);
+}
+
+/** A failure that concerns one table stops that table. */
+export async function pauseStream(attempt: Attempt, stream: RunningStream, error: ForebayError): Promise<void> {
+  stream.state = 'paused';
+  stream.pause = pauseOf(error.code, error.why === null ? error.message : `${error.message}: ${error.why}`, error.fix);
+  await attempt.session.save([toRecord(stream)], null);
+  attempt.progress.emit({ event: 'stream-paused', ...stream.pause }, stream.target.id);
+}
+
+export function concernsOneStream(error: ForebayError): boolean {
+  return (error.class === 'schema' || error.class === 'data') && error.code !== 'error_budget';
+}
+
+/** Loads all streams that are in state `snapshot`. Resolves early when the run is told to end. */
+export async function snapshotPhase(attempt: Attempt, reader: SnapshotReader): Promise<void> {
+  const streams = [...attempt.streams.values()].filter((stream) => stream.state === 'snapshot');
+  const queue: Task[] = [];
+  const left = new Map<RunningStream, number>();
+  for (const stream of streams) {
+    const chunks = await planChunks(attempt, reader, stream);
+    left.set(stream, chunks.length);
+    queue.push(...chunks.map((chunk) => ({ stream, chunk })));
+  }
+  await attempt.session.save(streams.map(toRecord), null);
+  for (const stream of streams) if (left.get(stream) === 0) await finishStream(attempt, stream);
+
+  const stopped = new AbortController();
+  const work = async (): Promise<void> => {
+    for (;;) {
+      const task = queue.shift();
+      if (task === undefined || attempt.control.drain.aborted || stopped.signal.aborted) return;
+      if (task.stream.state === 'paused') continue;
+      await runTask(task);
+    }
+  };
+  const runTask = async (task: Task): Promise<void> => {
+    try {
+      countLoad(attempt, task.stream, await loadOneChunk(attempt, reader, task));
+      if (failpointsArmed) await failpoint('snapshot.afterChunk');
+      const remaining = (left.get(task.stream) ?? 1) - 1;
+      left.set(task.stream, remaining);
+      if (remaining === 0) await finishStream(attempt, task.stream);
+    } catch (error) {
+      const failure = asForebayError(error);
+      if (!concernsOneStream(failure)) throw failure;
+      await pauseStream(attempt, task.stream, failure);
+    }
+  };
+  const workers = Array.from({ length: attempt.parallel }, async () => {
+    try {
+      await work();
+    } catch (error) {
+      stopped.abort();
+      throw error;
+    }
+  });
+  const results = await Promise.allSettled(workers);
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+}

@@ -1,0 +1,117 @@
+/** What a run begins with: streams known from before, streams that discovery found, and where each lands. */
+import type { CatalogStream } from '../core/connector.ts';
+import { ForebayError } from '../core/errors.ts';
+import { streamId } from '../core/stream-schema.ts';
+import type { Attempt } from './attempt.ts';
+import { pauseStream } from './snapshot-phase.ts';
+import { fromRecord, type RunningStream, toRecord } from './stream-state.ts';
+import { assertDistinct, assertLoadable, firstError, needsExactStart, selectStreams, targetFor } from './targets.ts';
+
+export type PausedEntry = { readonly stream: RunningStream; readonly error: ForebayError };
+
+export function newStream(attempt: Pick<Attempt, 'spec'>, entry: CatalogStream): RunningStream {
+  return {
+    target: targetFor(attempt.spec, entry.schema),
+    state: 'snapshot',
+    pause: null,
+    chunks: null,
+    visibility: null,
+    retired: [],
+    snapshotOrder: '0',
+    merge: false,
+    estimatedRows: entry.estimatedRows,
+  };
+}
+
+/** Streams of a pipeline that begins: all that is selected, in state `snapshot`. */
+export async function beginStreams(attempt: Attempt): Promise<RunningStream[]> {
+  const selected = selectStreams(await attempt.source.discover(), attempt.spec.selection);
+  if (selected.length === 0) {
+    throw new ForebayError('no_streams', { message: 'no table that may be read matches the selection' });
+  }
+  const streams = selected.map((entry) => newStream(attempt, entry));
+  assertDistinct(
+    streams.map((stream) => stream.target),
+    attempt.sameSystem,
+  );
+  for (const stream of streams) {
+    attempt.streams.set(stream.target.id, stream);
+    attempt.progress.expect(stream.target.id, stream.estimatedRows);
+  }
+  return streams;
+}
+
+/** Preflight of the source: what would fail later fails now, with its fix. */
+export async function preflight(attempt: Attempt, streams: readonly RunningStream[]): Promise<void> {
+  const purpose = attempt.mode.kind === 'copy' ? 'snapshot' : 'changes';
+  const followed = streams.filter((stream) => !lacksKey(attempt, stream));
+  const findings = await attempt.source.check(
+    followed.map((stream) => stream.target.schema),
+    purpose,
+  );
+  const problem = firstError(findings);
+  if (problem !== null) throw problem;
+  for (const finding of findings) {
+    if (finding.severity === 'warning') attempt.progress.emit({ event: 'notice', message: finding.message }, finding.stream);
+  }
+}
+
+/** Changes of a table without a key cannot be followed; a copy of it can be made. */
+export function lacksKey(attempt: Pick<Attempt, 'mode'>, stream: RunningStream): boolean {
+  return attempt.mode.kind !== 'copy' && stream.target.schema.identity === 'none';
+}
+
+export async function pauseKeyless(attempt: Attempt, streams: readonly RunningStream[]): Promise<void> {
+  for (const stream of streams.filter((candidate) => lacksKey(attempt, candidate))) {
+    await pauseStream(
+      attempt,
+      stream,
+      new ForebayError('no_key', {
+        message: `${stream.target.id} has no key by which updates and deletes could be followed`,
+        stream: stream.target.id,
+      }),
+    );
+  }
+}
+
+/** Makes the destination's tables ready, after all of them were found fit. */
+export async function prepareTargets(attempt: Attempt, streams: readonly RunningStream[]): Promise<void> {
+  for (const stream of streams) {
+    const plan = await attempt.destination.plan(stream.target);
+    attempt.plans.set(stream.target.id, plan);
+    const own = attempt.state.chunks.get(stream.target.id);
+    const unfinished = own !== undefined && own.size > 0;
+    if (unfinished && needsExactStart(stream.target)) {
+      await attempt.session.resetSnapshot(stream.target, { removeRows: true });
+    } else {
+      assertLoadable(stream.target, plan);
+      if (unfinished) await attempt.session.resetSnapshot(stream.target, { removeRows: false });
+    }
+    stream.merge = stream.target.load === 'upsert' && !plan.empty && stream.target.schema.identity === 'key';
+  }
+  for (const stream of streams) await attempt.session.prepare(stream.target);
+}
+
+/** Streams of a pipeline that goes on: those recorded, and tables that have come since. */
+export async function resumeStreams(attempt: Attempt): Promise<void> {
+  for (const record of attempt.state.streams) {
+    const stream = fromRecord(record);
+    attempt.streams.set(record.stream, stream);
+    if (stream.state === 'paused' && stream.pause !== null) {
+      attempt.progress.emit({ event: 'stream-paused', ...stream.pause }, record.stream);
+    }
+  }
+  for (const stream of attempt.streams.values()) {
+    if (stream.state !== 'paused') attempt.plans.set(stream.target.id, await attempt.destination.plan(stream.target));
+  }
+  const selected = selectStreams(await attempt.source.discover(), attempt.spec.selection);
+  for (const entry of selected) {
+    const id = streamId(entry.schema.stream);
+    if (attempt.streams.has(id)) continue;
+    const stream = newStream(attempt, entry);
+    stream.state = 'pending';
+    stream.merge = true;
+    attempt.streams.set(id, stream);
+    await attempt.session.save([toRecord(stream)], null);
+  }
+}
