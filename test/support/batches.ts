@@ -1,184 +1,142 @@
-// Row batches and schemas from plain values, for tests of what consumes batches.
-import {
-  ACT_APPEND,
-  ACT_DELETE,
-  ACT_INSERT,
-  ACT_PATCH,
-  ACT_REPLACE,
-  type FoldedPart,
-} from '../../src/core/folded-rows.ts';
-import {
-  OP_BEFORE,
-  OP_DELETE,
-  OP_INSERT,
-  OP_READ,
-  OP_TRUNCATE,
-  OP_UPDATE,
-  type RowBatch,
-  RowBatchBuilder,
-} from '../../src/core/row-batch.ts';
+// Row batches from values written as PostgreSQL prints them.
+import type { StreamTarget } from '../../src/core/connector.ts';
 import { allocateSlab } from '../../src/core/slab.ts';
+import { OP_READ, type RowBatch, RowBatchBuilder } from '../../src/core/row-batch.ts';
 import type { Column, RowIdentity, StreamSchema } from '../../src/core/stream-schema.ts';
 import {
-  ABSENT_CELL,
   type CellEncoding,
+  hasBinaryForm,
   type LogicalType,
   NULL_CELL,
+  printType,
   UNCHANGED_CELL,
 } from '../../src/core/value.ts';
+import { ByteSink } from '../../src/connectors/duckdb/byte-sink.ts';
+import { writeText } from '../../src/connectors/duckdb/text-values.ts';
+import { printCell } from '../../src/connectors/duckdb/value-text.ts';
 
-export const UNCHANGED: unique symbol = Symbol('unchanged');
-export const ABSENT: unique symbol = Symbol('absent');
+/** A cell that an update left as it was. */
+export const UNCHANGED = Symbol('unchanged');
 
-/** Buffers are taken as they are; strings are UTF-8; numbers, bigints and booleans take their type's binary form. */
-export type CellValue =
-  | string
-  | number
-  | bigint
-  | boolean
-  | Buffer
-  | null
-  | typeof UNCHANGED
-  | typeof ABSENT;
+/** A text is a value, null is NULL, undefined a cell that is not sent. */
+export type CellText = string | null | undefined | typeof UNCHANGED;
 
-const ops = {
-  read: OP_READ,
-  insert: OP_INSERT,
-  update: OP_UPDATE,
-  delete: OP_DELETE,
-  truncate: OP_TRUNCATE,
-  before: OP_BEFORE,
-} as const;
-
-export interface RowSpec {
-  readonly op?: keyof typeof ops;
+export interface BatchRow {
+  readonly op?: number;
+  readonly values: readonly CellText[];
   readonly transaction?: number;
   readonly event?: number;
-  readonly cells: readonly CellValue[];
 }
 
-export interface ColumnSpec {
-  readonly name: string;
-  readonly type: LogicalType;
-  readonly nativeType: string;
-}
-
-export function column(name: string, nativeType: string, type: LogicalType): ColumnSpec {
-  return { name, type, nativeType };
-}
-
-export interface SchemaSpec {
+export interface SchemaOptions {
   readonly namespace?: string;
-  readonly name: string;
-  readonly columns: readonly ColumnSpec[];
-  /** Names of the key columns; none means `whole-row` unless `identity` says otherwise. */
-  readonly key?: readonly string[];
+  readonly name?: string;
+  readonly key?: readonly number[];
   readonly identity?: RowIdentity;
-  readonly family?: string;
   readonly version?: number;
-  readonly computed?: StreamSchema['computed'];
 }
 
-export function makeSchema(spec: SchemaSpec): StreamSchema {
-  const key = (spec.key ?? []).map((name) => spec.columns.findIndex((item) => item.name === name));
+export function streamSchema(
+  columns: Readonly<Record<string, LogicalType>>,
+  options: SchemaOptions = {},
+): StreamSchema {
+  const key = options.key ?? [0];
   return {
-    stream: { namespace: spec.namespace ?? 'public', name: spec.name },
+    stream: { namespace: options.namespace ?? 'public', name: options.name ?? 'orders' },
     ref: '1',
-    version: spec.version ?? 1,
-    columns: spec.columns.map((item, index): Column => ({
-      ...item,
-      nullable: true,
-      ref: String(index + 1),
-    })),
-    computed: spec.computed ?? [],
-    identity: spec.identity ?? (key.length > 0 ? 'key' : 'whole-row'),
+    version: options.version ?? 1,
+    columns: Object.entries(columns).map(
+      ([name, type], index): Column => ({
+        name,
+        type,
+        nativeType: printType(type),
+        nullable: !key.includes(index),
+        ref: String(index + 1),
+      }),
+    ),
+    computed: [],
+    identity: options.identity ?? (key.length > 0 ? 'key' : 'whole-row'),
     key,
-    family: spec.family ?? 'postgres',
+    family: 'postgres',
   };
 }
 
-function numberBytes(value: number | bigint, type: LogicalType): Buffer {
-  const bytes = Buffer.alloc(8);
-  if (type.kind === 'int' && type.bits === 16) bytes.writeInt16BE(Number(value));
-  else if ((type.kind === 'int' && type.bits === 32) || type.kind === 'date')
-    bytes.writeInt32BE(Number(value));
-  else if (type.kind === 'float' && type.bits === 32) bytes.writeFloatBE(Number(value));
-  else if (type.kind === 'float') bytes.writeDoubleBE(Number(value));
-  else bytes.writeBigInt64BE(BigInt(value));
-  const is16 = type.kind === 'int' && type.bits === 16;
-  const is32 =
-    ((type.kind === 'int' || type.kind === 'float') && type.bits === 32) || type.kind === 'date';
-  return bytes.subarray(0, is16 ? 2 : is32 ? 4 : 8);
-}
-
-function cellBytes(
-  value: string | number | bigint | boolean | Buffer,
-  type: LogicalType,
-  encoding: CellEncoding,
-): Buffer {
-  if (Buffer.isBuffer(value)) return value;
-  if (typeof value === 'string') return Buffer.from(value);
-  if (encoding === 'text')
-    return Buffer.from(typeof value === 'boolean' ? (value ? 't' : 'f') : String(value));
-  if (typeof value === 'boolean') return Buffer.from([value ? 1 : 0]);
-  return numberBytes(value, type);
-}
-
-/** All columns share one encoding unless a list is given. */
-export function makeBatch(
+export function streamTarget(
   schema: StreamSchema,
-  encoding: CellEncoding | readonly CellEncoding[],
-  rows: readonly RowSpec[],
+  options: Partial<Pick<StreamTarget, 'load' | 'deletes'>> = {},
+): StreamTarget {
+  const { namespace, name } = schema.stream;
+  return {
+    id: `${namespace}.${name}`,
+    schema,
+    table: schema.stream,
+    load: options.load ?? 'upsert',
+    deletes: options.deletes ?? 'hard',
+  };
+}
+
+/** Binary where a type has that form, unless `text` is asked for. */
+export function encodingsOf(schema: StreamSchema, wanted: CellEncoding): CellEncoding[] {
+  return schema.columns.map(({ type }) => (hasBinaryForm(type) ? wanted : 'text'));
+}
+
+export function rowBatch(
+  schema: StreamSchema,
+  rows: readonly BatchRow[],
+  wanted: CellEncoding = 'binary',
 ): RowBatch {
-  const encodings = typeof encoding === 'string' ? schema.columns.map(() => encoding) : encoding;
-  const bytes = rows.map((row) =>
-    row.cells.map((value, index) => {
-      if (value === null || typeof value === 'symbol') return value;
-      return cellBytes(
-        value,
-        schema.columns[index]?.type ?? { kind: 'other' },
-        encodings[index] ?? 'text',
-      );
-    }),
-  );
-  const total = bytes
-    .flat()
-    .reduce((sum, cell) => sum + (Buffer.isBuffer(cell) ? cell.length : 0), 0);
-  const slab = allocateSlab(Math.max(total, 1));
+  const encodings = encodingsOf(schema, wanted);
+  const sink = new ByteSink(4096);
+  const places: { offset: number; length: number }[] = [];
+  for (const { values } of rows) {
+    for (const [index, column] of schema.columns.entries()) {
+      places.push(place(column.type, encodings[index] ?? 'text', values[index], sink));
+    }
+  }
+  const slab = allocateSlab(Math.max(sink.length, 1));
+  slab.set(sink.buffer.subarray(0, sink.length));
   const builder = new RowBatchBuilder(schema, encodings, slab);
-  let at = 0;
-  for (const [index, row] of rows.entries()) {
-    let word = builder.beginRow(ops[row.op ?? 'read'], row.transaction ?? 0, row.event ?? index);
-    for (const cell of bytes[index] ?? []) {
-      if (Buffer.isBuffer(cell)) {
-        cell.copy(slab, at);
-        builder.cells[word] = at;
-        builder.cells[word + 1] = cell.length;
-        at += cell.length;
-      } else {
-        builder.cells[word + 1] =
-          cell === null ? NULL_CELL : cell === UNCHANGED ? UNCHANGED_CELL : ABSENT_CELL;
-      }
-      word += 2;
+  for (const [row, { op, transaction, event }] of rows.entries()) {
+    const base = builder.beginRow(op ?? OP_READ, transaction ?? 0, event ?? 0);
+    for (let column = 0; column < schema.columns.length; column += 1) {
+      const { offset, length } = places[row * schema.columns.length + column] ?? { offset: 0, length: -3 };
+      builder.cells[base + column * 2] = offset;
+      builder.cells[base + column * 2 + 1] = length;
     }
   }
   return builder.finish();
 }
 
-const actions = {
-  delete: ACT_DELETE,
-  insert: ACT_INSERT,
-  replace: ACT_REPLACE,
-  patch: ACT_PATCH,
-  append: ACT_APPEND,
-} as const;
-
-/** A batch with one action per row. */
-export function makePart(batch: RowBatch, names: readonly (keyof typeof actions)[]): FoldedPart {
-  return { batch, actions: Uint8Array.from(names, (name) => actions[name]) };
+function place(
+  type: LogicalType,
+  encoding: CellEncoding,
+  value: CellText,
+  sink: ByteSink,
+): { offset: number; length: number } {
+  if (value === undefined) return { offset: 0, length: -3 };
+  if (value === null) return { offset: 0, length: NULL_CELL };
+  if (value === UNCHANGED) return { offset: 0, length: UNCHANGED_CELL };
+  const offset = sink.length;
+  if (encoding === 'text') sink.text(value as string);
+  else if (!writeText(type, value as string, sink)) {
+    throw new TypeError(`${String(value)} is no ${printType(type)}`);
+  }
+  return { offset, length: sink.length - offset };
 }
 
-/** Batches one after the other, as a source gives them. */
-export async function* streamOf<T>(...items: readonly T[]): AsyncGenerator<T, void> {
-  for (const item of items) yield item;
+/** Rows of a batch as texts again. */
+export function batchTexts(batch: RowBatch): (string | null)[][] {
+  const width = batch.schema.columns.length;
+  return Array.from({ length: batch.rowCount }, (_, row) =>
+    batch.schema.columns.map((column, index) => {
+      const word = (row * width + index) * 2;
+      const offset = batch.cells[word] ?? 0;
+      const length = batch.cells[word + 1] ?? NULL_CELL;
+      if (length < 0) return null;
+      if (batch.encodings[index] === 'text') {
+        return batch.slab.toString('utf8', offset, offset + length);
+      }
+      return printCell(column.type, { bytes: batch.slab, offset, length });
+    }),
+  );
 }
