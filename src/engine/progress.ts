@@ -56,7 +56,7 @@ export class RunProgress {
   }
 
   expect(stream: StreamId, rows: number | null): void {
-    if (rows !== null) this.#totals.set(stream, rows);
+    if (rows !== null && rows > 0) this.#totals.set(stream, rows);
   }
 
   /** Rows that are on their way; shown, not counted. */
