@@ -56,6 +56,8 @@ function mismatches(
   plan: Pick<TablePlan, 'own' | 'resolved'>,
 ): string[] {
   if (table.kind === 'other') return ['it is no table'];
+  // Its rows and, where nothing hangs on it, its columns give way to those of the table built beside.
+  if (target.load === 'replace') return [];
   const problems: string[] = [];
   const needed = new Set(plan.own.map((column) => column.name));
   for (const column of target.schema.columns) {
@@ -190,7 +192,7 @@ export async function planTable(
   }
   const text = resolved.get('text');
   const columns = wanted.flatMap(({ name, type }) => {
-    const there = existing?.columns.get(name);
+    const there = target.load === 'replace' ? undefined : existing?.columns.get(name);
     if (there !== undefined) return [there];
     const known = resolved.get(type) ?? text;
     return known === undefined ? [] : [newColumn(name, type, known)];
@@ -217,8 +219,14 @@ function wishedEncoding(target: StreamTarget, column: number, there: ExistingCol
   return { name: there.name, type: there.type, encoding };
 }
 
-async function emptiness(connection: PgConnection, plan: TablePlan): Promise<boolean> {
+/** Of the table that the snapshot goes to: for `replace` that is a new one. */
+async function emptiness(
+  connection: PgConnection,
+  target: StreamTarget,
+  plan: TablePlan,
+): Promise<boolean> {
   if (plan.existing === null || plan.existing.kind === 'other') return true;
+  if (target.load === 'replace') return true;
   const denied = plan.findings.some((finding) => finding.step === 'destination_privileges');
   return denied ? false : tableIsEmpty(connection, plan.existing.name);
 }
@@ -283,7 +291,7 @@ export async function planTarget(
   const fits = plan.findings.every((finding) => finding.severity !== 'error');
   return {
     exists: plan.existing !== null,
-    empty: await emptiness(connection, plan),
+    empty: await emptiness(connection, target, plan),
     columns: plan.columns.map((column, index) => wishedEncoding(target, index, column)),
     frameFormat: fits && takesFrames(target, plan) ? FRAME_FORMAT : null,
     findings: [...plan.findings, ...(fits ? await computedFindings(connection, target, plan) : [])],

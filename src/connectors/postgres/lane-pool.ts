@@ -9,8 +9,10 @@ import { Stages } from './stage.ts';
 /** The stages' memory; a batch beyond it goes through temporary files. */
 const SETTINGS = `
   SET bytea_output = 'hex'; SET lock_timeout = '30s'; SET jit = off; SET temp_buffers = '32MB';
-  SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
-  SET client_min_messages = error; SET row_security = off; SET xmloption = content`;
+  SET default_transaction_isolation = 'read committed';
+  SET client_min_messages = error; SET row_security = off; SET xmloption = content;
+  SELECT set_config(name, '0', false) FROM pg_settings
+  WHERE name IN ('idle_session_timeout', 'transaction_timeout')`;
 
 async function becomeReplica(connection: PgConnection): Promise<boolean> {
   try {
@@ -81,7 +83,7 @@ export class LanePool implements AsyncDisposable {
     }
     this.#taken += 1;
     try {
-      const lane = this.#free.pop() ?? (await openLane(this.#options));
+      const lane = this.#takeFree() ?? (await openLane(this.#options));
       return new Borrowed(lane, (usable) => this.#giveBack(lane, usable));
     } catch (error) {
       this.#release();
@@ -101,6 +103,13 @@ export class LanePool implements AsyncDisposable {
       borrowed.usable = error instanceof ForebayError;
       throw error;
     }
+  }
+
+  /** Connections that broke while nobody used them are passed over. */
+  #takeFree(): Lane | undefined {
+    let lane = this.#free.pop();
+    while (lane !== undefined && !lane.connection.isOpen) lane = this.#free.pop();
+    return lane;
   }
 
   async #giveBack(lane: Lane, usable: boolean): Promise<void> {
@@ -125,9 +134,14 @@ export class LanePool implements AsyncDisposable {
   }
 }
 
-export async function inTransaction<T>(lane: Lane, act: (lane: Lane) => Promise<T>): Promise<T> {
+/** Constraints speak at once, while the row at fault can still be told, and not at the commit. */
+export async function beginTransaction(lane: Lane): Promise<void> {
   await lane.stages.limit();
-  await lane.connection.execute('BEGIN');
+  await lane.connection.execute('BEGIN; SET CONSTRAINTS ALL IMMEDIATE');
+}
+
+export async function inTransaction<T>(lane: Lane, act: (lane: Lane) => Promise<T>): Promise<T> {
+  await beginTransaction(lane);
   try {
     const result = await act(lane);
     await commitTransaction(lane);

@@ -24,7 +24,12 @@ import { emptyTable } from './apply-rekey.ts';
 import { applyFolded } from './apply-folded.ts';
 import { DeadLetterWriter, type OpenLetters, outdateLetters } from './dead-letters.ts';
 import type { Lane, WriteContext } from './lane.ts';
-import { commitTransaction, type LanePool, rollbackTransaction } from './lane-pool.ts';
+import {
+  beginTransaction,
+  commitTransaction,
+  type LanePool,
+  rollbackTransaction,
+} from './lane-pool.ts';
 import { type ChunkLoad, loadChunkData } from './load-chunk.ts';
 import {
   assertEpoch,
@@ -168,10 +173,7 @@ export class PostgresSession implements DestinationSession {
     if (this.#transaction !== null) {
       throw new ForebayError('internal', { message: 'a transaction is open already' });
     }
-    await this.#guarded(async () => {
-      await this.#parts.main.stages.limit();
-      await this.#parts.main.connection.execute('BEGIN');
-    });
+    await this.#guarded(() => beginTransaction(this.#parts.main));
     this.#transaction = { unplaced: [] };
   }
 
