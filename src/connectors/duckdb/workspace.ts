@@ -11,6 +11,7 @@ import { addLetter, openLetterKeys, rowKey, rowPayload } from './letters.ts';
 import type { Stage } from './stage.ts';
 import type { Reject } from './table-writer.ts';
 import { type BoundTable, loadTable } from './tables.ts';
+import { Validity } from './vectors.ts';
 import { type ColumnType, isWidenable, logicalTypeOf, printColumnType, quoteName } from './types.ts';
 
 export interface Notice {
@@ -201,6 +202,7 @@ export async function widenColumn(
 function registerPrinter(connection: Connection, name: string, type: ColumnType): void {
   const reader = openReader({ column: type, type: logicalTypeOf(type), encoding: 'text' });
   const text = new ByteSink(256);
+  const validity = new Validity();
   const print = duckdb.create_scalar_function();
   duckdb.scalar_function_set_name(print, name);
   duckdb.scalar_function_add_parameter(print, nativeType(type));
@@ -210,11 +212,15 @@ function registerPrinter(connection: Connection, name: string, type: ColumnType)
       const count = duckdb.data_chunk_get_size(input);
       reader.load(duckdb.data_chunk_get_vector(input, 0), count);
       for (let row = 0; row < count; row += 1) {
-        if (reader.isNull(row)) continue;
+        if (reader.isNull(row)) {
+          validity.setNull(row);
+          continue;
+        }
         text.clear();
         reader.emit(row, text);
         duckdb.vector_assign_string_element_len(output, row, text.buffer.subarray(0, text.length));
       }
+      validity.flush(output, count);
     } catch (error) {
       duckdb.scalar_function_set_error(call, error instanceof Error ? error.message : 'failed');
     }
