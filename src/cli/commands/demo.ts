@@ -10,7 +10,7 @@ import type { RunResult } from '../../engine/pipeline.ts';
 import type { RunCommand } from '../call.ts';
 import { type ComparedTable, compareSchema } from '../demo/comparison.ts';
 import { type DemoOutcome, printOutcome } from '../demo/outcome.ts';
-import { demoPipeline, startReplication, waitUntilCaughtUp } from '../demo/pipeline.ts';
+import { catchUp, demoPipeline, startReplication } from '../demo/pipeline.ts';
 import { type DemoServer, startDemoServer } from '../demo/server.ts';
 import { createShop, type ShopSize, shopSize } from '../demo/shop.ts';
 import { makeSteps, type Steps } from '../demo/steps.ts';
@@ -18,6 +18,7 @@ import { EMPTY_REPORT, printWriter, runWriter, type WriterReport } from '../demo
 import { formatCount } from '../format.ts';
 import { withInterruption } from '../interruption.ts';
 import { demoShape, readOptions } from '../options.ts';
+import type { PipelineCall } from '../pipeline-call.ts';
 import { resultExitCode } from '../result-output.ts';
 import type { Terminal } from '../terminal.ts';
 import { jsonView } from '../view/json-view.ts';
@@ -66,27 +67,38 @@ function openDemoView(demo: Demo, server: DemoServer, report: WriterReport): Run
   return liveView(terminal, header, { footnote: () => printWriter(report) });
 }
 
-/** Replicates while the writer works, then until everything it committed has arrived. */
+interface Replicated {
+  readonly result: RunResult;
+  readonly writer: WriterReport;
+}
+
+/** Replicates while the writer works; stops in order when it has ended. */
 async function replicateWhileWriting(
   demo: Demo,
   server: DemoServer,
+  pipeline: PipelineCall,
   size: ShopSize,
-): Promise<{ readonly result: RunResult; readonly writer: WriterReport }> {
+): Promise<Replicated> {
   const writer: WriterReport = { ...EMPTY_REPORT };
-  const pipeline = await demoPipeline(server.url(DATABASE), `duckdb:${demo.file}`);
   const view = openDemoView(demo, server, writer);
   try {
     const running = startReplication(pipeline, view);
     const signal = AbortSignal.any([demo.signal, running.ended]);
     const plan = { durationMs: demo.seconds * 1000, size, signal };
     await runWriter(() => connect(server, DATABASE), plan, writer);
-    await using observer = await connect(server, DATABASE);
-    await waitUntilCaughtUp(observer, signal);
     running.stop();
     return { result: await running.result, writer };
   } finally {
     view.end();
   }
+}
+
+/** What the writer committed last may still be on its way when the run is stopped. */
+async function finish(demo: Demo, pipeline: PipelineCall): Promise<RunResult> {
+  const view = demo.json ? jsonView(demo.terminal) : null;
+  return await demo.steps.perform('Stopped, taken up again, caught up', () =>
+    catchUp(pipeline, demo.signal, (event) => view?.observe(event)),
+  );
 }
 
 async function compare(demo: Demo, server: DemoServer): Promise<readonly ComparedTable[]> {
@@ -108,9 +120,11 @@ async function perform(demo: Demo, server: DemoServer): Promise<DemoOutcome> {
   const startedAt = performance.now();
   const size = await fillShop(demo, server);
   demo.signal.throwIfAborted();
-  const { result, writer } = await replicateWhileWriting(demo, server, size);
+  const pipeline = await demoPipeline(server.url(DATABASE), `duckdb:${demo.file}`);
+  const { result: live, writer } = await replicateWhileWriting(demo, server, pipeline, size);
   demo.signal.throwIfAborted();
   if (!demo.json) demo.terminal.err('\n');
+  const result = live.error === null ? await finish(demo, pipeline) : live;
   const isWhole = result.error === null;
   const tables = isWhole ? await compare(demo, server) : [];
   return {

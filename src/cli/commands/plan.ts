@@ -83,8 +83,10 @@ function planExitCode(plan: PipelinePlan, detailed: boolean): ExitCode {
 export const run: RunCommand = async (call) => {
   const shape = { ...listShape, detailedExitcode: z.boolean().default(false) };
   const { detailedExitcode, ...output } = readOptions(shape, call.options);
-  const { spec, systems } = await readPipelineCall(call, null);
-  const mode = { kind: 'replicate', untilCaughtUp: false } as const;
+  const { spec, systems, source } = await readPipelineCall(call, null);
+  const mode = source.entry.source.includes('changes')
+    ? ({ kind: 'replicate', untilCaughtUp: false } as const)
+    : ({ kind: 'copy' } as const);
   const plan = await withInterruption((signal) => planPipeline(mode, spec, systems, signal));
   const format = outputFormat(output);
   if (format === 'table') printPlan(plan, call.terminal);

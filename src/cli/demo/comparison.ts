@@ -88,11 +88,13 @@ function textPair(c: string, type: string): TextPair {
   }
 }
 
+// `is not null` is false for a row value with a NULL in it; `is distinct from` asks for the value itself.
 function rowText(columns: readonly ComparedColumn[], side: keyof TextPair): string {
+  if (columns.length === 0) return "''";
   return columns
     .map(
       ({ name, texts }) =>
-        `coalesce(case when ${quote(name)} is not null then ${texts[side]} end, chr(1))`,
+        `coalesce(case when ${quote(name)} is distinct from null then ${texts[side]} end, chr(1))`,
     )
     .join(` || chr(31) || `);
 }
@@ -119,6 +121,8 @@ async function destinationDigest(
   stream: string,
   columns: readonly ComparedColumn[],
 ): Promise<Digest> {
+  // Without a column in common there is no table, or none to speak of.
+  if (columns.length === 0) return { rows: 0, hash: printHash(null) };
   const sql = `select count(*)::varchar, sum(('0x' || left(md5(${rowText(columns, 'destination')}), 15))::bigint)::varchar from ${stream}`;
   const [row = []] = (await destination.runAndReadAll(sql)).getRowsJson();
   const [count, sum] = row;

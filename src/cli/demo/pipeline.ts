@@ -1,14 +1,9 @@
 /** The demo's pipeline, through the same engine and connectors as any other. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { resolveSystem } from '../../connectors/registry.ts';
-import type { PgConnection } from '../../connectors/postgres/connection.ts';
-import type { RunResult } from '../../engine/pipeline.ts';
+import type { RunEvent, RunResult } from '../../engine/pipeline.ts';
 import { runPipeline } from '../../engine/run.ts';
 import { type PipelineCall, specifyPipeline } from '../pipeline-call.ts';
 import type { RunView } from '../view/run-view.ts';
-
-const CAUGHT_UP_LIMIT_MS = 60_000;
-const POLL_MS = 50;
 
 export async function demoPipeline(
   sourceUrl: string,
@@ -19,29 +14,6 @@ export async function demoPipeline(
     resolveSystem(destinationUrl),
   ]);
   return specifyPipeline({ name: 'demo' }, { source, destination });
-}
-
-/**
- * Waits until the source itself says that everything committed so far was acknowledged, which happens only
- * after the destination has committed it. False if that took too long or the signal came.
- */
-export async function waitUntilCaughtUp(
-  source: PgConnection,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const { rows } = await source.query('select pg_current_wal_insert_lsn()::text');
-  const target = rows[0]?.[0] ?? '0/0';
-  const deadline = performance.now() + CAUGHT_UP_LIMIT_MS;
-  while (performance.now() < deadline && !signal.aborted) {
-    const answer = await source.query(
-      `select coalesce(bool_and(confirmed_flush_lsn >= $1::pg_lsn), false)
-       from pg_replication_slots where slot_type = 'logical' and not temporary`,
-      [target],
-    );
-    if (answer.rows[0]?.[0] === 't') return true;
-    await delay(POLL_MS);
-  }
-  return false;
 }
 
 export interface RunningDemo {
@@ -64,4 +36,14 @@ export function startReplication(pipeline: PipelineCall, view: RunView): Running
   // Awaited after the writer has ended; a failure before that must not count as unhandled.
   result.catch(() => {});
   return { result, stop: () => drain.abort(), ended: ended.signal };
+}
+
+/** Takes the pipeline up where it was stopped, until everything that was committed has arrived. */
+export function catchUp(
+  pipeline: PipelineCall,
+  drain: AbortSignal,
+  observe: (event: RunEvent) => void,
+): Promise<RunResult> {
+  const mode = { kind: 'replicate', untilCaughtUp: true } as const;
+  return runPipeline(mode, pipeline.spec, pipeline.systems, { drain, observe });
 }

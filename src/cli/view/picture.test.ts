@@ -18,7 +18,7 @@ type Body = RunEvent extends infer E
 function fold(...bodies: readonly [atMs: number, body: Body][]): RunState {
   return bodies.reduce((state, [atMs, body]) => {
     const at = new Date(START + atMs).toISOString();
-    return applyEvent(state, { at, pipeline: 'shop', ...body } as RunEvent);
+    return applyEvent(state, { at, pipeline: 'shop', ...body });
   }, INITIAL_STATE);
 }
 
