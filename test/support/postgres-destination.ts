@@ -11,6 +11,8 @@ import type {
 import { SlabPool } from '../../src/core/slab.ts';
 import { streamId, type StreamSchema } from '../../src/core/stream-schema.ts';
 
+import { column, makeBatch, makeSchema, streamOf } from './row-specs.ts';
+
 const MIB = 1024 * 1024;
 
 export function testContext(notices: string[] = []): ConnectorContext {
@@ -47,3 +49,25 @@ export async function writeAt<T>(
   await session.commit(checkpointAt(position), []);
   return result;
 }
+
+export const items = makeSchema({
+  name: 'items',
+  columns: [
+    column('id', 'integer', { kind: 'int', bits: 32 }),
+    column('name', 'text', { kind: 'text' }),
+  ],
+  key: ['id'],
+});
+
+/** Rows `(id, 'n<id>')` of the items. */
+export function chunkOf(...ids: number[]) {
+  const batch = makeBatch(
+    items,
+    'binary',
+    ids.map((id) => ({ cells: [id, `n${id}`] })),
+  );
+  return { kind: 'batches', batches: streamOf(batch) } as const;
+}
+
+export const plain = (id: string) => ({ id, merge: false, order: '0' });
+export const merged = (id: string) => ({ id, merge: true, order: '0' });

@@ -159,10 +159,17 @@ export async function recordChunk(
   pipeline: string,
   chunk: { readonly stream: string; readonly id: string; readonly rows: number },
 ): Promise<void> {
-  await connection.query(
-    `INSERT INTO _forebay.snapshot_chunks (pipeline, stream, chunk, rows) VALUES ($1, $2, $3, $4::bigint)`,
+  const { rowCount } = await connection.query(
+    `INSERT INTO _forebay.snapshot_chunks (pipeline, stream, chunk, rows) VALUES ($1, $2, $3, $4::bigint)
+     ON CONFLICT DO NOTHING`,
     [pipeline, chunk.stream, chunk.id, String(chunk.rows)],
   );
+  if (rowCount !== 1) {
+    throw new ForebayError('internal', {
+      message: `chunk ${chunk.id} of ${chunk.stream} was loaded before`,
+      stream: chunk.stream,
+    });
+  }
 }
 
 function readCheckpoint(pipeline: string, row: readonly (string | null)[]): Checkpoint | null {
