@@ -176,6 +176,22 @@ describeEachServer('snapshot loads', (server) => {
     expect((await destination.readState('p'))?.chunks.size).toBe(0);
   });
 
+  test('chunks that are merged at once make one key and agree on rows that are in several', async () => {
+    const database = await server.createDatabase();
+    await using destination = await openDestination(server.url(database));
+    await using session = await destination.openSession('p');
+    const target = targetOf(items);
+    await session.prepare(target);
+    const loads = Array.from({ length: 12 }, (_, n) =>
+      session.loadChunk(target, merged(`c${n}`), chunkOf(1, n + 10)),
+    );
+    await Promise.all(loads);
+    await session.finishSnapshot(target);
+    expect(await server.query(database, 'select count(*)::int as n from items')).toEqual([
+      { n: 13 },
+    ]);
+  });
+
   test('sets refused rows apart and loads the others', async () => {
     const database = await server.createDatabase();
     await using destination = await openDestination(server.url(database));

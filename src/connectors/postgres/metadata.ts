@@ -10,7 +10,6 @@ import {
 import { ForebayError } from '../../core/errors.ts';
 import type { PgConnection } from './connection.ts';
 
-export const METADATA_SCHEMA = '_forebay';
 /** Raised when an older release could no longer read what is there. */
 const FORMAT = 1;
 /** Advisory lock under which the schema is made and removed. */

@@ -69,6 +69,8 @@ export class PostgresSession implements DestinationSession {
   readonly #tables = new KnownTables();
   /** Streams whose replaced table took its place in this run. */
   readonly #swapped = new Set<string>();
+  /** Keys under way or made for merging, by stream: chunks loaded at once share one. */
+  readonly #keys = new Map<string, Promise<void>>();
   #position: string | null;
   #transaction: { unplaced: string[] } | null = null;
 
@@ -128,7 +130,7 @@ export class PostgresSession implements DestinationSession {
   loadChunk(target: StreamTarget, chunk: ChunkLoad, data: ChunkData): Promise<LoadResult> {
     const { run, open } = this.#parts;
     return this.#guarded(async () => {
-      if (chunk.merge && target.load !== 'replace') await this.#ensureKey(target);
+      if (chunk.merge && target.load !== 'replace') await this.#keyForMerge(target);
       return this.#parts.pool.transaction(async (lane) => {
         const { connection } = lane;
         await assertEpoch(connection, run);
@@ -158,6 +160,7 @@ export class PostgresSession implements DestinationSession {
   }
 
   async finishSnapshot(target: StreamTarget): Promise<void> {
+    this.#keys.delete(target.id);
     await this.#owned(async (lane) => {
       if (target.load === 'replace') await swapIn(lane.connection, target);
     });
@@ -249,8 +252,9 @@ export class PostgresSession implements DestinationSession {
     yield* readRows(reading.lane.connection, target, { encodings, slabs: context.slabs });
   }
 
+  /** An open transaction ends with its connection, also where the server no longer answers. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.rollback();
+    this.#transaction = null;
     await this.#parts.main.connection[Symbol.asyncDispose]();
     await this.#parts.pool[Symbol.asyncDispose]();
   }
@@ -283,6 +287,15 @@ export class PostgresSession implements DestinationSession {
       }
       throw error;
     }
+  }
+
+  #keyForMerge(target: StreamTarget): Promise<void> {
+    const known = this.#keys.get(target.id);
+    if (known !== undefined) return known;
+    const made = this.#ensureKey(target);
+    this.#keys.set(target.id, made);
+    made.catch(() => this.#keys.delete(target.id));
+    return made;
   }
 
   async #ensureKey(target: StreamTarget): Promise<void> {
