@@ -1,7 +1,7 @@
 // `npm run check`: every check runs even when an earlier one failed, so that one run shows all.
 import { spawnSync } from 'node:child_process';
 
-const steps = ['fmt:check', 'lint', 'types', 'knip', 'unit'] as const;
+const steps = ['fmt:check', 'lint', 'types', 'knip', 'docs:check', 'unit'] as const;
 const failed: string[] = [];
 
 for (const step of steps) {

@@ -7,7 +7,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { expectExit } from '../support/exit.ts';
-import { type ForebayExit, runForebay, startForebay } from '../support/process.ts';
+import {
+  type ForebayEvent,
+  type ForebayExit,
+  runForebay,
+  startForebay,
+} from '../support/process.ts';
 import type { ServerConnection } from '../support/server-connection.ts';
 import { freePort, startServer } from '../support/servers.ts';
 import { describeEachServer, describeWithServer } from '../support/shared-servers.ts';
@@ -27,9 +32,14 @@ function newFile(): string {
 function expectFailure(exit: ForebayExit, code: string, exitCode: number): void {
   expectExit(exit, exitCode);
   expect(exit.result?.error?.code).toBe(code);
-  expect(exit.result).toMatchObject({ v: 1, status: 'failed', streams: [] });
+  expect(exit.result).toMatchObject({ v: 1, status: 'failed' });
+  expect(exit.result?.streams.every(({ applied }) => applied === 0)).toBe(true);
   expect(exit.result?.error?.['fix']).toMatch(/\w{3}/);
   expect(exit.stderr).not.toMatch(STACK_TRACE);
+}
+
+function isFollowing(event: ForebayEvent): boolean {
+  return event.event === 'phase' && event['phase'] === 'changes';
 }
 
 async function shopOn(server: ServerConnection): Promise<string> {
@@ -181,7 +191,7 @@ describeEachServer(
         '--name',
         `holder_${target}`,
       ]);
-      await holder.waitForEvent(({ event }) => event === 'checkpoint');
+      await holder.waitForEvent(isFollowing);
       const exit = await run('copy', server.url(source), `duckdb:${file}`, '--name', 'second');
       expectFailure(exit, 'file_locked', 3);
       holder.kill('SIGTERM');
@@ -194,6 +204,26 @@ describeEachServer(
         `holder_${target}`,
         '--yes',
       ]);
+    });
+
+    test('a slot that another process reads', async () => {
+      const name = `slot_${target}`;
+      const other = await server.createDatabase();
+      await using holder = startForebay([
+        'replicate',
+        server.url(source),
+        server.url(other),
+        '--json',
+        '--name',
+        name,
+      ]);
+      await holder.waitForEvent(isFollowing);
+      const file = newFile();
+      const exit = await run('replicate', server.url(source), `duckdb:${file}`, '--name', name);
+      expectFailure(exit, 'slot_in_use', 3);
+      holder.kill('SIGTERM');
+      expectExit(await holder.exit, 0);
+      await runForebay(['drop', server.url(source), server.url(other), '--name', name, '--yes']);
     });
 
     test('the DuckDB file stands where no file can be', async () => {
@@ -218,7 +248,7 @@ describeEachServer(
           '--retry-for',
           '0s',
         ],
-        { env: { FOREBAY_FAILPOINTS: 'destination.write=enospc' } },
+        { env: { FOREBAY_FAILPOINTS: 'snapshot.insideChunk=enospc' } },
       );
       expect(exit.result?.error?.code).toBe('disk_full');
       expect(exit.code).toBe(1);
