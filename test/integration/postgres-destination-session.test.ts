@@ -253,6 +253,36 @@ describeEachServer('snapshot loads', (server) => {
     expect(await server.query(database, 'select id from seen')).toEqual([{ id: 7 }]);
     expect(await destination.leftovers('p')).toMatchObject([{ kind: 'checkpoint' }]);
   });
+
+  test('a stream that is replaced again takes merged chunks and changes beside the table in use', async () => {
+    const database = await server.createDatabase();
+    await using destination = await openDestination(server.url(database));
+    await using session = await destination.openSession('p');
+    const target = targetOf(items, { load: 'replace' });
+    const record = { stream: target.id, state: 'streaming', reason: null, detail: '' } as const;
+    await session.prepare(target);
+    await session.loadChunk(target, plain('c1'), chunkOf(1));
+    await session.finishSnapshot(target);
+    await session.save([record], checkpointAt('1'));
+    await session.resetSnapshot(target, { removeRows: false });
+    await session.prepare(target);
+    await session.loadChunk(target, merged('c1'), chunkOf(2, 3));
+    await session.loadChunk(target, merged('c2'), chunkOf(3, 4));
+    const changes = makeBatch(items, 'binary', [{ op: 'update', cells: [3, 'three'] }]);
+    await writeAt(session, '2', () =>
+      session.write(target, { kind: 'keyed', parts: [makePart(changes, ['replace'])] }),
+    );
+    expect(await server.query(database, 'select id from items')).toEqual([{ id: 1 }]);
+    await session.finishSnapshot(target);
+    const later = makeBatch(items, 'binary', [{ op: 'delete', cells: [2, null] }]);
+    await writeAt(session, '3', () =>
+      session.write(target, { kind: 'keyed', parts: [makePart(later, ['delete'])] }),
+    );
+    expect(await server.query(database, 'select * from items order by id')).toEqual([
+      { id: 3, name: 'three' },
+      { id: 4, name: 'n4' },
+    ]);
+  });
 });
 
 /** Rows in COPY BINARY, as a source of the same family sends them. */

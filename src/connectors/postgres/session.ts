@@ -112,7 +112,14 @@ export class PostgresSession implements DestinationSession {
         [pipeline, target.id],
       );
       this.#swapped.delete(target.id);
+      this.#keys.delete(target.id);
       if (target.load === 'replace') {
+        // What is loaded from now on is for a new table.
+        await connection.query(
+          `UPDATE _forebay.streams SET state = 'pending'
+           WHERE pipeline = $1 AND stream = $2 AND state = 'streaming'`,
+          [pipeline, target.id],
+        );
         await connection.execute(`DROP TABLE IF EXISTS ${quoteName(buildingName(target.table))}`);
         return;
       }
@@ -130,13 +137,11 @@ export class PostgresSession implements DestinationSession {
   loadChunk(target: StreamTarget, chunk: ChunkLoad, data: ChunkData): Promise<LoadResult> {
     const { run, open } = this.#parts;
     return this.#guarded(async () => {
-      if (chunk.merge && target.load !== 'replace') await this.#keyForMerge(target);
+      if (chunk.merge) await this.#keyForMerge(target);
       return this.#parts.pool.transaction(async (lane) => {
         const { connection } = lane;
         await assertEpoch(connection, run);
-        const name = (await this.#isBuilding(lane, target))
-          ? buildingName(target.table)
-          : target.table;
+        const name = await this.#tableName(lane, target);
         const context = await this.#context(lane, target, name);
         const letters = new DeadLetterWriter({
           connection,
@@ -189,7 +194,7 @@ export class PostgresSession implements DestinationSession {
     const { main, run, open } = this.#parts;
     return this.#guarded(async () => {
       await failpoint('destination.write');
-      const context = await this.#context(main, target, target.table);
+      const context = await this.#context(main, target, await this.#tableName(main, target));
       const { connection } = main;
       const letters = new DeadLetterWriter({
         connection,
@@ -301,7 +306,7 @@ export class PostgresSession implements DestinationSession {
   async #ensureKey(target: StreamTarget): Promise<void> {
     await this.#owned(async (lane) => {
       await lane.connection.execute(BUILD_MEMORY);
-      await ensureKey(lane.connection, target);
+      await ensureKey(lane.connection, target, await this.#tableName(lane, target));
     });
   }
 
@@ -314,6 +319,14 @@ export class PostgresSession implements DestinationSession {
       table,
       pace: this.#tables.pace(name),
     };
+  }
+
+  /** Where the stream's rows go at present. */
+  async #tableName(lane: Lane, target: StreamTarget): Promise<StreamName> {
+    if (target.load !== 'replace' || this.#swapped.has(target.id)) return target.table;
+    if (await this.#isBuilding(lane, target)) return buildingName(target.table);
+    this.#swapped.add(target.id);
+    return target.table;
   }
 
   /**

@@ -82,27 +82,28 @@ export function keyNames(schema: StreamSchema): string[] {
   return schema.key.flatMap((column) => schema.columns[column]?.name ?? []);
 }
 
-/** Makes the index that finds rows by key, unless there is one. */
-export async function ensureKey(connection: PgConnection, target: StreamTarget): Promise<void> {
+/** Makes the index that finds rows by key in the stream's table or the one built beside it, unless there is one. */
+export async function ensureKey(
+  connection: PgConnection,
+  target: StreamTarget,
+  name: StreamName,
+): Promise<void> {
   if (target.schema.identity !== 'key' || target.load === 'append') return;
-  const table = await readTable(connection, target.table);
-  const names = keyNames(target.schema);
-  if (table === null || hasUniqueKey(table, names)) return;
-  const columns = names.map(quoteIdent).join(', ');
+  const table = await readTable(connection, name);
+  const key = keyNames(target.schema);
+  if (table === null || hasUniqueKey(table, key)) return;
+  const columns = key.map(quoteIdent).join(', ');
   const sql = table.hasPrimaryKey
-    ? `CREATE UNIQUE INDEX ON ${quoteName(target.table)} (${columns})`
-    : `ALTER TABLE ${quoteName(target.table)} ADD PRIMARY KEY (${columns})`;
+    ? `CREATE UNIQUE INDEX ON ${quoteName(name)} (${columns})`
+    : `ALTER TABLE ${quoteName(name)} ADD PRIMARY KEY (${columns})`;
   try {
     await connection.execute(sql);
   } catch (error) {
-    if (
-      !(error instanceof ForebayError) ||
-      error.class === 'transient' ||
-      error.code === 'privilege_missing'
-    )
+    if (!(error instanceof ForebayError) || error.class === 'transient' || error.class === 'auth') {
       throw error;
+    }
     throw new ForebayError('destination_incompatible', {
-      message: `no unique index on the key (${names.join(', ')}) of ${quoteName(target.table)} can be made`,
+      message: `no unique index on the key (${key.join(', ')}) of ${quoteName(name)} can be made`,
       why: error.why ?? error.message,
       fix: `Remove what stands in the way, then: ${sql};`,
       stream: target.id,
