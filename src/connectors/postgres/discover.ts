@@ -45,7 +45,7 @@ WITH RECURSIVE col AS (
   LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
   WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = ANY ($1::oid[])
 ), root AS (
-  SELECT c.attrelid, c.attnum, c.atttypid AS oid, c.atttypmod AS typmod, c.attndims AS ndims FROM col c
+  SELECT c.attrelid, c.attnum, c.atttypid AS oid, c.atttypmod AS typmod, c.attndims::int4 AS ndims FROM col c
   UNION ALL
   SELECT r.attrelid, r.attnum, t.typbasetype, CASE WHEN r.typmod >= 0 THEN r.typmod ELSE t.typtypmod END,
     CASE WHEN r.ndims > 0 THEN r.ndims ELSE t.typndims END
