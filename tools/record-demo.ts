@@ -9,7 +9,10 @@ import { Screen, type ScreenLine } from './terminal-screen.ts';
 
 const columns = 112;
 const rows = 30;
-const sampleMs = 700;
+const sampleMs = 200;
+/** Once the snapshot is over little changes from frame to frame. */
+const laterSampleMs = 800;
+const busyMs = 4500;
 const lineHeight = 18;
 const letterWidth = 8.43;
 const margin = 18;
@@ -81,11 +84,18 @@ const frames: Frame[] = [];
 const startedAt = performance.now();
 
 function sample(): void {
+  const at = Math.round(performance.now() - startedAt);
+  const before = frames.at(-1);
+  if (before !== undefined && at > busyMs && at - before.at < laterSampleMs) return;
+  record(at);
+}
+
+function record(at: number): void {
   const lines = screen.lines();
   const text = JSON.stringify(lines);
   const last = frames.at(-1);
   if (last !== undefined && JSON.stringify(last.lines) === text) return;
-  frames.push({ at: Math.round(performance.now() - startedAt), lines });
+  frames.push({ at, lines });
 }
 
 const write = (text: string): void => screen.write(text);
@@ -106,7 +116,7 @@ sample();
 const timer = setInterval(sample, sampleMs);
 const code = await run({ args: [], options: { seconds: String(seconds) }, terminal });
 clearInterval(timer);
-sample();
+record(Math.round(performance.now() - startedAt));
 if (code === 0) {
   const svg = toSvg(frames);
   writeFileSync('docs/demo.svg', svg);

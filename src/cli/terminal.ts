@@ -51,6 +51,11 @@ export interface TerminalStreams {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
+/** A terminal that does not know its size says 0. */
+function known(size: number | undefined, fallback: number): number {
+  return size === undefined || size === 0 ? fallback : size;
+}
+
 export function openTerminal({ stdin, stdout, stderr, env }: TerminalStreams): Terminal {
   const plain = (env['NO_COLOR'] ?? '') !== '' || env['TERM'] === 'dumb';
   const live = stderr.isTTY === true && !plain;
@@ -59,8 +64,8 @@ export function openTerminal({ stdin, stdout, stderr, env }: TerminalStreams): T
     err: (text) => void stderr.write(text),
     live,
     canAsk: stdin.isTTY === true && stderr.isTTY === true,
-    size: () => ({ columns: stderr.columns ?? 80, rows: stderr.rows ?? 24 }),
-    outColumns: Math.min(stdout.columns ?? TEXT_COLUMNS, TEXT_COLUMNS),
+    size: () => ({ columns: known(stderr.columns, 80), rows: known(stderr.rows, 24) }),
+    outColumns: Math.min(known(stdout.columns, TEXT_COLUMNS), TEXT_COLUMNS),
     outStyle: makeStyle(stdout.isTTY === true && !plain),
     errStyle: makeStyle(live),
   };

@@ -58,10 +58,10 @@ async function fillShop(demo: Demo, server: DemoServer): Promise<ShopSize> {
 }
 
 function openDemoView(demo: Demo, server: DemoServer, report: WriterReport): RunView {
-  const { terminal, json, file } = demo;
+  const { terminal, json } = demo;
   if (json) return jsonView(terminal);
   const source = server.url(DATABASE).replace(/:[^:@/]*@/, '@');
-  const header = { mode: 'replicate', pipeline: 'demo', source, destination: `duckdb:${file}` };
+  const header = { mode: 'replicate', pipeline: 'demo', source, destination: 'duckdb:shop.duckdb' };
   terminal.err('\n');
   if (!terminal.live) return plainView(terminal, header);
   return liveView(terminal, header, { footnote: () => printWriter(report) });

@@ -169,6 +169,11 @@ async function stop(server: ChildProcess): Promise<void> {
   clearTimeout(timer);
 }
 
+function asUser(user: ServerUser | null): string {
+  if (user === null) return '';
+  return `setpriv --reuid=${user.uid} --regid=${user.gid} --clear-groups `;
+}
+
 /** Starts a server with its data below `folder`, which is removed at the end unless it is to be kept. */
 export async function startDemoServer(folder: string, keep: boolean): Promise<DemoServer> {
   const user = serverUser();
@@ -183,7 +188,7 @@ export async function startDemoServer(folder: string, keep: boolean): Promise<De
   const guard = startGuard(child.pid ?? 0, details.data, keep ? '' : folder);
   return {
     url: (database) => `postgres://postgres:${password}@127.0.0.1:${port}/${database}`,
-    startCommand: `${join(details.bin, 'postgres')} -D ${details.data} -p ${port}`,
+    startCommand: `${asUser(user)}${join(details.bin, 'postgres')} -D ${details.data} -p ${port}`,
     [Symbol.asyncDispose]: async () => {
       await stop(child);
       guard.kill('SIGKILL');

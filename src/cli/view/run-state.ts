@@ -95,7 +95,8 @@ function withProgress(state: RunState, event: RunEvent & { readonly event: 'prog
 /** The streams take part in the pipeline's phase, whether or not they have anything to tell in it. */
 function withPhase(state: RunState, phase: RunPhase): RunState {
   const streams = new Map<StreamId, StreamView>();
-  for (const [id, view] of state.streams) streams.set(id, { ...view, phase, progress: null });
+  for (const [id, view] of state.streams)
+    streams.set(id, { ...view, phase, progress: null, rate: NO_RATE });
   return { ...state, phase, total: null, streams };
 }
 
