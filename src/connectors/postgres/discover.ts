@@ -59,7 +59,7 @@ FROM col c
 JOIN root r ON r.attrelid = c.attrelid AND r.attnum = c.attnum
 JOIN pg_catalog.pg_type t ON t.oid = r.oid AND t.typtype <> 'd'
 LEFT JOIN pg_catalog.pg_proc ps ON ps.oid = t.typsend
-LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
+LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid AND e.typdelim = ','
 LEFT JOIN pg_catalog.pg_proc es ON es.oid = e.typsend
 ORDER BY c.attrelid, c.attnum`;
 

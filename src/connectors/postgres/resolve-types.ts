@@ -19,7 +19,7 @@ FROM asked a
 LEFT JOIN root r ON r.place = a.place
 JOIN pg_catalog.pg_type t ON t.oid = r.oid AND t.typtype <> 'd'
 LEFT JOIN pg_catalog.pg_proc ps ON ps.oid = t.typsend
-LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
+LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid AND e.typdelim = ','
 LEFT JOIN pg_catalog.pg_proc es ON es.oid = e.typsend
 ORDER BY a.place`;
 

@@ -9,7 +9,7 @@ export interface CatalogType {
   readonly kind: string;
   /** Internal name of the send function, `textsend` for every type that is plain text on the wire. */
   readonly sendFunction: string;
-  /** The element, if the type is a true array (`_int4`; not int2vector). */
+  /** The element, if the type is a true array (`_int4`; not int2vector) with commas between elements (not box[]). */
   readonly element: Omit<CatalogType, 'element'> | null;
   readonly dimensions: number;
 }
