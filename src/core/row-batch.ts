@@ -35,6 +35,8 @@ export interface RowBatch {
   readonly transactions: Int32Array;
   /** Place of the event inside its transaction, counted over all streams, per row; empty for snapshot rows. */
   readonly events: Int32Array;
+  /** Bytes of the values, where whoever made the batch has counted them. */
+  readonly valueBytes?: number;
 }
 
 /** Words of `cells` per row. */
@@ -44,9 +46,11 @@ export function rowStride(batch: { readonly schema: StreamSchema }): number {
 
 /** Bytes of the values of a batch, as counted in results (not the slab's size, which may be shared). */
 export function batchValueBytes(batch: RowBatch): number {
+  if (batch.valueBytes !== undefined) return batch.valueBytes;
   const { cells } = batch;
+  const end = batch.rowCount * rowStride(batch);
   let bytes = 0;
-  for (let word = 1; word < cells.length; word += 2) {
+  for (let word = 1; word < end; word += 2) {
     const length = cells[word] ?? 0;
     if (length > 0) bytes += length;
   }

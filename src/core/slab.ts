@@ -12,6 +12,7 @@ export function allocateSlab(bytes: number): Buffer {
 export class SlabPool {
   readonly #free: Buffer[] = [];
   readonly #keep: number;
+  readonly #words = new WeakMap<Buffer, Int32Array>();
   #taken = 0;
 
   /** @param keepBytes how much free memory the pool holds on to for reuse. */
@@ -30,6 +31,19 @@ export class SlabPool {
       bytes > SLAB_BYTES ? allocateSlab(bytes) : (this.#free.pop() ?? allocateSlab(SLAB_BYTES));
     this.#taken += slab.length;
     return slab;
+  }
+
+  /**
+   * Words for the cells of rows that lie in this slab, as many as a COPY stream in it can need (a cell takes at
+   * least four bytes there and two words here). Shared memory; pages that are not written take no memory.
+   */
+  wordsOf(slab: Buffer): Int32Array {
+    let words = this.#words.get(slab);
+    if (words === undefined) {
+      words = new Int32Array(new SharedArrayBuffer(slab.length * 2));
+      this.#words.set(slab, words);
+    }
+    return words;
   }
 
   /** Gives a slab back; nobody may read or write it after this. Each slab is given back once. */

@@ -19,17 +19,18 @@ import { readCursor } from './snapshot.ts';
 import type { WorkerClient } from './worker-client.ts';
 import type { OpenedSession } from './worker-methods.ts';
 
-/** A message copies what a view looks at whole; a slice of its own is the smallest that there is. */
+/** A message copies all of the memory that a view looks into, unless it is shared: a slice is the least. */
+function pack<View extends Int32Array | Uint8Array>(view: View): View {
+  return view.buffer instanceof SharedArrayBuffer ? view : (view.slice() as View);
+}
+
 function packBatch(batch: RowBatch): RowBatch {
   return {
-    schema: batch.schema,
-    encodings: batch.encodings,
-    slab: batch.slab,
-    rowCount: batch.rowCount,
-    cells: batch.cells.slice(),
-    ops: batch.ops.slice(),
-    transactions: batch.transactions.slice(),
-    events: batch.events.slice(),
+    ...batch,
+    cells: pack(batch.cells),
+    ops: pack(batch.ops),
+    transactions: pack(batch.transactions),
+    events: pack(batch.events),
   };
 }
 

@@ -3,7 +3,7 @@
  * cells point at the values where they lie. Format: PostgreSQL documentation, COPY, "Binary Format".
  */
 import { ForebayError } from '../../core/errors.ts';
-import { OP_READ, type RowBatch, RowBatchBuilder } from '../../core/row-batch.ts';
+import { OP_READ, type RowBatch } from '../../core/row-batch.ts';
 import { SLAB_BYTES, type SlabPool } from '../../core/slab.ts';
 import type { StreamSchema } from '../../core/stream-schema.ts';
 import type { CellEncoding } from '../../core/value.ts';
@@ -12,6 +12,15 @@ import type { CopyOut } from './copy.ts';
 /** Signature (11), flags (4), extension length (4). */
 const FILE_HEADER_BYTES = 19;
 const FRAME_HEADER_BYTES = 5;
+
+/** Snapshot rows have no transaction, and OP_READ is zero: all batches share one run of zeros. */
+const NO_WORDS = new Int32Array(0);
+let zeros = new Uint8Array(new SharedArrayBuffer(64 * 1024));
+
+function readOps(rows: number): Uint8Array {
+  if (zeros.length < rows) zeros = new Uint8Array(new SharedArrayBuffer(rows * 2)).fill(OP_READ);
+  return zeros.subarray(0, rows);
+}
 
 interface DecodeOptions {
   readonly schema: StreamSchema;
@@ -23,7 +32,9 @@ class CopyDecoder {
   readonly #options: DecodeOptions;
   #slab: Buffer;
   #view: DataView;
-  #builder: RowBatchBuilder;
+  #words: Int32Array;
+  #rows = 0;
+  #valueBytes = 0;
   /** Bytes of the slab that hold data; before `#at` they are decoded. */
   #end = 0;
   #at = 0;
@@ -34,7 +45,7 @@ class CopyDecoder {
     this.#options = options;
     this.#slab = options.slabs.take();
     this.#view = viewOf(this.#slab);
-    this.#builder = new RowBatchBuilder(options.schema, options.encodings, this.#slab);
+    this.#words = options.slabs.wordsOf(this.#slab);
   }
 
   /** Takes a piece of the stream; returns the batches that it completed. */
@@ -60,7 +71,7 @@ class CopyDecoder {
     if (this.#end !== this.#at || !this.#finished) {
       throw new ForebayError('protocol', { message: 'COPY ended inside a row' });
     }
-    if (this.#builder.rowCount > 0) return this.#builder.finish();
+    if (this.#rows > 0) return this.#batch();
     this.#options.slabs.give(this.#slab);
     return null;
   }
@@ -76,11 +87,13 @@ class CopyDecoder {
     const whole = rest < FRAME_HEADER_BYTES ? 0 : 1 + this.#view.getInt32(this.#at + 1);
     const slab = this.#options.slabs.take(Math.max(SLAB_BYTES, whole + FRAME_HEADER_BYTES));
     this.#slab.copy(slab, 0, this.#at, this.#end);
-    if (this.#builder.rowCount > 0) done.push(this.#builder.finish());
+    if (this.#rows > 0) done.push(this.#batch());
     else this.#options.slabs.give(this.#slab);
     this.#slab = slab;
     this.#view = viewOf(slab);
-    this.#builder = new RowBatchBuilder(this.#options.schema, this.#options.encodings, slab);
+    this.#words = this.#options.slabs.wordsOf(slab);
+    this.#rows = 0;
+    this.#valueBytes = 0;
     this.#at = 0;
     this.#end = rest;
   }
@@ -111,8 +124,9 @@ class CopyDecoder {
     if (count !== this.#options.schema.columns.length) {
       throw new ForebayError('protocol', { message: `COPY sent a row of ${count} columns` });
     }
-    let word = this.#builder.beginRow(OP_READ, 0, 0);
-    const cells = this.#builder.cells;
+    const cells = this.#words;
+    let word = this.#rows * count * 2;
+    this.#rows += 1;
     for (let column = 0; column < count; column += 1) {
       const length = view.getInt32(at);
       at += 4;
@@ -121,7 +135,24 @@ class CopyDecoder {
       word += 2;
       if (length > 0) at += length;
     }
+    this.#valueBytes += at - start - 2 - 4 * count;
     return at;
+  }
+
+  #batch(): RowBatch {
+    const { schema, encodings } = this.#options;
+    const rows = this.#rows;
+    return {
+      schema,
+      encodings,
+      slab: this.#slab,
+      rowCount: rows,
+      cells: this.#words.subarray(0, rows * schema.columns.length * 2),
+      ops: readOps(rows),
+      transactions: NO_WORDS,
+      events: NO_WORDS,
+      valueBytes: this.#valueBytes,
+    };
   }
 }
 

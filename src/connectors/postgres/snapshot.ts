@@ -8,6 +8,7 @@ import type { CellEncoding } from '../../core/value.ts';
 import type { PgConnection } from './connection.ts';
 import { decodeCopyBinary } from './copy-decode.ts';
 import type { CopyOut } from './copy.ts';
+import { FrameMerger } from './merge-frames.ts';
 import { selectList } from './select-list.ts';
 import { quoteIdent, quoteName } from './sql.ts';
 
@@ -263,7 +264,10 @@ function stillCovers(previous: readonly ChunkRange[], leaves: readonly Leaf[]): 
 async function* handBack(copy: CopyOut, give: (whole: boolean) => void): AsyncGenerator<Buffer, void> {
   let whole = false;
   try {
-    for await (const piece of copy.frames) yield piece;
+    const merger = new FrameMerger();
+    for await (const piece of copy.frames) yield* merger.push(piece);
+    const last = merger.finish();
+    if (last !== null) yield last;
     whole = true;
   } finally {
     give(whole);
