@@ -103,7 +103,7 @@ export const numberCases: readonly TypeCase[] = [
     type: 'numeric(3,5)',
     since: 15,
     values: literals('0.00999', '-0.00001'),
-    duckdb: { type: 'DECIMAL(5,5)' },
+    duckdb: { type: 'DECIMAL(5,5)', texts: ['.00999', '-.00001'] },
   },
   {
     name: 'money',

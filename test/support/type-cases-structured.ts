@@ -195,7 +195,7 @@ const others: readonly TypeCase[] = [
   { name: 'line', type: 'line', values: literals('{1,2,3}'), duckdb: asText },
   { name: 'lseg', type: 'lseg', values: literals('[(0,0),(1,1)]'), duckdb: asText },
   { name: 'box', type: 'box', values: literals('(2,2),(0.1,0)'), duckdb: asText },
-  { name: 'box_array', type: 'box[]', values: literals('{(2,2),(1,1);(3,3),(0,0)}', '{}'), duckdb: { type: 'VARCHAR[]', sql: 'to_json(v)::VARCHAR', texts: ['["(2,2),(1,1)","(3,3),(0,0)"]', '[]'] } },
+  { name: 'box_array', type: 'box[]', values: literals('{(2,2),(1,1);(3,3),(0,0)}', '{}'), duckdb: asText },
   { name: 'path', type: 'path', values: literals('((0,0),(1,1))', '[(0,0),(1,1)]'), duckdb: asText },
   { name: 'polygon', type: 'polygon', values: literals('((0,0),(1,0.1),(1,1))'), duckdb: asText },
   { name: 'circle', type: 'circle', values: literals('<(0,0),1.5>'), duckdb: asText },

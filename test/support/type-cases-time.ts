@@ -154,6 +154,6 @@ export const timeCases: readonly TypeCase[] = [
     name: 'interval_array',
     type: 'interval[]',
     values: literals('{"1 mon -2 days",NULL}'),
-    duckdb: { type: 'INTERVAL[]', texts: ["['1 month -2 days', NULL]"] },
+    duckdb: { type: 'INTERVAL[]', texts: ['[1 month -2 days, NULL]'] },
   },
 ];

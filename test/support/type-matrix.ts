@@ -85,7 +85,9 @@ export async function replicate(...args: readonly string[]): Promise<ForebayExit
 }
 
 export function expectDone(exit: ForebayExit): void {
-  expect(exit.code, exit.stdout + exit.stderr).toBe(0);
+  const paused = exit.result?.streams.filter((stream) => stream.paused !== null);
+  const why = { error: exit.result?.error, paused, stderr: exit.stderr.slice(-2000) };
+  expect(exit.code, JSON.stringify(why, null, 1)).toBe(0);
 }
 
 /** By way, then by value: the text of `v`. */
@@ -127,9 +129,10 @@ export async function postgresContent(
      where attrelid = to_regclass($1) and attname = 'v'`,
     [`public.${table}`],
   );
-  // textin(out(v)), not a cast: casts of char(n) and "char" change the text.
+  // format() prints with the type's output function: casts of char(n) and "char" change the text. A row of
+  // nulls is no null, which IS NOT NULL does not tell.
   const { rows } = await client.query<{ id: string; text: string | null }>(
-    `select id::text, case when v is not null then format('%s', v) end as text from ${table} order by ${table}.id`,
+    `select id::text, case when v is distinct from null then format('%s', v) end as text from ${table} order by ${table}.id`,
   );
   return {
     type: types.rows[0]?.type ?? 'missing',
