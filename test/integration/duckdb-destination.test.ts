@@ -17,7 +17,11 @@ import {
   keyedRows,
 } from '../support/duckdb-fixture.ts';
 
-const orders = streamSchema({ id: { kind: 'int', bits: 64 }, name: { kind: 'text' }, big: { kind: 'text' } });
+const orders = streamSchema({
+  id: { kind: 'int', bits: 64 },
+  name: { kind: 'text' },
+  big: { kind: 'text' },
+});
 const row = (id: number, name: string | null, big: string | null = null) => ({
   values: [String(id), name, big],
 });
@@ -35,7 +39,10 @@ describe('upsert', () => {
       const first = await session.loadChunk(
         target,
         { id: 'c1', merge: false, order: '0' },
-        chunkOf(rowBatch(orders, [row(1, 'a', 'x'), row(2, 'b', 'y')]), rowBatch(orders, [row(3, 'c')])),
+        chunkOf(
+          rowBatch(orders, [row(1, 'a', 'x'), row(2, 'b', 'y')]),
+          rowBatch(orders, [row(3, 'c')]),
+        ),
       );
       expect(first).toEqual({ read: 3, applied: 3, deadLettered: 0, bytes: 29 });
       const batch = rowBatch(orders, [
@@ -61,7 +68,9 @@ describe('upsert', () => {
       [3, 'C', 'z'],
       [4, 'd', null],
     ]);
-    expect(await file.sql('SELECT position, epoch FROM _forebay.checkpoints')).toEqual([['0/1', 1]]);
+    expect(await file.sql('SELECT position, epoch FROM _forebay.checkpoints')).toEqual([
+      ['0/1', 1],
+    ]);
   });
 
   it('leaves nothing of a transaction that is rolled back', async () => {
@@ -100,7 +109,8 @@ describe('upsert', () => {
         insertedRows(rowBatch(orders, [row(2, 'back')])),
       );
       const seen: number[] = [];
-      for await (const batch of session.read(target, ['binary', 'binary', 'binary'])) seen.push(batch.rowCount);
+      for await (const batch of session.read(target, ['binary', 'binary', 'binary']))
+        seen.push(batch.rowCount);
       expect(seen).toEqual([2]);
     }
     await destination[Symbol.asyncDispose]();
@@ -174,7 +184,9 @@ describe('upsert', () => {
         session,
         target,
         '1',
-        insertedRows(rowBatch(orders, [row(1, 'a', 'one'), row(2, 'b', 'two'), row(3, 'c', 'three')])),
+        insertedRows(
+          rowBatch(orders, [row(1, 'a', 'one'), row(2, 'b', 'two'), row(3, 'c', 'three')]),
+        ),
         { kind: 'rekey', batch: moves, before: 0, after: 1 },
         { kind: 'rekey', batch: moves, before: 2, after: 3 },
         { kind: 'rekey', batch: moves, before: 4, after: 5 },
@@ -197,8 +209,16 @@ describe('upsert', () => {
       await using session = await destination.openSession('p');
       await session.prepare(target);
       const chunk = { merge: true, order: '0' };
-      await session.loadChunk(target, { ...chunk, id: 'c1' }, chunkOf(rowBatch(orders, [row(1, 'a'), row(2, 'b')])));
-      await session.loadChunk(target, { ...chunk, id: 'c2' }, chunkOf(rowBatch(orders, [row(2, 'B'), row(3, 'c')])));
+      await session.loadChunk(
+        target,
+        { ...chunk, id: 'c1' },
+        chunkOf(rowBatch(orders, [row(1, 'a'), row(2, 'b')])),
+      );
+      await session.loadChunk(
+        target,
+        { ...chunk, id: 'c2' },
+        chunkOf(rowBatch(orders, [row(2, 'B'), row(3, 'c')])),
+      );
     }
     const state = await destination.readState('p');
     expect([...(state?.chunks.get('public.orders') ?? [])].toSorted()).toEqual(['c1', 'c2']);
@@ -216,12 +236,17 @@ describe('upsert', () => {
     const destination = await file.destination();
     await using session = await destination.openSession('p');
     await session.prepare(target);
-    await session.loadChunk(target, { id: 'c1', merge: false, order: '0' }, chunkOf(rowBatch(orders, [row(1, 'a')])));
+    await session.loadChunk(
+      target,
+      { id: 'c1', merge: false, order: '0' },
+      chunkOf(rowBatch(orders, [row(1, 'a')])),
+    );
     await session.resetSnapshot(target, { removeRows: true });
     const state = await destination.readState('p');
     expect(state?.chunks.size).toBe(0);
     const rows: number[] = [];
-    for await (const batch of session.read(target, ['text', 'text', 'text'])) rows.push(batch.rowCount);
+    for await (const batch of session.read(target, ['text', 'text', 'text']))
+      rows.push(batch.rowCount);
     expect(rows).toEqual([]);
   });
 });
@@ -239,9 +264,18 @@ describe('tables of the user', () => {
     {
       await using session = await destination.openSession('p');
       await session.prepare(target);
-      await session.loadChunk(target, { id: 'c', merge: false, order: '0' }, chunkOf(rowBatch(orders, [row(5, 'e')])));
+      await session.loadChunk(
+        target,
+        { id: 'c', merge: false, order: '0' },
+        chunkOf(rowBatch(orders, [row(5, 'e')])),
+      );
       const batch = rowBatch(orders, [row(1, 'A', 'B'), row(2, 'n'), row(3, null)]);
-      const [result] = await applyRows(session, target, '1', keyedRows(batch, [ACT_REPLACE, ACT_INSERT, ACT_INSERT]));
+      const [result] = await applyRows(
+        session,
+        target,
+        '1',
+        keyedRows(batch, [ACT_REPLACE, ACT_INSERT, ACT_INSERT]),
+      );
       expect(result).toMatchObject({ applied: 2, deadLettered: 1 });
     }
     const [letter] = await destination.deadLetters.list('p');
@@ -280,7 +314,10 @@ describe('tables of the user', () => {
   it.each([
     ['a missing column', 'CREATE TABLE public.orders (id BIGINT, name VARCHAR)'],
     ['a narrower type', 'CREATE TABLE public.orders (id INTEGER, name VARCHAR, big VARCHAR)'],
-    ['a column that must be filled', 'CREATE TABLE public.orders (id BIGINT, name VARCHAR, big VARCHAR, x INT NOT NULL)'],
+    [
+      'a column that must be filled',
+      'CREATE TABLE public.orders (id BIGINT, name VARCHAR, big VARCHAR, x INT NOT NULL)',
+    ],
     ['a view', 'CREATE VIEW public.orders AS SELECT 1::BIGINT AS id, NULL AS name, NULL AS big'],
   ])('refuses a table with %s', async (_, create) => {
     await using file = duckdbFixture();
@@ -290,12 +327,17 @@ describe('tables of the user', () => {
     const plan = await destination.plan(target);
     expect(plan.findings[0]?.error?.code).toBe('destination_incompatible');
     await using session = await destination.openSession('p');
-    await expect(session.prepare(target)).rejects.toMatchObject({ code: 'destination_incompatible' });
+    await expect(session.prepare(target)).rejects.toMatchObject({
+      code: 'destination_incompatible',
+    });
   });
 
   it('takes wider integers and VARCHAR for anything', async () => {
     await using file = duckdbFixture();
-    await file.sql('CREATE SCHEMA public', 'CREATE TABLE public.orders (a BIGINT, b VARCHAR, c HUGEINT, d DOUBLE)');
+    await file.sql(
+      'CREATE SCHEMA public',
+      'CREATE TABLE public.orders (a BIGINT, b VARCHAR, c HUGEINT, d DOUBLE)',
+    );
     const schema = streamSchema({
       a: { kind: 'int', bits: 16 },
       b: { kind: 'timestamp', zoned: true },
@@ -332,11 +374,16 @@ describe('fencing', () => {
     await first.rollback();
     await expect(first.assertEpoch()).rejects.toMatchObject({ code: 'fenced' });
     await expect(
-      first.loadChunk(target, { id: 'c', merge: false, order: '0' }, chunkOf(rowBatch(orders, [row(2, 'z')]))),
+      first.loadChunk(
+        target,
+        { id: 'c', merge: false, order: '0' },
+        chunkOf(rowBatch(orders, [row(2, 'z')])),
+      ),
     ).rejects.toMatchObject({ code: 'fenced' });
     await second.assertEpoch();
     const rows: number[] = [];
-    for await (const batch of second.read(target, ['text', 'text', 'text'])) rows.push(batch.rowCount);
+    for await (const batch of second.read(target, ['text', 'text', 'text']))
+      rows.push(batch.rowCount);
     expect(rows).toEqual([]);
   });
 
@@ -345,7 +392,10 @@ describe('fencing', () => {
     const destination = await file.destination();
     {
       await using session = await destination.openSession('p');
-      await session.save([{ stream: 's', state: 'streaming', reason: null, detail: '{}' }], checkpointAt('0/5'));
+      await session.save(
+        [{ stream: 's', state: 'streaming', reason: null, detail: '{}' }],
+        checkpointAt('0/5'),
+      );
     }
     expect((await destination.readState('p'))?.checkpoint).toEqual(checkpointAt('0/5'));
     await destination[Symbol.asyncDispose]();

@@ -7,11 +7,30 @@ import { describe, expect, it } from 'vitest';
 import { connector } from '../../src/connectors/duckdb/connector.ts';
 import { parseAddress } from '../../src/connectors/duckdb/config.ts';
 import { ACT_APPEND, ACT_DELETE, ACT_INSERT, ACT_SKIP } from '../../src/core/folded-rows.ts';
-import { OP_BEFORE, OP_DELETE, OP_INSERT, OP_UPDATE, type RowBatch } from '../../src/core/row-batch.ts';
+import {
+  OP_BEFORE,
+  OP_DELETE,
+  OP_INSERT,
+  OP_UPDATE,
+  type RowBatch,
+} from '../../src/core/row-batch.ts';
 import { SlabPool } from '../../src/core/slab.ts';
 import type { StreamSchema } from '../../src/core/stream-schema.ts';
-import { batchTexts, encodingsOf, rowBatch, streamSchema, streamTarget, UNCHANGED } from '../support/batches.ts';
-import { applyRows, chunkOf, duckdbFixture, insertedRows, keyedRows } from '../support/duckdb-fixture.ts';
+import {
+  batchTexts,
+  encodingsOf,
+  rowBatch,
+  streamSchema,
+  streamTarget,
+  UNCHANGED,
+} from '../support/batches.ts';
+import {
+  applyRows,
+  chunkOf,
+  duckdbFixture,
+  insertedRows,
+  keyedRows,
+} from '../support/duckdb-fixture.ts';
 
 const orders = streamSchema({ id: { kind: 'int', bits: 64 }, name: { kind: 'text' } });
 const mark = (order: string) => ({ order, committedAtMicros: 1_700_000_000_123_456n, ref: '1' });
@@ -87,23 +106,37 @@ describe('replace', () => {
     {
       await using session = await again.openSession('p');
       await session.prepare(target);
-      await session.loadChunk(target, { ...CHUNK, id: 'c2' }, chunkOf(rowBatch(orders, [{ values: ['2', 'b'] }])));
+      await session.loadChunk(
+        target,
+        { ...CHUNK, id: 'c2' },
+        chunkOf(rowBatch(orders, [{ values: ['2', 'b'] }])),
+      );
       await session.finishSnapshot(target);
       await session.finishSnapshot(target);
       await session.prepare(target);
-      await applyRows(session, target, '1', insertedRows(rowBatch(orders, [{ values: ['2', 'B'] }])));
+      await applyRows(
+        session,
+        target,
+        '1',
+        insertedRows(rowBatch(orders, [{ values: ['2', 'B'] }])),
+      );
     }
     await again[Symbol.asyncDispose]();
     expect(await file.sql('SELECT id, name FROM public.orders ORDER BY id')).toEqual([
       [1, 'a'],
       [2, 'B'],
     ]);
-    expect(await file.sql(`SELECT count(*) FROM duckdb_tables() WHERE table_name LIKE '%forebay_new'`)).toEqual([[0]]);
+    expect(
+      await file.sql(`SELECT count(*) FROM duckdb_tables() WHERE table_name LIKE '%forebay_new'`),
+    ).toEqual([[0]]);
   });
 
   it('empties the table when the source is empty', async () => {
     await using file = duckdbFixture();
-    await file.sql('CREATE SCHEMA public', `CREATE TABLE public.orders AS SELECT 1 AS id, 'old' AS name`);
+    await file.sql(
+      'CREATE SCHEMA public',
+      `CREATE TABLE public.orders AS SELECT 1 AS id, 'old' AS name`,
+    );
     const target = streamTarget(orders, { load: 'replace' });
     const destination = await file.destination();
     {
@@ -119,33 +152,39 @@ describe('replace', () => {
 describe('streams without a key', () => {
   const schema = streamSchema({ a: { kind: 'int', bits: 32 }, b: { kind: 'text' } }, { key: [] });
 
-  it.each(['hard', 'soft', 'ignore'] as const)('remove one equal row per delete (%s)', async (deletes) => {
-    await using file = duckdbFixture();
-    const target = streamTarget(schema, { deletes });
-    const destination = await file.destination();
-    await using session = await destination.openSession('p');
-    await session.prepare(target);
-    const first = rowBatch(schema, [
-      { values: ['1', 'x'] },
-      { values: ['1', 'x'] },
-      { values: ['1', 'x'] },
-      { values: ['2', null] },
-      { values: ['2', null] },
-    ]);
-    await session.loadChunk(target, CHUNK, chunkOf(first));
-    const second = rowBatch(schema, [
-      { op: OP_DELETE, values: ['1', 'x'] },
-      { op: OP_DELETE, values: ['1', 'x'] },
-      { op: OP_DELETE, values: ['2', null] },
-      { op: OP_DELETE, values: ['3', 'none'] },
-      { op: OP_INSERT, values: ['4', 'y'] },
-    ]);
-    const actions = Uint8Array.of(ACT_DELETE, ACT_DELETE, ACT_DELETE, ACT_DELETE, ACT_INSERT);
-    await applyRows(session, target, '1', { kind: 'multiset', parts: [{ batch: second, actions }] });
-    const left = await texts(session.read(target, ['text', 'text']));
-    expect(left.length).toBe(deletes === 'ignore' ? 6 : 3);
-    expect(left.at(-1)).toEqual(['4', 'y']);
-  });
+  it.each(['hard', 'soft', 'ignore'] as const)(
+    'remove one equal row per delete (%s)',
+    async (deletes) => {
+      await using file = duckdbFixture();
+      const target = streamTarget(schema, { deletes });
+      const destination = await file.destination();
+      await using session = await destination.openSession('p');
+      await session.prepare(target);
+      const first = rowBatch(schema, [
+        { values: ['1', 'x'] },
+        { values: ['1', 'x'] },
+        { values: ['1', 'x'] },
+        { values: ['2', null] },
+        { values: ['2', null] },
+      ]);
+      await session.loadChunk(target, CHUNK, chunkOf(first));
+      const second = rowBatch(schema, [
+        { op: OP_DELETE, values: ['1', 'x'] },
+        { op: OP_DELETE, values: ['1', 'x'] },
+        { op: OP_DELETE, values: ['2', null] },
+        { op: OP_DELETE, values: ['3', 'none'] },
+        { op: OP_INSERT, values: ['4', 'y'] },
+      ]);
+      const actions = Uint8Array.of(ACT_DELETE, ACT_DELETE, ACT_DELETE, ACT_DELETE, ACT_INSERT);
+      await applyRows(session, target, '1', {
+        kind: 'multiset',
+        parts: [{ batch: second, actions }],
+      });
+      const left = await texts(session.read(target, ['text', 'text']));
+      expect(left.length).toBe(deletes === 'ignore' ? 6 : 3);
+      expect(left.at(-1)).toEqual(['4', 'y']);
+    },
+  );
 
   it('remove rows that came in the same transaction', async () => {
     await using file = duckdbFixture();
@@ -155,7 +194,9 @@ describe('streams without a key', () => {
     await session.prepare(target);
     const multiset = (op: number, action: number) => ({
       kind: 'multiset' as const,
-      parts: [{ batch: rowBatch(schema, [{ op, values: ['1', 'x'] }]), actions: Uint8Array.of(action) }],
+      parts: [
+        { batch: rowBatch(schema, [{ op, values: ['1', 'x'] }]), actions: Uint8Array.of(action) },
+      ],
     });
     const insert = multiset(OP_INSERT, ACT_INSERT);
     await applyRows(session, target, '1', insert, insert, multiset(OP_DELETE, ACT_DELETE));
@@ -186,10 +227,14 @@ describe('schema changes', () => {
       await using session = await destination.openSession('p');
       await session.prepare(streamTarget(before));
       await session.begin();
-      await session.write(streamTarget(before), insertedRows(rowBatch(before, [{ values: ['1', 'a', '0.50'] }])));
+      await session.write(
+        streamTarget(before),
+        insertedRows(rowBatch(before, [{ values: ['1', 'a', '0.50'] }])),
+      );
       await session.evolve(streamTarget(after), [
         { kind: 'widen-column', column: 0 },
-        { kind: 'rename-column', from: 'old', column: 1 },
+        { kind: 'rename-column', from: 'old', column: 1, to: 'passing' },
+        { kind: 'rename-column', from: 'passing', column: 1, to: null },
         { kind: 'widen-column', column: 2 },
         { kind: 'add-column', column: 3, existing: '{1,NULL}' },
         { kind: 'add-column', column: 4, existing: null },
@@ -217,7 +262,10 @@ describe('as a source', () => {
       'DELETE FROM many WHERE id % 10 = 3',
     );
     const source = await file.source();
-    expect((await source.check(null, 'snapshot')).map(({ severity }) => severity)).toEqual(['ok', 'ok']);
+    expect((await source.check(null, 'snapshot')).map(({ severity }) => severity)).toEqual([
+      'ok',
+      'ok',
+    ]);
     const [many, wide] = await source.discover();
     expect(wide?.schema.key.map((index) => wide.schema.columns[index]?.name)).toEqual(['b', 'a']);
     expect(wide?.schema.columns.map(({ type }) => type)).toMatchSnapshot();
@@ -227,17 +275,24 @@ describe('as a source', () => {
     const chunks = await snapshot.chunks(many.schema, { previous: null, targetBytes: 2_000_000 });
     expect(chunks.length).toBeGreaterThan(2);
     const rows = (
-      await Promise.all(chunks.slice(0, 2).map((chunk) => texts(snapshot.read(many.schema, chunk, ['binary', 'text']))))
+      await Promise.all(
+        chunks
+          .slice(0, 2)
+          .map((chunk) => texts(snapshot.read(many.schema, chunk, ['binary', 'text']))),
+      )
     ).flat();
     for (const chunk of chunks.slice(2)) {
-      for (const row of await texts(snapshot.read(many.schema, chunk, ['binary', 'text']))) rows.push(row);
+      for (const row of await texts(snapshot.read(many.schema, chunk, ['binary', 'text'])))
+        rows.push(row);
     }
     expect(rows.length).toBe(45_000);
     expect(new Set(rows.map(([id]) => id)).size).toBe(45_000);
     expect(rows.find(([id]) => id === '49999')).toEqual(['49999', '49999'.repeat(5)]);
     const [chunk] = await snapshot.chunks(wide.schema, { previous: null, targetBytes: 1_000_000 });
     if (chunk === undefined) throw new Error('no chunk');
-    expect(await texts(snapshot.read(wide.schema, chunk, encodingsOf(wide.schema, 'binary')))).toEqual([
+    expect(
+      await texts(snapshot.read(wide.schema, chunk, encodingsOf(wide.schema, 'binary'))),
+    ).toEqual([
       [
         '255',
         '4294967295',
@@ -278,12 +333,17 @@ describe('files', () => {
     expect(await destination.pipelines()).toEqual([]);
     expect((await destination.check()).every(({ severity }) => severity === 'ok')).toBe(true);
     expect(existsSync(file.path)).toBe(false);
-    await expect((await file.source()).discover()).rejects.toMatchObject({ code: 'database_missing' });
+    await expect((await file.source()).discover()).rejects.toMatchObject({
+      code: 'database_missing',
+    });
   });
 
   it('that cannot be used say why', async () => {
     await using file = duckdbFixture();
-    writeFileSync(file.path, 'this is no database, but it is long enough to be looked at'.repeat(300));
+    writeFileSync(
+      file.path,
+      'this is no database, but it is long enough to be looked at'.repeat(300),
+    );
     await using broken = await openPath(file.path);
     await expect(broken.openSession('p')).rejects.toMatchObject({ code: 'database_missing' });
     await using nowhere = await openPath(join(file.path, '..', 'none', 'x.duckdb'));
@@ -294,12 +354,17 @@ describe('files', () => {
     await using file = duckdbFixture();
     await file.sql('CREATE TABLE t (a INT)');
     chmodSync(file.path, 0o400);
-    await expect((await file.destination()).openSession('p')).rejects.toMatchObject({ code: 'read_only' });
+    await expect((await file.destination()).openSession('p')).rejects.toMatchObject({
+      code: 'read_only',
+    });
   });
 
   it('that another process holds name it', async () => {
     await using file = duckdbFixture();
-    const child = fork(join(import.meta.dirname, '..', 'support', 'duckdb-writer.ts'), [file.path, 'hold']);
+    const child = fork(join(import.meta.dirname, '..', 'support', 'duckdb-writer.ts'), [
+      file.path,
+      'hold',
+    ]);
     await once(child, 'message', { signal: AbortSignal.timeout(20_000) });
     const destination = await file.destination();
     const [, opened] = await destination.check();
@@ -313,37 +378,49 @@ describe('files', () => {
 });
 
 describe('kill -9', () => {
-  it.each([300, 700, 1300])('after %i ms leaves whole transactions and their checkpoint', async (ms) => {
-    await using file = duckdbFixture();
-    const child = fork(join(import.meta.dirname, '..', 'support', 'duckdb-writer.ts'), [file.path, 'write']);
-    await once(child, 'message', { signal: AbortSignal.timeout(20_000) });
-    await new Promise((resolve) => setTimeout(resolve, ms));
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-    const destination = await file.destination();
-    const state = await destination.readState('p');
-    const committed = Number(state?.checkpoint?.position ?? 0);
-    await destination[Symbol.asyncDispose]();
-    // Transaction n has written n rows of the value n, and replaced the row with key 0.
-    const [sums] = await file.sql(
-      `SELECT count(*), coalesce(max(n), 0), count(DISTINCT id) FROM public.orders WHERE id > 0`,
-    );
-    expect(committed).toBeGreaterThan(0);
-    expect(sums).toEqual([(committed * 100), committed, committed * 100]);
-    expect(await file.sql('SELECT n FROM public.orders WHERE id = 0')).toEqual([[committed]]);
-  });
+  it.each([300, 700, 1300])(
+    'after %i ms leaves whole transactions and their checkpoint',
+    async (ms) => {
+      await using file = duckdbFixture();
+      const child = fork(join(import.meta.dirname, '..', 'support', 'duckdb-writer.ts'), [
+        file.path,
+        'write',
+      ]);
+      await once(child, 'message', { signal: AbortSignal.timeout(20_000) });
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+      const destination = await file.destination();
+      const state = await destination.readState('p');
+      const committed = Number(state?.checkpoint?.position ?? 0);
+      await destination[Symbol.asyncDispose]();
+      // Transaction n has written n rows of the value n, and replaced the row with key 0.
+      const [sums] = await file.sql(
+        `SELECT count(*), coalesce(max(n), 0), count(DISTINCT id) FROM public.orders WHERE id > 0`,
+      );
+      expect(committed).toBeGreaterThan(0);
+      expect(sums).toEqual([committed * 100, committed, committed * 100]);
+      expect(await file.sql('SELECT n FROM public.orders WHERE id = 0')).toEqual([[committed]]);
+    },
+  );
 });
 
 describe('replaying dead letters', () => {
   it('writes them in the order they came', async () => {
     await using file = duckdbFixture();
-    await file.sql('CREATE SCHEMA public', 'CREATE TABLE public.orders (id BIGINT, name VARCHAR NOT NULL)');
+    await file.sql(
+      'CREATE SCHEMA public',
+      'CREATE TABLE public.orders (id BIGINT, name VARCHAR NOT NULL)',
+    );
     const target = streamTarget(orders);
     const destination = await file.destination();
     {
       await using session = await destination.openSession('p');
       await session.prepare(target);
-      for (const [position, id] of [['1', '7'], ['2', '8']] as const) {
+      for (const [position, id] of [
+        ['1', '7'],
+        ['2', '8'],
+      ] as const) {
         const batch = rowBatch(orders, [{ op: OP_INSERT, values: [id, null] }]);
         await applyRows(session, target, position, keyedRows(batch, [ACT_INSERT]));
       }
@@ -354,7 +431,9 @@ describe('replaying dead letters', () => {
     const ids = (await again.deadLetters.list('p')).map(({ id }) => id);
     const results = await again.deadLetters.replay(ids.toReversed());
     expect(results).toEqual(ids.map((id) => ({ id, error: null })));
-    expect((await again.deadLetters.list('p')).every(({ replayedAt }) => replayedAt !== null)).toBe(true);
+    expect((await again.deadLetters.list('p')).every(({ replayedAt }) => replayedAt !== null)).toBe(
+      true,
+    );
     await again[Symbol.asyncDispose]();
     expect(await file.sql('SELECT id, name FROM public.orders ORDER BY id')).toEqual([
       [7, null],

@@ -45,15 +45,13 @@ export function streamSchema(
     stream: { namespace: options.namespace ?? 'public', name: options.name ?? 'orders' },
     ref: '1',
     version: options.version ?? 1,
-    columns: Object.entries(columns).map(
-      ([name, type], index): Column => ({
-        name,
-        type,
-        nativeType: printType(type),
-        nullable: !key.includes(index),
-        ref: String(index + 1),
-      }),
-    ),
+    columns: Object.entries(columns).map(([name, type], index): Column => ({
+      name,
+      type,
+      nativeType: printType(type),
+      nullable: !key.includes(index),
+      ref: String(index + 1),
+    })),
     computed: [],
     identity: options.identity ?? (key.length > 0 ? 'key' : 'whole-row'),
     key,
@@ -99,7 +97,10 @@ export function rowBatch(
   for (const [row, { op, transaction, event }] of rows.entries()) {
     const base = builder.beginRow(op ?? OP_READ, transaction ?? 0, event ?? 0);
     for (let column = 0; column < schema.columns.length; column += 1) {
-      const { offset, length } = places[row * schema.columns.length + column] ?? { offset: 0, length: -3 };
+      const { offset, length } = places[row * schema.columns.length + column] ?? {
+        offset: 0,
+        length: -3,
+      };
       builder.cells[base + column * 2] = offset;
       builder.cells[base + column * 2 + 1] = length;
     }
@@ -117,9 +118,9 @@ function place(
   if (value === null) return { offset: 0, length: NULL_CELL };
   if (value === UNCHANGED) return { offset: 0, length: UNCHANGED_CELL };
   const offset = sink.length;
-  if (encoding === 'text') sink.text(value as string);
-  else if (!writeText(type, value as string, sink)) {
-    throw new TypeError(`${String(value)} is no ${printType(type)}`);
+  if (encoding === 'text') sink.text(value);
+  else if (!writeText(type, value, sink)) {
+    throw new TypeError(`${value} is no ${printType(type)}`);
   }
   return { offset, length: sink.length - offset };
 }

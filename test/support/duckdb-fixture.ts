@@ -67,7 +67,12 @@ export function duckdbFixture(): DuckdbFixture {
 }
 
 export async function runSql(path: string, statements: readonly string[]): Promise<SqlValue[][]> {
-  using database = await Database.open({ path, memoryBytes: 268_435_456, threads: 1, readOnly: false });
+  using database = await Database.open({
+    path,
+    memoryBytes: 268_435_456,
+    threads: 1,
+    readOnly: false,
+  });
   using connection = await database.connect();
   let rows: SqlValue[][] = [];
   for (const statement of statements) rows = await connection.all(statement);
@@ -92,7 +97,10 @@ export function keyedRows(batch: RowBatch, actions: readonly number[]): FoldedRo
 }
 
 export function insertedRows(batch: RowBatch): FoldedRows {
-  return keyedRows(batch, Array.from({ length: batch.rowCount }, () => ACT_INSERT));
+  return keyedRows(
+    batch,
+    Array.from({ length: batch.rowCount }, () => ACT_INSERT),
+  );
 }
 
 /** One transaction with the given writes. */

@@ -26,7 +26,10 @@ function slotsOf(
   committed: (batch: RowBatch, row: number) => bigint | null,
 ): ReadonlyMap<string, Slot> {
   return new Map<string, Slot>([
-    [OP_COLUMN, { kind: 'text', value: (batch, row) => OP_LETTERS[batch.ops[row] ?? OP_READ] ?? 'r' }],
+    [
+      OP_COLUMN,
+      { kind: 'text', value: (batch, row) => OP_LETTERS[batch.ops[row] ?? OP_READ] ?? 'r' },
+    ],
     [POSITION_COLUMN, { kind: 'text', value: position }],
     [COMMITTED_COLUMN, { kind: 'word', value: committed }],
     [UNCHANGED_COLUMN, { kind: 'text', value: unchangedNames }],

@@ -1,10 +1,5 @@
 /** SQL that brings staged rows into their table. `t` is the table, `s` the stage. */
-import {
-  ACT_DELETE,
-  ACT_INSERT,
-  ACT_PATCH,
-  ACT_REPLACE,
-} from '../../core/folded-rows.ts';
+import { ACT_DELETE, ACT_INSERT, ACT_PATCH, ACT_REPLACE } from '../../core/folded-rows.ts';
 import type { Connection } from './database.ts';
 import type { Stage } from './stage.ts';
 import { type BoundTable, DELETED_COLUMN } from './tables.ts';
@@ -38,7 +33,9 @@ function staged(table: BoundTable): string {
 }
 
 function assignments(table: BoundTable, columns: readonly number[]): string[] {
-  const list = columns.map((index) => `${quoteName(table.columns[index]?.name ?? '')} = s.c${index}`);
+  const list = columns.map(
+    (index) => `${quoteName(table.columns[index]?.name ?? '')} = s.c${index}`,
+  );
   return isSoft(table) ? [...list, `${DELETED_COLUMN} = NULL`] : list;
 }
 
@@ -115,9 +112,14 @@ export async function applyKeyed(application: Application, work: KeyedWork): Pro
 
 /** One equal row goes for each staged delete; equality takes NULL for equal to NULL. */
 export async function applyMultiset({ connection, table, stage }: Application): Promise<void> {
-  const columns = table.columns.map((column, index) => ({ name: quoteName(column.name), at: `c${index}` }));
+  const columns = table.columns.map((column, index) => ({
+    name: quoteName(column.name),
+    at: `c${index}`,
+  }));
   const alive = isSoft(table) ? ` AND t.${DELETED_COLUMN} IS NULL` : '';
-  const same = columns.map(({ name, at }) => `t.${name} IS NOT DISTINCT FROM s.${at}`).join(' AND ');
+  const same = columns
+    .map(({ name, at }) => `t.${name} IS NOT DISTINCT FROM s.${at}`)
+    .join(' AND ');
   const list = columns.map(({ at }) => at).join(', ');
   const victims = `
     SELECT row_id FROM (

@@ -3,7 +3,14 @@ import duckdb, { type Vector } from '@duckdb/node-bindings';
 import { ForebayError } from '../../core/errors.ts';
 import type { CellEncoding, LogicalType } from '../../core/value.ts';
 import { ByteSink } from './byte-sink.ts';
-import { EPOCH_DAYS, EPOCH_MICROS, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN } from './calendar.ts';
+import {
+  EPOCH_DAYS,
+  EPOCH_MICROS,
+  INT32_MAX,
+  INT32_MIN,
+  INT64_MAX,
+  INT64_MIN,
+} from './calendar.ts';
 import { stringAt } from './database.ts';
 import { writeScaled } from './numeric.ts';
 import { elementTypeId, writeText } from './text-values.ts';
@@ -145,7 +152,8 @@ class ListReader implements CellReader {
 
 function raggedList(): ForebayError {
   return new ForebayError('value_rejected', {
-    message: 'A nested list has lists of unequal length or NULL for a list, which no array can hold',
+    message:
+      'A nested list has lists of unequal length or NULL for a list, which no array can hold',
   });
 }
 
@@ -216,7 +224,9 @@ function readInteger(view: DataView, row: number, bits: number, unsigned: boolea
     case 64:
       return unsigned ? view.getBigUint64(row * 8, true) : view.getBigInt64(row * 8, true);
     default: {
-      const high = unsigned ? view.getBigUint64(row * 16 + 8, true) : view.getBigInt64(row * 16 + 8, true);
+      const high = unsigned
+        ? view.getBigUint64(row * 16 + 8, true)
+        : view.getBigInt64(row * 16 + 8, true);
       return (high << 64n) | view.getBigUint64(row * 16, true);
     }
   }

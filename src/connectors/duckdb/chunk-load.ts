@@ -93,7 +93,12 @@ export class ChunkLoad {
   }
 
   async write(batch: RowBatch): Promise<void> {
-    const rows = await refuseNulls(this.#workspace, this.#current(), batch, allRows(batch.rowCount));
+    const rows = await refuseNulls(
+      this.#workspace,
+      this.#current(),
+      batch,
+      allRows(batch.rowCount),
+    );
     this.#read += batch.rowCount;
     this.#bytes += batchValueBytes(batch);
     this.#applied += await this.#sink.write(batch, rows);
@@ -108,7 +113,9 @@ export class ChunkLoad {
     } else if (this.#stage !== null) {
       const names = table.columns.map((column) => quoteName(column.name)).join(', ');
       const staged = table.columns.map((_, index) => `c${index}`).join(', ');
-      await connection.run(`INSERT INTO ${table.sql} (${names}) SELECT ${staged} FROM ${this.#stage.sql}`);
+      await connection.run(
+        `INSERT INTO ${table.sql} (${names}) SELECT ${staged} FROM ${this.#stage.sql}`,
+      );
     }
     // What a chunk held would otherwise stay in memory until the next one.
     await this.#stage?.drop(connection);

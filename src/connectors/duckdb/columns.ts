@@ -7,7 +7,8 @@ import { type SlabSpan, StringStore } from './string-vectors.ts';
 import { writeText } from './text-values.ts';
 import { type ColumnType, listElement } from './types.ts';
 import { printCell } from './value-text.ts';
-import { type CellStore, fixedStore } from './vectors.ts';
+import type { CellStore } from './fixed-store.ts';
+import { fixedStore } from './vectors.ts';
 
 /** Text cells, made binary on the way. */
 class ParsedStore implements CellStore {

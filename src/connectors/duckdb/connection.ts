@@ -116,7 +116,11 @@ export class DuckdbFile implements AsyncDisposable {
     const directory = dirname(this.path);
     const entry = await stat(directory).catch(() => null);
     if (entry === null || !entry.isDirectory()) {
-      throw this.#failure('database_missing', 'lies in a directory that does not exist', 'Create the directory.');
+      throw this.#failure(
+        'database_missing',
+        'lies in a directory that does not exist',
+        'Create the directory.',
+      );
     }
     if (!(await isAllowed(directory, constants.W_OK))) {
       throw this.#failure('read_only', 'lies in a directory that cannot be written');

@@ -199,7 +199,10 @@ function readValue(type: number, data: Uint8Array, at: number): SqlValue {
 export function stringAt(data: Uint8Array, at: number): Uint8Array {
   const length = data[at] ?? 0;
   const long =
-    length + (data[at + 1] ?? 0) * 0x100 + (data[at + 2] ?? 0) * 0x1_0000 + (data[at + 3] ?? 0) * 0x100_0000;
+    length +
+    (data[at + 1] ?? 0) * 0x100 +
+    (data[at + 2] ?? 0) * 0x1_0000 +
+    (data[at + 3] ?? 0) * 0x100_0000;
   if (long <= 12) return data.subarray(at + 4, at + 4 + long);
   return duckdb.get_data_from_pointer(toArrayBuffer(data), data.byteOffset + at + 8, long);
 }

@@ -2,7 +2,13 @@
 import { z } from 'zod';
 import type { DeadLetter, StreamTarget } from '../../core/connector.ts';
 import { ForebayError } from '../../core/errors.ts';
-import { ACT_APPEND, ACT_DELETE, ACT_PATCH, ACT_REPLACE, type FoldedRows } from '../../core/folded-rows.ts';
+import {
+  ACT_APPEND,
+  ACT_DELETE,
+  ACT_PATCH,
+  ACT_REPLACE,
+  type FoldedRows,
+} from '../../core/folded-rows.ts';
 import { OP_LETTERS, type RowBatch, RowBatchBuilder } from '../../core/row-batch.ts';
 import { NULL_CELL } from '../../core/value.ts';
 import type { Connection } from './database.ts';
@@ -34,7 +40,10 @@ function readSummary(row: readonly unknown[]): Summary {
   };
 }
 
-export async function listLetters(connection: Connection, pipeline: string | null): Promise<Summary[]> {
+export async function listLetters(
+  connection: Connection,
+  pipeline: string | null,
+): Promise<Summary[]> {
   if (!(await hasMetadata(connection))) return [];
   const rows = await connection.all(
     `SELECT ${COLUMNS} FROM _forebay.dead_letters WHERE ? IS NULL OR pipeline = ? ORDER BY created_at, rowid`,
@@ -53,7 +62,10 @@ export async function getLetter(connection: Connection, id: string): Promise<Dea
   return { ...readSummary(row), payload: payloadSchema.parse(JSON.parse(String(row[9]))) };
 }
 
-export async function removeLetters(connection: Connection, ids: readonly string[]): Promise<number> {
+export async function removeLetters(
+  connection: Connection,
+  ids: readonly string[],
+): Promise<number> {
   if (!(await hasMetadata(connection))) return 0;
   let removed = 0;
   for (const id of ids) {
@@ -63,9 +75,14 @@ export async function removeLetters(connection: Connection, ids: readonly string
 }
 
 /** Ids in the order in which the letters came. */
-export async function orderLetters(connection: Connection, ids: readonly string[]): Promise<string[]> {
+export async function orderLetters(
+  connection: Connection,
+  ids: readonly string[],
+): Promise<string[]> {
   if (!(await hasMetadata(connection))) return [...ids];
-  const rows = await connection.all('SELECT id FROM _forebay.dead_letters ORDER BY created_at, rowid');
+  const rows = await connection.all(
+    'SELECT id FROM _forebay.dead_letters ORDER BY created_at, rowid',
+  );
   const wanted = new Set(ids);
   const known = rows.map(([id]) => String(id)).filter((id) => wanted.has(id));
   return [...known, ...ids.filter((id) => !known.includes(id))];
@@ -84,7 +101,14 @@ function letterBatch({ payload, target, op }: Letter): RowBatch {
   const slab = Buffer.from(texts.map((text) => text ?? '').join(''), 'utf8');
   const encodings = target.schema.columns.map(() => 'text' as const);
   const builder = new RowBatchBuilder(target.schema, encodings, slab);
-  const base = builder.beginRow(Math.max(OP_LETTERS.findIndex((letter) => letter === op), 0), 0, 0);
+  const base = builder.beginRow(
+    Math.max(
+      OP_LETTERS.findIndex((letter) => letter === op),
+      0,
+    ),
+    0,
+    0,
+  );
   let at = 0;
   for (const [index, text] of texts.entries()) {
     if (text === undefined) continue;
@@ -142,7 +166,11 @@ export async function replayLetter(connection: Connection, id: string): Promise<
   return writeLetter(connection, id, letter);
 }
 
-async function writeLetter(connection: Connection, id: string, letter: Letter): Promise<string | null> {
+async function writeLetter(
+  connection: Connection,
+  id: string,
+  letter: Letter,
+): Promise<string | null> {
   const workspace = new Workspace(connection, letter.pipeline, true);
   await connection.run('BEGIN TRANSACTION');
   try {
@@ -156,7 +184,9 @@ async function writeLetter(connection: Connection, id: string, letter: Letter): 
     const answer = await writeRows(workspace, letter.target, foldLetter(letter));
     if (answer.deadLettered > 0 || answer.missing.length > 0) {
       await connection.rollback();
-      return answer.deadLettered > 0 ? 'it was refused again' : 'the row that it updates is not there';
+      return answer.deadLettered > 0
+        ? 'it was refused again'
+        : 'the row that it updates is not there';
     }
     await connection.run('COMMIT');
     return null;

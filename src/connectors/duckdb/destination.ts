@@ -53,7 +53,11 @@ export class DuckdbDestination implements Destination {
   async openSession(pipeline: string): Promise<DestinationSession> {
     await this.#file.assertUsable('write');
     const client = await this.#file.client();
-    return new DuckdbSession(await client.call('openSession', pipeline), client, this.#file.context);
+    return new DuckdbSession(
+      await client.call('openSession', pipeline),
+      client,
+      this.#file.context,
+    );
   }
 
   async leftovers(pipeline: string): Promise<readonly Leftover[]> {

@@ -18,13 +18,30 @@ const RULES: readonly Rule[] = [
     'database_missing',
     'The file is no DuckDB database, or it is damaged',
   ],
-  [/different version of DuckDB|newer version/i, 'newer_version', 'The file was written by a newer DuckDB'],
-  [/No such file or directory|does not exist in/i, 'database_missing', 'The database file or its directory does not exist'],
-  [/^Constraint Error/, 'constraint_violated', 'A constraint of the destination table refused a row'],
+  [
+    /different version of DuckDB|newer version/i,
+    'newer_version',
+    'The file was written by a newer DuckDB',
+  ],
+  [
+    /No such file or directory|does not exist in/i,
+    'database_missing',
+    'The database file or its directory does not exist',
+  ],
+  [
+    /^Constraint Error/,
+    'constraint_violated',
+    'A constraint of the destination table refused a row',
+  ],
   [/conflict/i, 'conflict', 'Another transaction in the file got in the way'],
   [/^Catalog Error: Table/, 'table_missing', 'A table does not exist'],
   [/^Binder Error: .*[Cc]olumn/, 'column_missing', 'A column does not exist'],
-  [/^Dependency Error/, 'destination_incompatible', 'Something depends on the table and keeps it as it is'],
+  [
+    /^Dependency Error/,
+    'destination_incompatible',
+    'Something depends on the table and keeps it as it is',
+  ],
+  [/^Conversion Error/, 'value_rejected', 'A value cannot be cast to another type'],
   [/^Out of Memory Error/, 'internal', 'DuckDB ran out of the memory it may use'],
 ];
 
@@ -33,7 +50,8 @@ function reasonOf(text: string, code: ErrorCode): string | null {
   const pid = /lock is held in (\S+ \(PID \d+\)|PID \d+)/.exec(text);
   if (pid) return `held by ${pid[1]}`;
   if (code === 'constraint_violated') {
-    const named = /^Constraint Error: (NOT NULL|CHECK|UNIQUE|PRIMARY KEY|Duplicate key|Violates foreign key)/i;
+    const named =
+      /^Constraint Error: (NOT NULL|CHECK|UNIQUE|PRIMARY KEY|Duplicate key|Violates foreign key)/i;
     return named.exec(text)?.[1] ?? null;
   }
   if (code === 'internal') return /^[A-Z][A-Za-z ]+ Error/.exec(text)?.[0] ?? null;

@@ -36,7 +36,7 @@ export async function evolveTable(
         await widen(workspace.connection, { sql, present, column }, target);
         break;
       case 'rename-column':
-        await rename(workspace.connection, { sql, present, column }, step.from);
+        await rename(workspace.connection, { sql, present, column }, step);
         break;
     }
   }
@@ -78,9 +78,7 @@ async function stageValue(
   type: ColumnType,
   value: string,
 ): Promise<void> {
-  await connection.run(
-    `CREATE OR REPLACE TEMP TABLE forebay_value (c0 ${printColumnType(type)})`,
-  );
+  await connection.run(`CREATE OR REPLACE TEMP TABLE forebay_value (c0 ${printColumnType(type)})`);
   const slab = Buffer.from(value, 'utf8');
   const schema = {
     stream: { namespace: 'temp', name: 'forebay_value' },
@@ -131,14 +129,20 @@ async function widen(connection: Connection, place: Place, target: StreamTarget)
   );
 }
 
-async function rename(connection: Connection, place: Place, from: string): Promise<void> {
-  const { sql, column } = place;
-  const old = find(place, from);
+async function rename(
+  connection: Connection,
+  place: Place,
+  step: { readonly from: string; readonly to: string | null },
+): Promise<void> {
+  const name = step.to ?? place.column.name;
+  const old = find(place, step.from);
   if (old === undefined) {
-    if (find(place, column.name) !== undefined) return;
-    throw new ForebayError('column_missing', { message: `Table ${sql} has no column ${from}` });
+    if (find(place, name) !== undefined) return;
+    throw new ForebayError('column_missing', {
+      message: `Table ${place.sql} has no column ${step.from}`,
+    });
   }
   await connection.run(
-    `ALTER TABLE ${sql} RENAME COLUMN ${quoteName(old.name)} TO ${quoteName(column.name)}`,
+    `ALTER TABLE ${place.sql} RENAME COLUMN ${quoteName(old.name)} TO ${quoteName(name)}`,
   );
 }

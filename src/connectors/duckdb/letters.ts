@@ -28,7 +28,8 @@ function cellText(batch: RowBatch, row: number, column: number): string | null |
   if (length === NULL_CELL) return null;
   const type = batch.schema.columns[column]?.type;
   if (length < 0 || type === undefined) return undefined;
-  if (batch.encodings[column] === 'text') return batch.slab.toString('utf8', offset, offset + length);
+  if (batch.encodings[column] === 'text')
+    return batch.slab.toString('utf8', offset, offset + length);
   return printCell(type, { bytes: batch.slab, offset, length });
 }
 

@@ -1,5 +1,5 @@
 import duckdb, { type Vector } from '@duckdb/node-bindings';
-import { type CellStore, Validity } from './vectors.ts';
+import { type CellStore, Validity } from './fixed-store.ts';
 
 /** Entries of one level of nesting: 64-bit offset and length into the level below. */
 class Level {

@@ -219,7 +219,9 @@ export async function readState(
 
 export async function listPipelines(connection: Connection): Promise<string[]> {
   if (!(await hasMetadata(connection))) return [];
-  const rows = await connection.all('SELECT DISTINCT pipeline FROM _forebay.checkpoints ORDER BY 1');
+  const rows = await connection.all(
+    'SELECT DISTINCT pipeline FROM _forebay.checkpoints ORDER BY 1',
+  );
   return rows.map(([pipeline]) => String(pipeline));
 }
 

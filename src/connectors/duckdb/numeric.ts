@@ -80,7 +80,10 @@ export function printNumeric(bytes: Buffer, offset: number): string {
   const scale = bytes.readUInt16BE(offset + 6);
   const group = (index: number): string => {
     if (index < 0 || index >= count) return '0000';
-    return bytes.readInt16BE(offset + 8 + index * 2).toString().padStart(4, '0');
+    return bytes
+      .readInt16BE(offset + 8 + index * 2)
+      .toString()
+      .padStart(4, '0');
   };
   let whole = '';
   for (let index = 0; index <= weight; index += 1) whole += group(index);

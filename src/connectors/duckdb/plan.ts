@@ -32,7 +32,9 @@ export async function planTable(connection: Connection, target: StreamTarget): P
       stream: target.id,
     });
   }
-  const rows = await connection.scalar(`SELECT count(*) FROM (FROM ${quoteTable(namespace, name)} LIMIT 1)`);
+  const rows = await connection.scalar(
+    `SELECT count(*) FROM (FROM ${quoteTable(namespace, name)} LIMIT 1)`,
+  );
   const facts = { exists: true, empty: rows === 0 };
   try {
     // Our own columns are added where they are missing.

@@ -79,7 +79,8 @@ export class ReadingRoom {
   async openRange(request: RangeRequest): Promise<number> {
     const { idle } = this.#snapshot(request.snapshot);
     const connection = idle.pop();
-    if (connection === undefined) throw new RangeError('more chunks at once than the snapshot has readers');
+    if (connection === undefined)
+      throw new RangeError('more chunks at once than the snapshot has readers');
     try {
       const { schema, encodings, first, end } = request;
       const { namespace, name } = schema.stream;

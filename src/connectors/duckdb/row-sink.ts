@@ -1,6 +1,12 @@
 import type { RowBatch } from '../../core/row-batch.ts';
 import type { Connection } from './database.ts';
-import { type Reject, sameEncodings, type Slot, type TableRef, TableWriter } from './table-writer.ts';
+import {
+  type Reject,
+  sameEncodings,
+  type Slot,
+  type TableRef,
+  TableWriter,
+} from './table-writer.ts';
 
 export interface SinkTable {
   readonly ref: TableRef;

@@ -151,10 +151,7 @@ export class DuckdbSession implements DestinationSession {
     return this.#client.call('assertEpoch', this.#id);
   }
 
-  async *read(
-    target: StreamTarget,
-    encodings: readonly CellEncoding[],
-  ): AsyncGenerator<RowBatch> {
+  async *read(target: StreamTarget, encodings: readonly CellEncoding[]): AsyncGenerator<RowBatch> {
     const cursor = await about(target, this.#client.call('openTable', target, encodings));
     const shape = { schema: target.schema, encodings };
     yield* readCursor(this.#client, cursor, shape, this.#context.slabs);

@@ -1,9 +1,5 @@
 /** Tables of a DuckDB file as a source. */
-import type {
-  ConnectorContext,
-  SnapshotChunk,
-  SnapshotReader,
-} from '../../core/connector.ts';
+import type { ConnectorContext, SnapshotChunk, SnapshotReader } from '../../core/connector.ts';
 import { ForebayError } from '../../core/errors.ts';
 import { OP_READ, type RowBatch } from '../../core/row-batch.ts';
 import type { SlabPool } from '../../core/slab.ts';

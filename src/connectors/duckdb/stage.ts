@@ -29,7 +29,9 @@ export class Stage {
 
   /** Makes it anew and empty. Dropping it is cheaper than deleting what it held. */
   async create(connection: Connection, table: BoundTable): Promise<void> {
-    const columns = table.columns.map((column, index) => `c${index} ${printColumnType(column.type)}`);
+    const columns = table.columns.map(
+      (column, index) => `c${index} ${printColumnType(column.type)}`,
+    );
     const list = [...columns, 'act BIGINT', 'place BIGINT', 'mask BIGINT'].join(', ');
     await connection.run(`CREATE OR REPLACE TEMP TABLE ${quoteName(this.name)} (${list})`);
   }
@@ -43,14 +45,12 @@ export class Stage {
     return {
       ref: { catalog: 'temp', namespace: 'main', name: this.name },
       slots: (): readonly Slot[] => [
-        ...table().columns.map(
-          (column, index): Slot => ({
-            kind: 'cell',
-            column: index,
-            logical: column.logical,
-            type: column.type,
-          }),
-        ),
+        ...table().columns.map((column, index): Slot => ({
+          kind: 'cell',
+          column: index,
+          logical: column.logical,
+          type: column.type,
+        })),
         { kind: 'word', value: (_, row) => BigInt(this.facts.act(row)) },
         { kind: 'word', value: (_, row) => BigInt(this.facts.place(row)) },
         { kind: 'word', value: (_, row) => BigInt(this.facts.mask(row)) },

@@ -5,7 +5,7 @@
  */
 import duckdb, { type DataChunk, type Vector } from '@duckdb/node-bindings';
 import { ByteSink } from './byte-sink.ts';
-import { type CellStore, Validity } from './vectors.ts';
+import { type CellStore, Validity } from './fixed-store.ts';
 
 const INLINE_BYTES = 12;
 
@@ -111,7 +111,8 @@ export class StringStore implements CellStore {
 
   flush(vector: Vector, count: number): void {
     if (count > 0) this.#entry(count - 1);
-    const heap = this.#heap.length > 0 ? this.#held.hold(this.#heap.buffer.subarray(0, this.#heap.length)) : 0;
+    const heap =
+      this.#heap.length > 0 ? this.#held.hold(this.#heap.buffer.subarray(0, this.#heap.length)) : 0;
     const slab = this.#span.origin();
     const words = this.#words;
     for (let at = 0; at < count * 4; at += 4) {

@@ -8,7 +8,7 @@ import type { Connection } from './database.ts';
 import { duckdbError } from './errors.ts';
 import { SlabSpan, StringStore } from './string-vectors.ts';
 import type { ColumnType } from './types.ts';
-import { type CellStore, NullStore, WordStore } from './vectors.ts';
+import { type CellStore, NullStore, WordStore } from './fixed-store.ts';
 
 export interface TableRef {
   /** Null is the database itself; `temp` holds the stages. */
@@ -139,7 +139,10 @@ export class TableWriter {
         const encoding = this.encodings[slot.column] ?? 'text';
         const request = { type: slot.logical, column: slot.type, encoding };
         const store = openStore(request, { span: this.#span, strings: this.#strings });
-        return { store, fill: (selection, rejects) => fillCells(store, slot.column, selection, rejects) };
+        return {
+          store,
+          fill: (selection, rejects) => fillCells(store, slot.column, selection, rejects),
+        };
       }
       case 'null':
         return { store: new NullStore(), fill: () => {} };

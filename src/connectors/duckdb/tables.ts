@@ -91,7 +91,11 @@ export async function readColumns(
   }));
 }
 
-export async function isView(connection: Connection, namespace: string, name: string): Promise<boolean> {
+export async function isView(
+  connection: Connection,
+  namespace: string,
+  name: string,
+): Promise<boolean> {
   const found = await connection.scalar(
     `SELECT view_name FROM duckdb_views() WHERE database_name = current_database()
        AND lower(schema_name) = lower(?) AND lower(view_name) = lower(?)`,
@@ -144,11 +148,16 @@ export function bindTable(
   for (const own of ownColumns(target)) {
     if (!byName.has(own.name)) throw incompatible(target, `it has no column ${own.name}`);
   }
-  const known = new Set([...columns, ...ownColumns(target)].map((column) => column.name.toLowerCase()));
+  const known = new Set(
+    [...columns, ...ownColumns(target)].map((column) => column.name.toLowerCase()),
+  );
   const foreign = physical.filter((column) => !known.has(column.name.toLowerCase()));
   const refusing = foreign.find((column) => column.notNull && !column.hasDefault);
   if (refusing !== undefined) {
-    throw incompatible(target, `column ${refusing.name} is NOT NULL and the stream has no value for it`);
+    throw incompatible(
+      target,
+      `column ${refusing.name} is NOT NULL and the stream has no value for it`,
+    );
   }
   const { namespace } = target.table;
   return {

@@ -54,7 +54,8 @@ function writeInterval(text: string, out: ByteSink): boolean {
   const parts = parseInterval(text);
   if (parts === null) return false;
   const { micros, days, months } = parts;
-  if (days > INT32_MAX || days < INT32_MIN || months > INT32_MAX || months < INT32_MIN) return false;
+  if (days > INT32_MAX || days < INT32_MIN || months > INT32_MAX || months < INT32_MIN)
+    return false;
   if (micros > INT64_MAX || micros < INT64_MIN) return false;
   out.int64(micros);
   out.int32(days);
@@ -164,7 +165,11 @@ export function parseArray(text: string): ParsedArray | null {
   const lengths = scan.elements.length === 0 ? [] : scan.lengths;
   const product = lengths.reduce((total, length) => total * length, 1);
   if (scan.elements.length > 0 && product !== scan.elements.length) return null;
-  return { lengths, bounds: lengths.map((_, index) => bounds[index] ?? 1), elements: scan.elements };
+  return {
+    lengths,
+    bounds: lengths.map((_, index) => bounds[index] ?? 1),
+    elements: scan.elements,
+  };
 }
 
 /** PostgreSQL's type ids of elements, so that its own array input takes what we write. */

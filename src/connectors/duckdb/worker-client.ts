@@ -7,9 +7,11 @@ import type { OpenRequest, WorkerMethods } from './worker-methods.ts';
 import type { Notice } from './workspace.ts';
 
 type Methods = {
-  [Name in keyof WorkerMethods as WorkerMethods[Name] extends (...args: never) => Promise<unknown>
-    ? Name
-    : never]: WorkerMethods[Name];
+  [
+    Name in keyof WorkerMethods as WorkerMethods[Name] extends (...args: never) => Promise<unknown>
+      ? Name
+      : never
+  ]: WorkerMethods[Name];
 };
 export type MethodName = keyof Methods;
 

@@ -8,7 +8,13 @@ import type { StreamSchema } from '../../core/stream-schema.ts';
 import type { CellEncoding } from '../../core/value.ts';
 import type { ChunkRequest } from './chunk-load.ts';
 import { type Connection, Database } from './database.ts';
-import { getLetter, listLetters, orderLetters, removeLetters, replayLetter } from './dead-letters.ts';
+import {
+  getLetter,
+  listLetters,
+  orderLetters,
+  removeLetters,
+  replayLetter,
+} from './dead-letters.ts';
 import { type DiscoveredTable, discoverTables } from './discover.ts';
 import { dropPipeline, listPipelines, readState } from './metadata.ts';
 import { planTable, type TableFacts } from './plan.ts';
@@ -185,7 +191,11 @@ export class WorkerMethods {
     return this.#in(id, (session) => session.write(target, reviveRows(rows)));
   }
 
-  beforeCommit(id: number, checkpoint: Checkpoint, records: readonly StreamRecord[]): Promise<void> {
+  beforeCommit(
+    id: number,
+    checkpoint: Checkpoint,
+    records: readonly StreamRecord[],
+  ): Promise<void> {
     return this.#in(id, (session) => session.beforeCommit(checkpoint, records));
   }
 

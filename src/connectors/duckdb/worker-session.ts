@@ -52,7 +52,9 @@ export class WorkerSession {
 
   static async open(database: Database, pipeline: string): Promise<WorkerSession> {
     if (database.readOnly) {
-      throw new ForebayError('read_only', { message: `The file ${database.path} cannot be written` });
+      throw new ForebayError('read_only', {
+        message: `The file ${database.path} cannot be written`,
+      });
     }
     const connection = await database.connect();
     try {
@@ -138,7 +140,12 @@ export class WorkerSession {
   }
 
   /** All rows are there, uncommitted. */
-  async endChunk(): Promise<{ read: number; applied: number; deadLettered: number; bytes: number }> {
+  async endChunk(): Promise<{
+    read: number;
+    applied: number;
+    deadLettered: number;
+    bytes: number;
+  }> {
     const load = this.#openLoad();
     const result = await load.finish();
     await recordChunk(
@@ -253,4 +260,3 @@ export class WorkerSession {
     await loadTable(this.#connection, target, used);
   }
 }
-

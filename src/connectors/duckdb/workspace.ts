@@ -11,8 +11,14 @@ import { addLetter, openLetterKeys, rowKey, rowPayload } from './letters.ts';
 import type { Stage } from './stage.ts';
 import type { Reject } from './table-writer.ts';
 import { type BoundTable, loadTable } from './tables.ts';
-import { Validity } from './vectors.ts';
-import { type ColumnType, isWidenable, logicalTypeOf, printColumnType, quoteName } from './types.ts';
+import { Validity } from './fixed-store.ts';
+import {
+  type ColumnType,
+  isWidenable,
+  logicalTypeOf,
+  printColumnType,
+  quoteName,
+} from './types.ts';
 
 export interface Notice {
   readonly event: string;
@@ -94,7 +100,9 @@ export class Workspace {
     options: { readonly stage: Stage | null; readonly position: PositionOf },
   ): Promise<ReadonlySet<number>> {
     const columns = [...new Set(rejects.map(({ column }) => column))];
-    const wide = columns.filter((column) => isWidenable(table.columns[column]?.type ?? { kind: 'varchar' }));
+    const wide = columns.filter((column) =>
+      isWidenable(table.columns[column]?.type ?? { kind: 'varchar' }),
+    );
     const widened = wide.length > 0 && (await this.#mayAlter(table)) ? wide : [];
     for (const column of widened) await this.#widen(table, column, options.stage);
     const refused = new Set<number>();
@@ -244,7 +252,9 @@ function nativeType(type: ColumnType): ReturnType<typeof duckdb.create_logical_t
     case 'float':
       return duckdb.create_logical_type(type.bits === 32 ? duckdb.Type.FLOAT : duckdb.Type.DOUBLE);
     case 'timestamp':
-      return duckdb.create_logical_type(type.zoned ? duckdb.Type.TIMESTAMP_TZ : TIMESTAMP_TYPES[type.unit]);
+      return duckdb.create_logical_type(
+        type.zoned ? duckdb.Type.TIMESTAMP_TZ : TIMESTAMP_TYPES[type.unit],
+      );
     default:
       return duckdb.create_logical_type(PLAIN_TYPES[type.kind]);
   }

@@ -12,13 +12,7 @@ import type { StreamTarget } from '../../core/connector.ts';
 import { OP_BEFORE, type RowBatch, rowStride } from '../../core/row-batch.ts';
 import { ABSENT_CELL, NULL_CELL, UNCHANGED_CELL } from '../../core/value.ts';
 import { appendSlots, writeTruncateEvent } from './append-rows.ts';
-import {
-  ACT_OLD_KEY,
-  applyKeyed,
-  applyMultiset,
-  applyRekey,
-  truncateTable,
-} from './apply.ts';
+import { ACT_OLD_KEY, applyKeyed, applyMultiset, applyRekey, truncateTable } from './apply.ts';
 import { rowKey, supersedeLetters } from './letters.ts';
 import { RowSink } from './row-sink.ts';
 import { Stage } from './stage.ts';
@@ -73,7 +67,13 @@ export async function refuseNulls(
     if (column === undefined) continue;
     refused.add(row);
     const reason = `column ${table.columns[column]?.name ?? ''} is NOT NULL`;
-    await workspace.refuse(table, { batch, row, code: 'constraint_violated', reason, position: '' });
+    await workspace.refuse(table, {
+      batch,
+      row,
+      code: 'constraint_violated',
+      reason,
+      position: '',
+    });
   }
   return rows.filter((row) => !refused.has(row));
 }
@@ -178,7 +178,11 @@ async function supersede(
     if (part.actions[row] === ACT_SKIP) continue;
     const key = rowKey(part.batch, row);
     if (key === null || !waiting.has(key) || refused.has(key)) continue;
-    await supersedeLetters(workspace.connection, { pipeline: workspace.pipeline, stream: target.id, key });
+    await supersedeLetters(workspace.connection, {
+      pipeline: workspace.pipeline,
+      stream: target.id,
+      key,
+    });
     workspace.letterSuperseded(target.id, key);
   }
 }
@@ -186,7 +190,8 @@ async function supersede(
 function ignoredDeletes(table: BoundTable, parts: readonly FoldedPart[]): number {
   if (table.target.deletes !== 'ignore') return 0;
   let count = 0;
-  for (const { actions } of parts) for (const action of actions) if (action === ACT_DELETE) count += 1;
+  for (const { actions } of parts)
+    for (const action of actions) if (action === ACT_DELETE) count += 1;
   return count;
 }
 
@@ -281,4 +286,3 @@ async function writeRekey(
   if (found) return { applied: 1, deadLettered: 0, missing: [] };
   return { applied: 0, deadLettered: 0, missing: [{ part: 0, rows: [after] }] };
 }
-
