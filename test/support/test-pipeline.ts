@@ -1,0 +1,222 @@
+// A source database, a destination and the pipeline between them, as chaos tests and scenarios use it.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+
+import { expect } from 'vitest';
+
+import { type Content, duckdbContent, postgresContent, sourceColumns } from './content.ts';
+import { readDuckdb } from './duckdb-read.ts';
+import { type ForebayExit, type ForebayProcess, type ForebayResult, startForebay } from './process.ts';
+import { runDirVariable } from './server-binaries.ts';
+import type { DisposableClient, ServerConnection } from './server-connection.ts';
+import { eventually } from './wait.ts';
+
+export type DestinationKind = 'postgres' | 'duckdb';
+
+export interface PipelineOptions {
+  readonly destination?: DestinationKind;
+  readonly load?: 'upsert' | 'append' | 'replace';
+  /** Statements that make the source's tables, in one go. */
+  readonly setup?: string;
+  /** More options of `replicate`. */
+  readonly args?: readonly string[];
+  /** Settings of the source database. */
+  readonly settings?: Record<string, string>;
+  readonly destinationServer?: ServerConnection;
+  /** Where the program finds the servers, when that is a proxy. */
+  readonly sourcePort?: number;
+  readonly destinationPort?: number;
+}
+
+export interface RunOptions {
+  readonly failpoints?: string;
+  readonly args?: readonly string[];
+  readonly timeoutMs?: number;
+}
+
+export interface TestPipeline extends AsyncDisposable {
+  readonly source: string;
+  readonly name: string;
+  /** The DuckDB file or the destination database's name. */
+  readonly destination: string;
+  /** On the source database, open for as long as this is. */
+  readonly client: DisposableClient;
+  readonly urls: readonly [string, string];
+  sql(statement: string): Promise<Record<string, unknown>[]>;
+  /** Runs until caught up; its exit is a value. */
+  catchUp(options?: RunOptions): Promise<ForebayExit>;
+  /** The same, and it must end well, with an account that balances. */
+  caughtUp(options?: RunOptions): Promise<ForebayResult>;
+  /** Runs until told to end; killed at the latest when this is disposed of. */
+  start(options?: RunOptions): ForebayProcess;
+  /** Any command on the two systems, under this pipeline's name. */
+  command(name: string, ...args: string[]): Promise<ForebayExit>;
+  startCommand(options: RunOptions, name: string, ...args: string[]): ForebayProcess;
+  contents(): Promise<{ source: Content; destination: Content }>;
+  /** Fails with the tables that differ. */
+  expectEqual(): Promise<void>;
+  /** Rows of the destination as texts. */
+  read(sql: string): Promise<(string | null)[][]>;
+  slots(): Promise<Record<string, unknown>[]>;
+}
+
+let count = 0;
+
+function withPort(url: string, port: number | undefined): string {
+  const parsed = new URL(url);
+  if (port !== undefined) parsed.port = String(port);
+  return parsed.href;
+}
+
+export async function createPipeline(
+  server: ServerConnection,
+  options: PipelineOptions = {},
+): Promise<TestPipeline> {
+  const kind = options.destination ?? 'postgres';
+  const target = options.destinationServer ?? server;
+  const source = await server.createDatabase();
+  for (const [setting, value] of Object.entries(options.settings ?? {})) {
+    await server.query('postgres', `alter database ${source} set ${setting} = '${value}'`);
+  }
+  if (options.setup !== undefined) await server.query(source, options.setup);
+  const client = await server.connect(source);
+  const dir = mkdtempSync(join(process.env[runDirVariable] ?? tmpdir(), 'fb-pair-'));
+  const destination = kind === 'duckdb' ? join(dir, 'copy.duckdb') : await target.createDatabase();
+  count += 1;
+  const name = `t_${process.pid}_${count}`;
+  const urls = [
+    withPort(server.url(source), options.sourcePort),
+    kind === 'duckdb' ? `duckdb:${destination}` : withPort(target.url(destination), options.destinationPort),
+  ] as const;
+  const running = new Set<ForebayProcess>();
+
+  const startCommand: TestPipeline['startCommand'] = (run, command, ...args) => {
+    const started = startForebay([command, ...urls, '--name', name, ...args, ...(run.args ?? [])], {
+      env: { FOREBAY_FAILPOINTS: run.failpoints },
+      ...(run.timeoutMs === undefined ? {} : { timeoutMs: run.timeoutMs }),
+    });
+    running.add(started);
+    return started;
+  };
+  const replicate = ['--json', '--load', options.load ?? 'upsert', ...(options.args ?? [])];
+  const catchUp = async (run: RunOptions = {}): Promise<ForebayExit> => {
+    await using started = startCommand(run, 'replicate', ...replicate, '--until-caught-up');
+    return await started.exit;
+  };
+  const read = async (sql: string): Promise<(string | null)[][]> => {
+    if (kind === 'duckdb') return (await readDuckdb(destination, sql)).map((row) => [...row]);
+    await using reader = await target.connect(destination);
+    const { rows } = await reader.query<unknown[]>({ text: sql, rowMode: 'array' });
+    return rows.map((row) => row.map((value) => (value === null ? null : String(value))));
+  };
+  const contents = async () => {
+    const tables = await sourceColumns(server, source);
+    const there = await postgresContent(server, source, tables);
+    const here =
+      kind === 'duckdb'
+        ? await duckdbContent(destination, tables)
+        : await postgresContent(target, destination, tables);
+    return { source: there, destination: here };
+  };
+  return {
+    source,
+    name,
+    destination,
+    client,
+    urls,
+    sql: async (statement) => (await client.query<Record<string, unknown>>(statement)).rows,
+    catchUp,
+    caughtUp: async (run) => expectCompleted(await catchUp(run)),
+    start: (run = {}) => startCommand(run, 'replicate', ...replicate),
+    startCommand,
+    command: async (command, ...args) => {
+      await using started = startCommand({}, command, ...args);
+      return await started.exit;
+    },
+    contents,
+    expectEqual: async () => {
+      const { source: there, destination: here } = await contents();
+      expect(here).toEqual(there);
+    },
+    read,
+    slots: () => server.query('postgres', `select * from pg_replication_slots where database = '${source}'`),
+    [Symbol.asyncDispose]: async () => {
+      for (const one of running) await one[Symbol.asyncDispose]();
+      await client.end();
+      await dropSlots(server, source);
+      await server.dropDatabase(source);
+      if (kind === 'postgres') await target.dropDatabase(destination);
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A slot keeps its database; a walsender whose client was killed goes within moments. */
+async function dropSlots(server: ServerConnection, database: string): Promise<void> {
+  await eventually(async () => {
+    await server.query(
+      'postgres',
+      `select pg_terminate_backend(active_pid) from pg_replication_slots where database = $1 and active`,
+      [database],
+    );
+    await server.query(
+      'postgres',
+      `select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = $1`,
+      [database],
+    );
+    return true;
+  });
+}
+
+export function expectCompleted(exit: ForebayExit): ForebayResult {
+  expect(exit.code, exit.stderr + exit.stdout).toBe(0);
+  expect(exit.result?.status).toBe('completed');
+  expectBalanced(exit.result);
+  if (exit.result === null) throw new Error('no result');
+  return exit.result;
+}
+
+export function expectBalanced(result: ForebayResult | null): void {
+  for (const { stream, read, applied, folded, filtered, deadLettered } of result?.streams ?? []) {
+    expect(read, stream).toBe(applied + folded + filtered + deadLettered);
+  }
+}
+
+/** Every transaction wrote one ledger row: each must have arrived once, whatever happened on the way. */
+export async function expectLedgerOnce(pipeline: TestPipeline, rows: number): Promise<void> {
+  const [[total, distinct, lowest, highest] = []] = await pipeline.read(
+    `select cast(count(*) as varchar), cast(count(distinct id) as varchar), cast(min(id) as varchar), cast(max(id) as varchar)
+     from public.ledger where _forebay_op in ('i', 'r')`,
+  );
+  const n = String(rows);
+  const empty = rows === 0;
+  expect({ total, distinct, lowest, highest }).toEqual({
+    total: n,
+    distinct: n,
+    lowest: empty ? null : '1',
+    highest: empty ? null : n,
+  });
+  const others = await pipeline.read(`select distinct _forebay_op from public.ledger where _forebay_op not in ('i', 'r')`);
+  expect(others).toEqual([]);
+}
+
+/** In append mode: no event twice, and the newest row of each key is what the source has. */
+export async function expectAppendedOnce(pipeline: TestPipeline, ledgerRows: number): Promise<void> {
+  await expectLedgerOnce(pipeline, ledgerRows);
+  for (const table of ['keyed', 'pair', 'toasted', 'bare', 'bank', 'wide', 'scratch']) {
+    const twice = await pipeline.read(
+      `select _forebay_position, _forebay_op, cast(count(*) as varchar) from public.${table}
+       where _forebay_op <> 'r' group by 1, 2 having count(*) > 1 limit 3`,
+    );
+    expect(twice, `events of ${table} that came twice`).toEqual([]);
+  }
+  const newest = await pipeline.read(
+    `select cast(id as varchar), cast(balance as varchar) from (
+       select id, balance, row_number() over (partition by id order by _forebay_position desc) as place from public.bank
+     ) latest where place = 1 order by 1`,
+  );
+  const source = await pipeline.sql('select id::text, balance::text from bank order by 1');
+  expect(newest).toEqual(source.map(({ id, balance }) => [id, balance]));
+}
