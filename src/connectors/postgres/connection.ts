@@ -100,6 +100,11 @@ export class PgConnection implements AsyncDisposable {
     if (options.signal.aborted) onAbort();
     try {
       await connection.#startup(options);
+      // Such a database holds bytes of any encoding. Asked for UTF-8, the server fails a whole read, or the stream
+      // for ever, at the first value that is none; whoever stores the value refuses it alone.
+      if (connection.#parameters.get('server_encoding') === 'SQL_ASCII') {
+        await connection.execute("SET client_encoding = 'SQL_ASCII'");
+      }
     } catch (error) {
       connection.destroy('startup failed');
       throw error;
