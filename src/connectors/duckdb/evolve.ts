@@ -26,11 +26,13 @@ export async function evolveTable(
     const column = target.schema.columns[step.column];
     if (column === undefined) throw new RangeError(`the schema has no column ${step.column}`);
     const { namespace, name } = target.table;
+    await workspace.makeAlterable(namespace, name);
     const present = await readColumns(workspace.connection, namespace, name);
     const sql = quoteTable(namespace, name);
     switch (step.kind) {
       case 'add-column':
         await addColumn(workspace.connection, { sql, present, column, existing: step.existing });
+        if (step.existing !== null) workspace.noteWritten(namespace, name);
         break;
       case 'widen-column':
         await widen(workspace.connection, { sql, present, column }, target);

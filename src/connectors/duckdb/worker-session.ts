@@ -170,6 +170,7 @@ export class WorkerSession {
 
   async begin(): Promise<void> {
     await this.#connection.run('BEGIN TRANSACTION');
+    this.workspace.begun();
   }
 
   async evolve(target: StreamTarget, steps: readonly EvolutionStep[]): Promise<void> {

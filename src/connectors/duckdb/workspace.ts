@@ -8,6 +8,7 @@ import { openReader } from './cell-reader.ts';
 import { ByteSink } from './byte-sink.ts';
 import type { Connection } from './database.ts';
 import { addLetter, openLetterKeys, rowKey, rowPayload } from './letters.ts';
+import { renewTable } from './renew.ts';
 import type { Stage } from './stage.ts';
 import type { Reject } from './table-writer.ts';
 import { type BoundTable, loadTable } from './tables.ts';
@@ -46,6 +47,8 @@ export class Workspace {
   readonly #replaying: boolean;
   #notices: Notice[] = [];
   #refusedKeys = new Set<string>();
+  /** Tables with rows updated or deleted in the transaction that is open. */
+  #written = new Set<string>();
 
   /** `replaying`: what is written is older than other letters may be, and takes the place of none. */
   constructor(connection: Connection, pipeline: string, replaying = false) {
@@ -74,6 +77,21 @@ export class Workspace {
     const table = this.#tables.get(cacheKey(target, name));
     if (table === undefined) throw new ReferenceError(`table ${name} is not bound`);
     return table;
+  }
+
+  /** A transaction begins. */
+  begun(): void {
+    this.#written.clear();
+  }
+
+  noteWritten(namespace: string, name: string): void {
+    this.#written.add(`${namespace}.${name}`);
+  }
+
+  /** To be called before a table is altered. */
+  async makeAlterable(namespace: string, name: string): Promise<void> {
+    if (!this.#written.delete(`${namespace}.${name}`)) return;
+    await renewTable(this.connection, namespace, name);
   }
 
   /** To be called after a rollback, and after tables were changed. */
@@ -179,6 +197,7 @@ export class Workspace {
   async #widen(table: BoundTable, index: number, stage: Stage | null): Promise<void> {
     const column = table.columns[index];
     if (column === undefined) return;
+    await this.makeAlterable(table.ref.namespace, table.ref.name);
     await widenColumn(this.connection, table.sql, column.name, column.type);
     if (stage !== null) await widenColumn(this.connection, stage.sql, `c${index}`, column.type);
     this.#tables.delete(cacheKey(table.target, table.ref.name));

@@ -9,7 +9,7 @@ import {
   type FoldedRows,
 } from '../../core/folded-rows.ts';
 import type { StreamTarget } from '../../core/connector.ts';
-import { OP_BEFORE, type RowBatch, rowStride } from '../../core/row-batch.ts';
+import { type RowBatch, rowStride } from '../../core/row-batch.ts';
 import { ABSENT_CELL, NULL_CELL, UNCHANGED_CELL } from '../../core/value.ts';
 import { appendSlots, writeTruncateEvent } from './append-rows.ts';
 import { ACT_OLD_KEY, applyKeyed, applyMultiset, applyRekey, truncateTable } from './apply.ts';
@@ -35,6 +35,18 @@ export async function writeRows(
   rows: FoldedRows,
 ): Promise<WriteAnswer> {
   const table = await workspace.table(target);
+  const { namespace, name } = table.ref;
+  const answer = await writeKind(workspace, table, rows);
+  // Noted after the write: a column that is widened on the way stands before the rows that are changed.
+  if (target.load !== 'append') workspace.noteWritten(namespace, name);
+  return answer;
+}
+
+async function writeKind(
+  workspace: Workspace,
+  table: BoundTable,
+  rows: FoldedRows,
+): Promise<WriteAnswer> {
   switch (rows.kind) {
     case 'keyed':
       return writeKeyed(workspace, table, rows.parts);
@@ -43,7 +55,7 @@ export async function writeRows(
     case 'append':
       return writeAppend(workspace, table, rows);
     case 'truncate':
-      if (target.load === 'append') await writeTruncateEvent(workspace.connection, table, rows);
+      if (table.target.load === 'append') await writeTruncateEvent(workspace.connection, table, rows);
       else await truncateTable(workspace.connection, table);
       return { applied: 1, deadLettered: 0, missing: [] };
     case 'rekey':
@@ -109,7 +121,7 @@ function selectRows(part: FoldedPart, skip: ReadonlySet<number>): Int32Array {
   let count = 0;
   for (let row = 0; row < part.batch.rowCount; row += 1) {
     const action = part.actions[row] ?? ACT_SKIP;
-    if (!skip.has(action) && part.batch.ops[row] !== OP_BEFORE) rows[count++] = row;
+    if (!skip.has(action)) rows[count++] = row;
   }
   return rows.subarray(0, count);
 }
