@@ -81,6 +81,10 @@ function perform(action: Action, name: FailpointName): Promise<void> {
     case 'enospc':
       throw new ForebayError('disk_full', { message: `failpoint ${name}`, why: 'ENOSPC' });
     case 'hang':
+      // Tells whoever watches that it is here, in the form of an event of --json.
+      process.stderr.write(
+        `${JSON.stringify({ v: 1, event: 'failpoint', at: new Date().toISOString(), name, action: 'hang' })}\n`,
+      );
       // Holds the event loop open, so that the process stays until it is killed.
       return new Promise(() => setInterval(() => {}, 60_000));
     case 'delay':
