@@ -48,7 +48,7 @@ test.each<[LogicalType, string, ExistingColumn, boolean]>([
 test('maps types of other systems', () => {
   expect(typeForLogical(decimal(10, 2))).toBe('numeric(10,2)');
   expect(typeForLogical(decimal(2000, 2))).toBe('numeric');
-  expect(typeForLogical({ kind: 'json' })).toBe('jsonb');
+  expect(typeForLogical({ kind: 'json' })).toBe('json');
   expect(typeForLogical({ kind: 'array', element: { kind: 'int', bits: 64 }, dimensions: 2 })).toBe(
     'bigint[]',
   );

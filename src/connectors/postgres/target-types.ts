@@ -61,7 +61,8 @@ const MAX_NUMERIC_PRECISION = 1000;
 /** Type of a new column for a source of another family. */
 export function typeForLogical(type: LogicalType): string {
   if (type.kind === 'array') return `${typeForLogical(type.element)}[]`;
-  if (type.kind === 'json') return 'jsonb';
+  // jsonb would merge members of one name, sort them, and refuse escapes that are no characters: json keeps the text.
+  if (type.kind === 'json') return 'json';
   if (
     type.kind === 'decimal' &&
     type.precision !== null &&
