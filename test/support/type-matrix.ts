@@ -34,7 +34,8 @@ export function tableOf(item: TypeCase): string {
 export const plainSession = `
   set timezone = 'UTC'; set datestyle = 'ISO, MDY'; set intervalstyle = 'postgres';
   set bytea_output = 'hex'; set extra_float_digits = 1; set xmlbinary = 'base64'; set lc_monetary = 'C';
-  set client_encoding = 'UTF8'`;
+  set client_encoding = 'UTF8'; set standard_conforming_strings = on;
+  set xmloption = 'content'; set array_nulls = on`;
 
 export async function makeTables(
   server: ServerConnection,
@@ -85,8 +86,8 @@ export async function replicate(...args: readonly string[]): Promise<ForebayExit
 }
 
 export function expectDone(exit: ForebayExit): void {
-  const paused = exit.result?.streams.filter((stream) => stream.paused !== null);
-  const why = { error: exit.result?.error, paused, stderr: exit.stderr.slice(-2000) };
+  const bad = exit.result?.streams.filter(({ paused, deadLettered }) => paused !== null || deadLettered > 0);
+  const why = { error: exit.result?.error, bad, stderr: exit.result === null ? exit.stderr : '' };
   expect(exit.code, JSON.stringify(why, null, 1)).toBe(0);
 }
 
