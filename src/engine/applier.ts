@@ -13,6 +13,7 @@ import { foldMultiset } from './fold-multiset.ts';
 import { planEvolution, projectBatch } from './schema-evolution.ts';
 import { concernsOneStream } from './snapshot-phase.ts';
 import { type RunningStream, toRecord } from './stream-state.ts';
+import { needsExactStart } from './targets.ts';
 
 /** A failure that concerns one stream only; the others go on without it. */
 export class StreamFailure extends Error {
@@ -128,6 +129,8 @@ export class Applier {
     items: readonly StreamItem[],
     transactions: readonly TransactionMark[],
   ): Promise<void> {
+    // Such a stream is loaded whole under a snapshot that shows these rows; here they would come twice.
+    const toBeLoaded = stream.state === 'snapshot' && needsExactStart(stream.target);
     let batches: RowBatch[] = [];
     const flush = async (): Promise<void> => {
       if (batches.length > 0) await this.#rows(stream, batches, transactions);
@@ -135,7 +138,8 @@ export class Applier {
     };
     for (const item of items) {
       if (item.kind === 'rows') {
-        batches.push(item.batch);
+        if (toBeLoaded) this.#leaveOut(stream.target.id, [item]);
+        else batches.push(item.batch);
         continue;
       }
       await flush();
