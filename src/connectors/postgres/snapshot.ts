@@ -94,7 +94,7 @@ export class PostgresSnapshot implements SnapshotReader {
   readonly #options: SnapshotOptions;
   readonly #idle: PgConnection[] = [];
   readonly #all = new Set<PgConnection>();
-  readonly #waiting: ((connection: PgConnection) => void)[] = [];
+  readonly #waiting: (() => void)[] = [];
   readonly #leaves = new Map<string, Leaf>();
   #supportsRanges = true;
   readonly #selects = new Map<string, Promise<string>>();
@@ -166,15 +166,26 @@ export class PostgresSnapshot implements SnapshotReader {
 
   async #findLeaves(schema: StreamSchema): Promise<Leaf[]> {
     const connection = await this.#take();
+    let known = false;
+    let leaves: Leaf[] = [];
     try {
       this.#supportsRanges = connection.serverVersion >= TID_RANGE_SCAN;
-      const leaves = await this.#leavesOn(connection, schema);
+      leaves = await this.#leavesOn(connection, schema);
+      // A partitioned table may have no partition; a table that is gone must not look like an empty one.
+      known =
+        leaves.length > 0 ||
+        (await connection.query('SELECT FROM pg_catalog.pg_class WHERE oid = $1::oid', [schema.ref])).rows
+          .length > 0;
       this.#give(connection, true);
-      return leaves;
     } catch (error) {
       this.#give(connection, false);
       throw error;
     }
+    if (known) return leaves;
+    throw new ForebayError('table_missing', {
+      message: `Table ${streamId(schema.stream)} does not exist any more`,
+      stream: streamId(schema.stream),
+    });
   }
 
   async #copy(
@@ -226,28 +237,28 @@ export class PostgresSnapshot implements SnapshotReader {
   }
 
   async #take(): Promise<PgConnection> {
-    const idle = this.#idle.pop();
-    if (idle !== undefined) return idle;
-    if (this.#all.size < this.#options.parallel) {
-      const connection = await this.#options.connect();
-      this.#all.add(connection);
-      return connection;
+    for (;;) {
+      const idle = this.#idle.pop();
+      if (idle !== undefined) return idle;
+      if (this.#all.size < this.#options.parallel) {
+        const connection = await this.#options.connect();
+        this.#all.add(connection);
+        return connection;
+      }
+      await new Promise<void>((resolve) => {
+        this.#waiting.push(resolve);
+      });
     }
-    return new Promise((resolve) => {
-      this.#waiting.push(resolve);
-    });
   }
 
   /** A connection whose COPY was not read to its end is given up: draining it could take minutes. */
   #give(connection: PgConnection, whole: boolean): void {
-    if (!whole || !connection.isOpen) {
+    if (whole && connection.isOpen) this.#idle.push(connection);
+    else {
       this.#all.delete(connection);
       connection.destroy('reading was given up');
-      return;
     }
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#idle.push(connection);
-    else next(connection);
+    this.#waiting.shift()?.();
   }
 }
 
