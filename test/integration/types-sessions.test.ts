@@ -1,7 +1,7 @@
 // What a database's own settings and encoding do to values: nothing.
 import { expect, test } from 'vitest';
 
-import { destinationKinds, openReplication, type Replication } from '../support/replication.ts';
+import { destinationKinds, openReplication } from '../support/replication.ts';
 import { describeEachServer } from '../support/shared-servers.ts';
 import { casesFor } from '../support/type-cases.ts';
 import {
@@ -35,7 +35,6 @@ const SENSITIVE = [
 ];
 
 async function setOddly(
-  replication: Replication,
   database: string,
   sql: (statement: string) => Promise<unknown>,
 ): Promise<void> {
@@ -51,7 +50,7 @@ describeEachServer('sessions', (server) => {
     const cases = casesFor(server.major, SENSITIVE);
     await makeTables(server, replication.source, cases);
     for (const database of [replication.source, replication.copy]) {
-      await setOddly(replication, database, (statement) => server.query('postgres', statement));
+      await setOddly(database, (statement) => server.query('postgres', statement));
     }
     for (const kind of destinationKinds) expectDone(await replication.run(kind));
     await changeTables(server, replication.source, cases);
