@@ -123,7 +123,7 @@ export class Batcher implements ChangeSink {
   added(bytes: number): void {
     this.#open.bytes += bytes;
     // An update may add two rows: the cut waits until the next event begins.
-    if (this.#open.events >= this.#limits.rows * LARGEST_IN_BATCHES || this.full) this.#cutDue = true;
+    if (this.#open.events >= this.#limits.rows * LARGEST_IN_BATCHES) this.#cutDue = true;
   }
 
   schema(schema: StreamSchema): void {
@@ -153,7 +153,6 @@ export class Batcher implements ChangeSink {
 
   drained(): Promise<void> {
     if (!this.full) return Promise.resolve();
-    this.cutIfDue();
     return new Promise((resolve) => {
       this.#drainWaiters.push(resolve);
     });
@@ -181,7 +180,9 @@ export class Batcher implements ChangeSink {
     for (;;) {
       const ready = this.#sealed.shift();
       if (ready !== undefined) return ready;
-      if (!this.#inTransaction && this.#hasContent() && this.#age() >= this.#limits.ms) {
+      const due = !this.#inTransaction && this.#hasContent() && this.#age() >= this.#limits.ms;
+      // The reader stands still while memory is used up: what it has must go out, whole transaction or not.
+      if (due || (this.full && this.#open.events > 0)) {
         this.#seal();
         continue;
       }

@@ -224,8 +224,9 @@ export async function changePhase(attempt: Attempt, options: ChangePhaseOptions)
   const batcher = new Batcher(attempt.slabs, {
     rows: spec.batchRows,
     ms: spec.batchMs,
-    // Half of the budget for slabs; the other half for the words beside them and for what is being written.
-    bytes: spec.memoryBytes / 2,
+    // A fifth of the budget for slabs: as much again for the words beside them (rows may be narrow), and the
+    // rest for what is being written.
+    bytes: spec.memoryBytes / 5,
   });
   await using reader = await changes.open({
     pipeline: spec.name,

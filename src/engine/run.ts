@@ -47,7 +47,7 @@ class Run {
     this.#systems = parts.systems;
     this.#control = parts.control;
     this.#progress = new RunProgress(parts.spec.name, parts.control);
-    this.#slabs = new SlabPool(parts.spec.memoryBytes / 2);
+    this.#slabs = new SlabPool(parts.spec.memoryBytes / 4);
   }
 
   async execute(): Promise<RunResult> {
