@@ -156,23 +156,6 @@ describeEachConnector('source', 'snapshot', (kind) => {
     expect((await readChunk(subject, reader, { schema, chunk, encodings })).length).toBe(ROWS);
   });
 
-  test('a reading that is given up keeps no other one waiting', async () => {
-    await using subject = await kind.open();
-    await shop(subject);
-    const source = await subject.source();
-    const schema = await schemaOf(source, 'parts');
-    const encodings = encodingsOf(schema, 'binary');
-    await using reader = await snapshotOf(source).open({ parallel: 1 });
-    const [chunk] = await reader.chunks(schema, { previous: null, targetBytes: 1024 * 1024 * 1024 });
-    if (chunk === undefined) throw new Error('no chunk');
-    const first = reader.read(schema, chunk, encodings)[Symbol.asyncIterator]();
-    const begun = await first.next();
-    const second = readChunk(subject, reader, { schema, chunk, encodings });
-    await first.return?.();
-    if (begun.done !== true) subject.slabs.give(begun.value.slab);
-    expect(await second).toHaveLength(ROWS);
-  });
-
   test('an empty table has no row', async () => {
     await using subject = await kind.open();
     await shop(subject);

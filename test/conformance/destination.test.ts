@@ -1,0 +1,280 @@
+// Destinations: what each load method and delete method leaves in the table.
+import { expect, test } from 'vitest';
+
+import type { DestinationSession, StreamTarget } from '../../src/core/connector.ts';
+import {
+  ACT_APPEND,
+  ACT_DELETE,
+  ACT_INSERT,
+  ACT_PATCH,
+  ACT_REPLACE,
+  type FoldedRows,
+} from '../../src/core/folded-rows.ts';
+import { OP_BEFORE, OP_DELETE, OP_INSERT, OP_UPDATE } from '../../src/core/row-batch.ts';
+import {
+  batchTexts,
+  type BatchRow,
+  encodingsOf,
+  rowBatch,
+  streamSchema,
+  streamTarget,
+  UNCHANGED,
+} from '../support/batches.ts';
+import { describeEachConnector, type Subject } from '../support/conformance.ts';
+import { applyRows, chunkOf, keyedRows } from '../support/duckdb-fixture.ts';
+
+const items = streamSchema(
+  { id: { kind: 'int', bits: 32 }, name: { kind: 'text' }, big: { kind: 'text' } },
+  { name: 'items' },
+);
+const mark = (order: string) => ({ order, committedAtMicros: 1_700_000_000_123_456n, ref: '1' });
+const values = (id: number, name: string | null, big: string | null = null): BatchRow => ({
+  values: [String(id), name, big],
+});
+const gone = (id: number): BatchRow => ({ op: OP_DELETE, values: [String(id), undefined, undefined] });
+
+async function opened(
+  subject: Subject,
+  options: Partial<Pick<StreamTarget, 'load' | 'deletes'>>,
+  { schema = items, pipeline = 'p' } = {},
+): Promise<{ session: DestinationSession; target: StreamTarget }> {
+  const target = streamTarget(schema, options);
+  const session = await (await subject.destination()).openSession(pipeline);
+  await session.prepare(target);
+  return { session, target };
+}
+
+async function contents(session: DestinationSession, target: StreamTarget): Promise<(string | null)[][]> {
+  const rows: (string | null)[][] = [];
+  for await (const batch of session.read(target, encodingsOf(target.schema, 'text'))) rows.push(...batchTexts(batch));
+  return rows.toSorted((a, b) => Number(a[0]) - Number(b[0]));
+}
+
+async function loadSnapshot(session: DestinationSession, target: StreamTarget, rows: readonly BatchRow[]) {
+  const result = await session.loadChunk(
+    target,
+    { id: 'c1', merge: false, order: '0000' },
+    chunkOf(rowBatch(target.schema, rows)),
+  );
+  await session.finishSnapshot(target);
+  return result;
+}
+
+const allActions: FoldedRows = keyedRows(
+  rowBatch(items, [
+    { op: OP_UPDATE, values: ['1', 'patched', UNCHANGED] },
+    gone(2),
+    { op: OP_INSERT, values: ['3', 'again', 'z'] },
+    { op: OP_UPDATE, values: ['4', 'upserted', null] },
+    { op: OP_INSERT, values: ['5', 'new', 'w'] },
+  ]),
+  [ACT_PATCH, ACT_DELETE, ACT_INSERT, ACT_REPLACE, ACT_INSERT],
+);
+const START = [values(1, 'a', 'kept'), values(2, 'b', 'x'), values(3, 'c', 'y')];
+
+describeEachConnector('upsert', 'upsert', (kind) => {
+  test('prepare can be done again, also by a later session', async () => {
+    await using subject = await kind.open();
+    const { session, target } = await opened(subject, {});
+    await session.prepare(target);
+    await loadSnapshot(session, target, START);
+    await session.finishSnapshot(target);
+    await session.prepare(target);
+    await subject.close();
+    const again = await opened(subject, {});
+    expect(await contents(again.session, again.target)).toHaveLength(3);
+  });
+
+  test('inserts, replaces, patches and deletes by key', async () => {
+    await using subject = await kind.open();
+    const { session, target } = await opened(subject, {});
+    expect(await loadSnapshot(session, target, START)).toMatchObject({ read: 3, applied: 3, deadLettered: 0 });
+    const [result] = await applyRows(session, target, '1', allActions);
+    expect(result).toMatchObject({ applied: 5, deadLettered: 0, missing: [] });
+    expect(await contents(session, target)).toEqual([
+      ['1', 'patched', 'kept'],
+      ['3', 'again', 'z'],
+      ['4', 'upserted', null],
+      ['5', 'new', 'w'],
+    ]);
+  });
+
+  test('the same changes again leave the same', async () => {
+    await using subject = await kind.open();
+    const { session, target } = await opened(subject, {});
+    await loadSnapshot(session, target, START);
+    await applyRows(session, target, '1', allActions);
+    const once = await contents(session, target);
+    await applyRows(session, target, '2', allActions);
+    expect(await contents(session, target)).toEqual(once);
+  });
+
+  test('a patch of a row that is not there is told, not made up', async () => {
+    await using subject = await kind.open();
+    const { session, target } = await opened(subject, {});
+    await loadSnapshot(session, target, START);
+    const batch = rowBatch(items, [
+      { op: OP_UPDATE, values: ['1', 'there', UNCHANGED] },
+      { op: OP_UPDATE, values: ['9', 'nobody', UNCHANGED] },
+    ]);
+    const [result] = await applyRows(session, target, '1', keyedRows(batch, [ACT_PATCH, ACT_PATCH]));
+    expect(result?.missing.map(({ rows }) => rows)).toEqual([[1]]);
+    expect((await contents(session, target)).map(([id]) => id)).toEqual(['1', '2', '3']);
+  });
+
+  test('soft deletes hide the row, and it comes back with its key', async () => {
+    await using subject = await kind.open();
+    const { session, target } = await opened(subject, { deletes: 'soft' });
+    await loadSnapshot(session, target, START);
+    await applyRows(session, target, '1', keyedRows(rowBatch(items, [gone(1), gone(2)]), [ACT_DELETE, ACT_DELETE]));
+    expect((await contents(session, target)).map(([id]) => id)).toEqual(['3']);
+    await applyRows(session, target, '2', keyedRows(rowBatch(items, [values(2, 'back')]), [ACT_REPLACE]));
+    expect((await contents(session, target)).map(([id]) => id)).toEqual(['2', '3']);
+  });
+
+  test('ignored deletes and truncates leave the rows', async () => {
+    await using subject = await kind.open();
+    const { session, target } = await opened(subject, { deletes: 'ignore' });
+    await loadSnapshot(session, target, START);
+    const deletes = keyedRows(rowBatch(items, [gone(1)]), [ACT_DELETE]);
+    await applyRows(session, target, '1', deletes, { kind: 'truncate', transaction: mark('1'), event: 0 });
+    expect(await contents(session, target)).toHaveLength(3);
+  });
+
+  test.each(['hard', 'soft'] as const)('truncate empties with %s deletes, and rows may follow', async (deletes) => {
+    await using subject = await kind.open();
+    const { session, target } = await opened(subject, { deletes });
+    await loadSnapshot(session, target, START);
+    const insert = keyedRows(rowBatch(items, [values(2, 'after')]), [ACT_INSERT]);
+    await applyRows(session, target, '1', { kind: 'truncate', transaction: mark('1'), event: 0 }, insert);
+    expect(await contents(session, target)).toEqual([['2', 'after', null]]);
+  });
+
+  test('a key that changes takes along what the update left out', async () => {
+    await using subject = await kind.open();
+    const { session, target } = await opened(subject, {});
+    await loadSnapshot(session, target, START);
+    const batch = rowBatch(items, [
+      { op: OP_BEFORE, values: ['1', undefined, undefined] },
+      { op: OP_UPDATE, values: ['7', 'moved', UNCHANGED] },
+      { op: OP_BEFORE, values: ['2', undefined, undefined] },
+      { op: OP_UPDATE, values: ['3', 'over', UNCHANGED] },
+    ]);
+    await applyRows(session, target, '1', { kind: 'rekey', batch, before: 0, after: 1 });
+    expect(await contents(session, target)).toEqual([
+      ['2', 'b', 'x'],
+      ['3', 'c', 'y'],
+      ['7', 'moved', 'kept'],
+    ]);
+  });
+
+  test('a chunk that is merged replaces rows that are there', async () => {
+    await using subject = await kind.open();
+    const { session, target } = await opened(subject, {});
+    await loadSnapshot(session, target, START);
+    const rows = rowBatch(items, [values(2, 'newer'), values(8, 'h')]);
+    await session.loadChunk(target, { id: 'c2', merge: true, order: '0001' }, chunkOf(rows));
+    expect((await contents(session, target)).map(([id, name]) => `${id} ${name}`)).toEqual([
+      '1 a',
+      '2 newer',
+      '3 c',
+      '8 h',
+    ]);
+  });
+
+  test('rows without a key: equal ones are counted', async () => {
+    await using subject = await kind.open();
+    const schema = streamSchema(
+      { id: { kind: 'int', bits: 32 }, name: { kind: 'text' } },
+      { name: 'bag', key: [], identity: 'whole-row' },
+    );
+    const { session, target } = await opened(subject, {}, { schema });
+    const row = (name: string | null, op: number): BatchRow => ({ op, values: ['1', name] });
+    const added = ['x', 'x', 'x', null, null].map((name) => row(name, OP_INSERT));
+    const removed = ['x', null].map((name) => row(name, OP_DELETE));
+    await session.finishSnapshot(target);
+    const part = (rows: BatchRow[], action: number): FoldedRows => ({
+      kind: 'multiset',
+      parts: [{ batch: rowBatch(schema, rows), actions: new Uint8Array(rows.length).fill(action) }],
+    });
+    await applyRows(session, target, '1', part(added, ACT_INSERT));
+    await applyRows(session, target, '2', part(removed, ACT_DELETE));
+    expect((await contents(session, target)).map(([, name]) => String(name)).toSorted()).toEqual([
+      'null',
+      'x',
+      'x',
+    ]);
+  });
+
+  test('read gives both encodings, and stops early when asked to', async () => {
+    await using subject = await kind.open();
+    const { session, target } = await opened(subject, {});
+    await loadSnapshot(session, target, START);
+    for (const wanted of ['binary', 'text'] as const) {
+      const rows: (string | null)[][] = [];
+      for await (const batch of session.read(target, encodingsOf(items, wanted))) rows.push(...batchTexts(batch));
+      expect(rows.toSorted()).toEqual(START.map((row) => row.values));
+    }
+    for await (const batch of session.read(target, encodingsOf(items, 'text'))) {
+      expect(batch.rowCount).toBeGreaterThan(0);
+      break;
+    }
+    expect(await contents(session, target)).toHaveLength(3);
+  });
+});
+
+describeEachConnector('append', 'append', (kind) => {
+  test('keeps every event with its letter and a position that sorts in order', async () => {
+    await using subject = await kind.open();
+    const { session, target } = await opened(subject, { load: 'append' });
+    await loadSnapshot(session, target, [values(1, 'read')]);
+    const batch = rowBatch(items, [
+      { ...values(1, 'up'), op: OP_UPDATE, transaction: 0, event: 0 },
+      { ...gone(1), transaction: 0, event: 1 },
+      { ...values(2, 'in'), op: OP_INSERT, transaction: 1, event: 0 },
+    ]);
+    const parts = [{ batch, actions: Uint8Array.of(ACT_APPEND, ACT_APPEND, ACT_APPEND) }];
+    const transactions = [mark('0001'), mark('0002')];
+    const [result] = await applyRows(session, target, '1', { kind: 'append', parts, transactions });
+    expect(result).toMatchObject({ applied: 3, deadLettered: 0 });
+    const rows = await contents(session, {
+      ...target,
+      schema: streamSchema(
+        { _forebay_op: { kind: 'text' }, _forebay_position: { kind: 'text' }, id: { kind: 'int', bits: 32 }, name: { kind: 'text' } },
+        { name: 'items', key: [], identity: 'whole-row' },
+      ),
+    });
+    const ordered = rows.toSorted((a, b) => ((a[1] ?? '') < (b[1] ?? '') ? -1 : 1));
+    expect(ordered.map(([op, , id, name]) => [op, id, name])).toEqual([
+      ['r', '1', 'read'],
+      ['u', '1', 'up'],
+      ['d', '1', null],
+      ['i', '2', 'in'],
+    ]);
+    expect(new Set(rows.map(([, position]) => position)).size).toBe(4);
+  });
+});
+
+describeEachConnector('replace', 'replace', (kind) => {
+  test('the old rows stand until the new ones are all in', async () => {
+    await using subject = await kind.open();
+    const first = await opened(subject, {}, { pipeline: 'earlier' });
+    await loadSnapshot(first.session, first.target, START);
+    await subject.close();
+    const { session, target } = await opened(subject, { load: 'replace' });
+    const rows = rowBatch(items, [values(9, 'fresh')]);
+    await session.loadChunk(target, { id: 'r1', merge: false, order: '0' }, chunkOf(rows));
+    await subject.close();
+
+    const before = await opened(subject, {}, { pipeline: 'another' });
+    expect((await contents(before.session, before.target)).map(([id]) => id)).toEqual(['1', '2', '3']);
+    await subject.close();
+
+    const last = await opened(subject, { load: 'replace' });
+    await last.session.finishSnapshot(last.target);
+    await last.session.finishSnapshot(last.target);
+    expect(await contents(last.session, last.target)).toEqual([['9', 'fresh', null]]);
+    await applyRows(last.session, last.target, '1', keyedRows(rowBatch(items, [gone(9)]), [ACT_DELETE]));
+    expect(await contents(last.session, last.target)).toEqual([]);
+  });
+});
