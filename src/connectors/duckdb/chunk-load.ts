@@ -2,7 +2,7 @@
 import type { StreamTarget } from '../../core/connector.ts';
 import { ACT_INSERT } from '../../core/folded-rows.ts';
 import { batchValueBytes, type RowBatch } from '../../core/row-batch.ts';
-import { snapshotSlots } from './append-rows.ts';
+import { type AppendSlots, snapshotSlots } from './append-rows.ts';
 import { mergeWholeRows } from './apply.ts';
 import { RowSink } from './row-sink.ts';
 import { Stage } from './stage.ts';
@@ -46,6 +46,7 @@ export class ChunkLoad {
   /** Null if rows go straight into the table. */
   readonly #stage: Stage | null;
   readonly #merge: boolean;
+  readonly #position: AppendSlots['position'];
   #read = 0;
   #applied = 0;
   #bytes = 0;
@@ -63,6 +64,7 @@ export class ChunkLoad {
     this.#stage = stage;
     this.#merge = chunk.merge && current().target.schema.key.length > 0;
     const { slots, position } = snapshotSlots(chunk.order);
+    this.#position = position;
     const table =
       stage === null
         ? { ref: current().ref, slots: () => directSlots(current(), slots) }
@@ -93,12 +95,11 @@ export class ChunkLoad {
   }
 
   async write(batch: RowBatch): Promise<void> {
-    const rows = await refuseNulls(
-      this.#workspace,
-      this.#current(),
+    const rows = await refuseNulls(this.#workspace, this.#current(), {
       batch,
-      allRows(batch.rowCount),
-    );
+      rows: allRows(batch.rowCount),
+      position: this.#position,
+    });
     this.#read += batch.rowCount;
     this.#bytes += batchValueBytes(batch);
     this.#applied += await this.#sink.write(batch, rows);

@@ -185,6 +185,7 @@ export class WorkerSession {
 
   /** Everything but the COMMIT itself. */
   async beforeCommit(checkpoint: Checkpoint, records: readonly StreamRecord[]): Promise<void> {
+    await this.workspace.placeLetters(checkpoint.position);
     await saveRecords(this.#connection, this.#pipeline, records);
     await fence(this.#connection, this.#pipeline, this.epoch, checkpoint);
   }

@@ -47,6 +47,7 @@ export class Workspace {
   readonly #replaying: boolean;
   #notices: Notice[] = [];
   #refusedKeys = new Set<string>();
+  #unplaced = false;
   /** Tables with rows updated or deleted in the transaction that is open. */
   #written = new Set<string>();
 
@@ -141,8 +142,19 @@ export class Workspace {
     return refused;
   }
 
+  /** Letters that do not know their position yet get the one that is committed with them. */
+  async placeLetters(position: string): Promise<void> {
+    if (!this.#unplaced) return;
+    this.#unplaced = false;
+    await this.connection.run(
+      `UPDATE _forebay.dead_letters SET position = ? WHERE pipeline = ? AND position = ''`,
+      [position, this.pipeline],
+    );
+  }
+
   async refuse(table: BoundTable, refusal: Refusal): Promise<void> {
     const { batch, row, code, reason, position } = refusal;
+    if (position === '') this.#unplaced = true;
     const key = rowKey(batch, row);
     await addLetter(this.connection, {
       pipeline: this.pipeline,

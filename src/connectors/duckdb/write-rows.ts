@@ -67,8 +67,11 @@ async function writeKind(
 export async function refuseNulls(
   workspace: Workspace,
   table: BoundTable,
-  batch: RowBatch,
-  rows: Int32Array,
+  {
+    batch,
+    rows,
+    position,
+  }: { batch: RowBatch; rows: Int32Array; position?: (batch: RowBatch, row: number) => string | null },
 ): Promise<Int32Array> {
   const strict = table.columns.flatMap((column, index) => (column.notNull ? [index] : []));
   if (strict.length === 0) return rows;
@@ -84,7 +87,7 @@ export async function refuseNulls(
       row,
       code: 'constraint_violated',
       reason,
-      position: '',
+      position: position?.(batch, row) ?? '',
     });
   }
   return rows.filter((row) => !refused.has(row));
@@ -154,7 +157,10 @@ async function stageParts(
   let deadLettered = 0;
   for (const [index, part] of parts.entries()) {
     const chosen = selectRows(part, skip);
-    const rows = await refuseNulls(workspace, current(), part.batch, chosen);
+    const rows = await refuseNulls(workspace, current(), {
+      batch: part.batch,
+      rows: chosen,
+    });
     const numbers = new Map<number, number>();
     for (const row of rows) {
       const action = part.actions[row] ?? 0;
@@ -262,7 +268,11 @@ async function writeAppend(
   let deadLettered = 0;
   for (const part of rows.parts) {
     const chosen = selectRows(part, new Set([ACT_SKIP]));
-    const strict = await refuseNulls(workspace, current(), part.batch, chosen);
+    const strict = await refuseNulls(workspace, current(), {
+      batch: part.batch,
+      rows: chosen,
+      position,
+    });
     const written = await sink.write(part.batch, strict);
     applied += written;
     deadLettered += chosen.length - written;
@@ -289,7 +299,7 @@ async function writeRekey(
   const sink = new RowSink(connection, stage.sink(current), (rejected, rejects) =>
     workspace.mend(current(), rejected, rejects, { stage, position: () => '' }),
   );
-  const rows = await refuseNulls(workspace, table, batch, Int32Array.of(after));
+  const rows = await refuseNulls(workspace, table, { batch, rows: Int32Array.of(after) });
   const written = rows.length === 0 ? 0 : await sink.write(batch, Int32Array.of(before, after));
   sink.close();
   if (written < 2) return { applied: 0, deadLettered: 1, missing: [] };
