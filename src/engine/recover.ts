@@ -3,6 +3,11 @@
  * stream under that snapshot with what the destination has, repairs what differs, and only then records the new
  * position. Until then the lost checkpoint stands and a run that would go on from it fails as before, because its
  * slot was replaced by one that begins later; so recovering again after a crash is always possible.
+ *
+ * `append` keeps a history, and what happened between the lost and the new position cannot be told from the rows as
+ * they are: every row is appended once more with operation `r` under the new position. A reader that takes the
+ * newest row of each key has the current values again; deletes in the gap leave no event. A crash while these rows
+ * are appended makes the next recovery append them again, under a later position.
  */
 import type { Checkpoint } from '../core/checkpoint.ts';
 import type { ChangeCapability, SnapshotReader } from '../core/connector.ts';
@@ -93,13 +98,9 @@ async function compareAll(recovery: Recovery, treated: readonly Treated[]): Prom
     await perStream(attempt, item.stream, async () => {
       const result = await compareStream(recovery, item);
       const { id } = item.stream.target;
-      const before = repaired.get(item.stream) ?? {
-        stream: id,
-        inserted: 0,
-        updated: 0,
-        deleted: 0,
-      };
-      repaired.set(item.stream, { ...before, rowsCompared: result.sums.sourceRows });
+      const inserted = repaired.get(item.stream)?.inserted ?? 0;
+      const rowsCompared = result.sums.sourceRows;
+      repaired.set(item.stream, { stream: id, rowsCompared, inserted, updated: 0, deleted: 0 });
       if (result.sums.groups.length > 0) compared.push(result);
     });
   }

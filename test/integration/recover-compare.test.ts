@@ -1,6 +1,7 @@
 // Content of both sides read through the connectors: what is equal must be found equal, whatever the types.
 import { expect, test } from 'vitest';
 
+import { expectExit } from '../support/exit.ts';
 import { openSystem } from '../support/open-system.ts';
 import { describeEachServer } from '../support/shared-servers.ts';
 import { createPipeline, type TestPipeline } from '../support/test-pipeline.ts';
@@ -66,7 +67,7 @@ describeEachServer(
         await using pipeline = await createPipeline(server, { setup, destination });
         await pipeline.caughtUp();
         const recovered = await pipeline.command('recover', '--json');
-        expect(recovered.code, recovered.stderr).toBe(0);
+        expectExit(recovered, 0);
         expect(recovered.result?.streams.map(({ read }) => read)).toEqual([0, 0, 0]);
       });
     }

@@ -1,6 +1,7 @@
 // A position that is lost: the run says so, recover repairs what differs, and the run goes on.
 import { expect, test } from 'vitest';
 
+import { expectExit } from '../support/exit.ts';
 import { loseSlot } from '../support/lose-slot.ts';
 import { runForebay } from '../support/process.ts';
 import { startServer } from '../support/servers.ts';
@@ -32,7 +33,7 @@ const missed = `
 
 async function expectLost(pipeline: TestPipeline): Promise<string> {
   const lost = await pipeline.catchUp();
-  expect(lost.code, lost.stderr).toBe(7);
+  expectExit(lost, 7);
   expect(lost.result?.error?.code).toBe('position_lost');
   return String(lost.result?.error?.message);
 }
@@ -204,7 +205,7 @@ describeEachServer(
       await pipeline.sql(`create table fresh (id int primary key); insert into fresh values (1), (2);
         drop table untouched`);
       const recovered = await pipeline.command('recover', '--json');
-      expect(recovered.code, recovered.stderr).toBe(5);
+      expectExit(recovered, 5);
       expectBalanced(recovered.result);
       expect(repairedOf(recovered.json)).toMatchObject({ 'public.fresh': { inserted: 2 } });
       const untouched = recovered.result?.streams.find(
@@ -238,7 +239,7 @@ describeEachServer(
     test('without a recorded pipeline there is nothing to recover, and nothing is left behind', async () => {
       await using pipeline = await createPipeline(server, { setup });
       const exit = await pipeline.command('recover', '--json');
-      expect(exit.code, exit.stderr).toBe(3);
+      expectExit(exit, 3);
       expect(exit.result?.error?.code).toBe('pipeline_missing');
       expect(await pipeline.slots()).toEqual([]);
     });
@@ -262,7 +263,7 @@ describeWithServer('recover from another server', 17, (spec) => {
     );
     const args = [second.url(moved), pipeline.urls[1], '--name', pipeline.name, '--json'];
     const lost = await runForebay(['replicate', ...args, '--until-caught-up']);
-    expect(lost.code, lost.stderr).toBe(7);
+    expectExit(lost, 7);
     expect(lost.result?.error?.message).toContain('system identifier');
     const recovered = await runForebay(['recover', ...args]);
     expectCompleted(recovered);

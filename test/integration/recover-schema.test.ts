@@ -2,6 +2,7 @@
 import { DuckDBInstance } from '@duckdb/node-api';
 import { expect, test } from 'vitest';
 
+import { expectExit } from '../support/exit.ts';
 import { loseSlot } from '../support/lose-slot.ts';
 import { describeEachServer } from '../support/shared-servers.ts';
 import { createPipeline, expectCompleted, type TestPipeline } from '../support/test-pipeline.ts';
@@ -22,7 +23,7 @@ async function pauseItems(pipeline: TestPipeline): Promise<void> {
   await pipeline.sql(`alter table items alter column amount type text using 'about ' || amount;
     update items set note = 'later' where id = 1`);
   const exit = await pipeline.catchUp();
-  expect(exit.code, exit.stderr).toBe(5);
+  expectExit(exit, 5);
   expect(pausedOf(exit.json, 'public.items')).toMatchObject({ code: 'schema_change' });
 }
 
@@ -43,7 +44,7 @@ describeEachServer(
       await pauseItems(pipeline);
 
       const refused = await pipeline.command('recover', '--json');
-      expect(refused.code, refused.stderr).toBe(5);
+      expectExit(refused, 5);
       expect(pausedOf(refused.json, 'public.items')).toMatchObject({
         code: 'schema_change',
         fix: expect.stringContaining('amount'),
