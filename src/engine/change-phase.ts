@@ -224,9 +224,9 @@ export async function changePhase(attempt: Attempt, options: ChangePhaseOptions)
   const batcher = new Batcher(attempt.slabs, {
     rows: spec.batchRows,
     ms: spec.batchMs,
-    // A fifth of the budget for slabs: as much again for the words beside them (rows may be narrow), and the
-    // rest for what is being written.
-    bytes: spec.memoryBytes / 5,
+    // An eighth of the budget for slabs: as much again for the words beside them (rows may be narrow), the rest
+    // for what is being written and what the destination holds.
+    bytes: spec.memoryBytes / 8,
   });
   await using reader = await changes.open({
     pipeline: spec.name,

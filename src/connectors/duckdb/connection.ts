@@ -8,13 +8,15 @@ import { databasePath, MEMORY_PATH } from './config.ts';
 import { WorkerClient } from './worker-client.ts';
 
 const MEBIBYTE = 1024 * 1024;
-const LEAST_MEMORY = 256 * MEBIBYTE;
+const LEAST_MEMORY = 64 * MEBIBYTE;
+/** DuckDB's share of the pipeline's budget; what it holds outside its own limit comes on top. */
+const SHARE = 4;
 
 const OPTIONS = ['memory-mib'] as const;
 
 function memoryBytes(context: ConnectorContext): number {
   const wanted = context.options['duckdb.memory-mib'];
-  if (wanted === undefined) return Math.max(LEAST_MEMORY, Math.floor(context.memoryBytes / 2));
+  if (wanted === undefined) return Math.max(LEAST_MEMORY, Math.floor(context.memoryBytes / SHARE));
   const mebibytes = Number(wanted);
   if (!Number.isInteger(mebibytes) || mebibytes < 64) {
     throw new ForebayError('invalid_option', {

@@ -41,7 +41,11 @@ export class Database implements Disposable {
       autoload_known_extensions: 'false',
       preserve_insertion_order: 'true',
     };
-    if (settings.path === ':memory:') delete options['access_mode'];
+    if (settings.path === ':memory:') {
+      // There the data itself is in memory: the limit is DuckDB's own, a share of the machine.
+      delete options['access_mode'];
+      delete options['memory_limit'];
+    }
     for (const [name, value] of Object.entries(options)) duckdb.set_config(config, name, value);
     try {
       return new Database(await duckdb.open(settings.path, config), settings);
