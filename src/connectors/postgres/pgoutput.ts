@@ -113,10 +113,17 @@ const KIND_BINARY = 0x62;
  * Reads a TupleData into `cells` (offset, length per column of the message) and returns where it ends.
  * `expected` is how many columns the relation has.
  */
-export function readTuple(bytes: Buffer, start: number, cells: Int32Array, expected: number): number {
+export function readTuple(
+  bytes: Buffer,
+  start: number,
+  cells: Int32Array,
+  expected: number,
+): number {
   const count = ((bytes[start] ?? 0) << 8) | (bytes[start + 1] ?? 0);
   if (count !== expected) {
-    throw new ForebayError('protocol', { message: `a row of ${count} columns where ${expected} were announced` });
+    throw new ForebayError('protocol', {
+      message: `a row of ${count} columns where ${expected} were announced`,
+    });
   }
   let at = start + 2;
   for (let word = 0; word < count * 2; word += 2) {
@@ -129,6 +136,9 @@ export function readTuple(bytes: Buffer, start: number, cells: Int32Array, expec
         ((bytes[at + 2] ?? 0) << 8) |
         (bytes[at + 3] ?? 0);
       at += 4;
+      if (length < 0 || at + length > bytes.length) {
+        throw new ForebayError('protocol', { message: `a value of impossible length ${length} in a row` });
+      }
       cells[word] = at;
       cells[word + 1] = length;
       at += length;
