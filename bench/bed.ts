@@ -17,9 +17,16 @@ export interface Sizes {
 
 export async function openBed(sizes: Sizes): Promise<Bed> {
   const spec = findServer(15);
-  if (spec === null) throw new Error('the bench needs PostgreSQL 15 with its client programs: npm run test:setup');
+  if (spec === null)
+    throw new Error('the bench needs PostgreSQL 15 with its client programs: npm run test:setup');
   const server = await startServer(spec, {
-    settings: { shared_buffers: '1GB', max_wal_size: '8GB', autovacuum: 'off', max_replication_slots: '50', max_wal_senders: '50' },
+    settings: {
+      shared_buffers: '1GB',
+      max_wal_size: '8GB',
+      autovacuum: 'off',
+      max_replication_slots: '50',
+      max_wal_senders: '50',
+    },
   });
   return {
     server,

@@ -6,7 +6,12 @@ import type { Outcome } from './report.ts';
 
 const BUDGET_MIB = 256;
 
-function limit(name: string, value: number, most: number, ours: readonly Measured[], unit: string): Outcome {
+function limit(
+  name: string,
+  measured: { readonly value: number; readonly most: number; readonly unit: string },
+  ours: readonly Measured[],
+): Outcome {
+  const { value, most, unit } = measured;
   return {
     name,
     peer: `the limit of ${most} ${unit}`,
@@ -21,7 +26,13 @@ function limit(name: string, value: number, most: number, ours: readonly Measure
 export async function help(): Promise<Outcome[]> {
   const ours: Measured[] = [];
   for (let i = 0; i < 9; i += 1) ours.push(await forebay('--help'));
-  return [limit('start to --help', median(ours.map((one) => one.seconds)) * 1000, 150, ours, 'ms')];
+  return [
+    limit(
+      'start to --help',
+      { value: median(ours.map((one) => one.seconds)) * 1000, most: 150, unit: 'ms' },
+      ours,
+    ),
+  ];
 }
 
 export async function linear(bed: Bed): Promise<Outcome[]> {
@@ -43,8 +54,12 @@ export async function linear(bed: Bed): Promise<Outcome[]> {
   const [small = 1, large = 1] = perRow;
   const rss = Math.max(...all.map((one) => one.rssMiB ?? 0));
   return [
-    limit('time per row at 10M rows over that at 1M', large / small, 1.2, all, 'times'),
-    limit('memory at 10M rows', rss, BUDGET_MIB + 150, all, 'MiB'),
+    limit(
+      'time per row at 10M rows over that at 1M',
+      { value: large / small, most: 1.2, unit: 'times' },
+      all,
+    ),
+    limit('memory at 10M rows', { value: rss, most: BUDGET_MIB + 150, unit: 'MiB' }, all),
   ];
 }
 
@@ -56,13 +71,30 @@ export async function largeTransaction(bed: Bed): Promise<Outcome[]> {
     await freshDatabase(bed, 'bulk');
     await bed.server.query('bulk', 'CREATE TABLE bulk (id int8 PRIMARY KEY, a text, b int)');
     await freshDatabase(bed, 'target');
-    const destination = kind === 'postgres' ? url(bed, 'target') : `duckdb:${bed.server.socketDir}/bulk.duckdb`;
-    const args = ['replicate', url(bed, 'bulk'), destination, '--name', `bulk_${kind}`, '--until-caught-up'];
+    const destination =
+      kind === 'postgres' ? url(bed, 'target') : `duckdb:${bed.server.socketDir}/bulk.duckdb`;
+    const args = [
+      'replicate',
+      url(bed, 'bulk'),
+      destination,
+      '--name',
+      `bulk_${kind}`,
+      '--until-caught-up',
+    ];
     await forebay(...args);
-    await bed.server.query('bulk', `INSERT INTO bulk SELECT g, 'text of row ' || g, g % 7 FROM generate_series(1, ${rows}) g`);
+    await bed.server.query(
+      'bulk',
+      `INSERT INTO bulk SELECT g, 'text of row ' || g, g % 7 FROM generate_series(1, ${rows}) g`,
+    );
     const one = await forebay(...args);
     await bed.server.query('bulk', `SELECT pg_drop_replication_slot('forebay_bulk_${kind}')`);
-    outcomes.push(limit(`memory for one transaction of ${rows} rows to ${kind}`, one.rssMiB ?? 0, BUDGET_MIB + 150, [one], 'MiB'));
+    outcomes.push(
+      limit(
+        `memory for one transaction of ${rows} rows to ${kind}`,
+        { value: one.rssMiB ?? 0, most: BUDGET_MIB + 150, unit: 'MiB' },
+        [one],
+      ),
+    );
   }
   return outcomes;
 }

@@ -33,14 +33,16 @@ const { values } = parseArgs({
 
 const wanted = values.only.split(',');
 const unknown = wanted.filter((name) => !(name in PARTS));
-if (unknown.length > 0) throw new Error(`unknown part ${unknown.join()}; there are ${Object.keys(PARTS).join()}`);
+if (unknown.length > 0)
+  throw new Error(`unknown part ${unknown.join()}; there are ${Object.keys(PARTS).join()}`);
 
 await using bed = await openBed({
   rows: Number(values.rows),
   changes: Number(values.changes),
   runs: Number(values.runs),
 });
-if (wanted.some((name) => name.startsWith('snapshot') || name === 'rivals')) await prepareSource(bed);
+if (wanted.some((name) => name.startsWith('snapshot') || name === 'rivals'))
+  await prepareSource(bed);
 const outcomes: Outcome[] = [];
 for (const name of wanted) {
   for (const outcome of (await PARTS[name]?.(bed)) ?? []) {
@@ -49,6 +51,11 @@ for (const name of wanted) {
   }
 }
 mkdirSync(new URL('results/', import.meta.url), { recursive: true });
-const machine = { node: process.version, cores: availableParallelism(), sizes: bed.sizes, at: new Date().toISOString() };
+const machine = {
+  node: process.version,
+  cores: availableParallelism(),
+  sizes: bed.sizes,
+  at: new Date().toISOString(),
+};
 writeFileSync(values.out, `${JSON.stringify({ v: 1, machine, outcomes }, null, 1)}\n`);
 process.stdout.write(`\nWritten to ${values.out}\n`);

@@ -20,7 +20,11 @@ export interface Command {
 }
 
 /** Resolves when the process ends with 0; its error text is in the failure. */
-export function run({ command, args, env }: Command): Promise<{ readonly seconds: number; readonly stdout: string }> {
+export function run({
+  command,
+  args,
+  env,
+}: Command): Promise<{ readonly seconds: number; readonly stdout: string }> {
   return new Promise((resolve, reject) => {
     const start = performance.now();
     const child = spawn(command, args, {
@@ -44,7 +48,10 @@ export function run({ command, args, env }: Command): Promise<{ readonly seconds
 }
 
 /** A Node program of this project, with what it used. */
-export async function runNode(script: string, args: readonly string[]): Promise<Measured & { readonly stdout: string }> {
+export async function runNode(
+  script: string,
+  args: readonly string[],
+): Promise<Measured & { readonly stdout: string }> {
   const folder = mkdtempSync(join(tmpdir(), 'forebay-bench-'));
   const usage = join(folder, 'usage.json');
   try {
@@ -60,7 +67,9 @@ export async function runNode(script: string, args: readonly string[]): Promise<
   }
 }
 
-export function forebay(...args: readonly string[]): Promise<Measured & { readonly stdout: string }> {
+export function forebay(
+  ...args: readonly string[]
+): Promise<Measured & { readonly stdout: string }> {
   return runNode('src/cli/main.ts', args);
 }
 

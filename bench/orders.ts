@@ -23,7 +23,11 @@ export function insertOrders(from: number, to: number): string {
   return `INSERT INTO orders SELECT ${orderRow('g')} FROM generate_series(${from}, ${to}) g`;
 }
 
-export async function loadOrders(server: RunningServer, database: string, rows: number): Promise<void> {
+export async function loadOrders(
+  server: RunningServer,
+  database: string,
+  rows: number,
+): Promise<void> {
   await server.query(database, ordersTable(true));
   await server.query(database, insertOrders(1, rows));
   await server.query(database, 'VACUUM ANALYZE orders');

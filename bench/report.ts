@@ -15,7 +15,11 @@ export interface Outcome {
 export function compareTimes(
   name: string,
   peer: string,
-  sides: { readonly ours: readonly Measured[]; readonly theirs: readonly Measured[]; readonly atLeast: number | null },
+  sides: {
+    readonly ours: readonly Measured[];
+    readonly theirs: readonly Measured[];
+    readonly atLeast: number | null;
+  },
   notes: readonly string[] = [],
 ): Outcome {
   const mine = median(sides.ours.map((run) => run.seconds));
@@ -32,7 +36,8 @@ export function printOutcome(outcome: Outcome): string {
   const cpu = ours.map((run) => run.cpuSeconds ?? Number.NaN);
   const rss = ours.map((run) => run.rssMiB ?? Number.NaN);
   const goal = outcome.atLeast === null ? '' : ` (at least ${outcome.atLeast})`;
-  const verdict = outcome.atLeast === null ? '' : outcome.ratio >= outcome.atLeast ? '  reached' : '  SHORT';
+  const verdict =
+    outcome.atLeast === null ? '' : outcome.ratio >= outcome.atLeast ? '  reached' : '  SHORT';
   return [
     `${outcome.name}: ${outcome.ratio.toFixed(2)}x of ${outcome.peer}${goal}${verdict}`,
     `  ours ${seconds(ours)}, ${median(cpu).toFixed(2)} CPU s, ${Math.round(Math.max(...rss))} MiB; peer ${seconds(outcome.theirs)}`,

@@ -11,7 +11,10 @@ function has(command: string, args: readonly string[]): boolean {
 async function rival(
   bed: Bed,
   name: string,
-  move: (from: string, to: string) => { command: string; args: readonly string[]; env?: Readonly<Record<string, string>> },
+  move: (
+    from: string,
+    to: string,
+  ) => { command: string; args: readonly string[]; env?: Readonly<Record<string, string>> },
 ): Promise<Outcome> {
   const ours: Measured[] = [];
   const theirs: Measured[] = [];
@@ -40,7 +43,17 @@ export async function rivals(bed: Bed): Promise<Outcome[]> {
     outcomes.push(
       await rival(bed, 'pgcopydb clone', (from, to) => ({
         command: 'pgcopydb',
-        args: ['clone', '--restart', '--not-consistent', '--dir', folder, '--source', from, '--target', to],
+        args: [
+          'clone',
+          '--restart',
+          '--not-consistent',
+          '--dir',
+          folder,
+          '--source',
+          from,
+          '--target',
+          to,
+        ],
       })),
     );
   } else process.stdout.write('pgcopydb is not installed (Debian package pgcopydb): left out\n');
@@ -52,6 +65,9 @@ export async function rivals(bed: Bed): Promise<Outcome[]> {
         env: { RUNTIME__DLTHUB_TELEMETRY: 'false' },
       })),
     );
-  } else process.stdout.write('dlt is not installed (PyPI: dlt[postgres,sql_database] pyarrow): left out\n');
+  } else
+    process.stdout.write(
+      'dlt is not installed (PyPI: dlt[postgres,sql_database] pyarrow): left out\n',
+    );
   return outcomes;
 }

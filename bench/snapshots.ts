@@ -10,7 +10,11 @@ import { compareTimes, type Outcome } from './report.ts';
 async function psqlPipe(bed: Bed, database: string): Promise<Measured> {
   const psql = bed.bin('psql');
   const script = `${psql} -qd source -c 'COPY orders TO STDOUT (FORMAT binary)' | ${psql} -qd ${database} -c 'COPY orders FROM STDIN (FORMAT binary)'`;
-  const { seconds } = await run({ command: 'bash', args: ['-o', 'pipefail', '-c', script], env: bed.env });
+  const { seconds } = await run({
+    command: 'bash',
+    args: ['-o', 'pipefail', '-c', script],
+    env: bed.env,
+  });
   return { seconds, cpuSeconds: null, rssMiB: null };
 }
 
@@ -38,12 +42,23 @@ export async function snapshotToPostgres(bed: Bed): Promise<Outcome[]> {
     await freshDatabase(bed, 'target');
     ours.push(await forebay('copy', url(bed, 'source'), url(bed, 'target')));
   }
-  const gigabytes = bed.sizes.rows * 190 / 1e9;
-  const cpu = ours.map((one) => one.cpuSeconds ?? 0).toSorted((a, b) => a - b)[Math.floor(ours.length / 2)] ?? 0;
+  const gigabytes = (bed.sizes.rows * 190) / 1e9;
+  const cpu =
+    ours.map((one) => one.cpuSeconds ?? 0).toSorted((a, b) => a - b)[Math.floor(ours.length / 2)] ??
+    0;
   const note = `processor time of ours: ${(cpu / gigabytes).toFixed(2)} s per GB (limit 1.2), start of the process included`;
   return [
-    compareTimes('snapshot PostgreSQL to PostgreSQL', 'psql | psql binary, same result (table with its key)', { ours, theirs: keyed, atLeast: 0.95 }, [note]),
-    compareTimes('snapshot PostgreSQL to PostgreSQL', 'psql | psql binary into a table without a key (ours makes the key)', { ours, theirs: keyless, atLeast: null }),
+    compareTimes(
+      'snapshot PostgreSQL to PostgreSQL',
+      'psql | psql binary, same result (table with its key)',
+      { ours, theirs: keyed, atLeast: 0.95 },
+      [note],
+    ),
+    compareTimes(
+      'snapshot PostgreSQL to PostgreSQL',
+      'psql | psql binary into a table without a key (ours makes the key)',
+      { ours, theirs: keyless, atLeast: null },
+    ),
   ];
 }
 
@@ -60,7 +75,15 @@ export async function snapshotToDuckdb(bed: Bed): Promise<Outcome[]> {
     rmSync(`${path}.wal`, { force: true });
   }
   return [
-    compareTimes('snapshot PostgreSQL to DuckDB in memory', 'source drained to nothing by psql', { ours: memory, theirs: drained, atLeast: 0.8 }),
-    compareTimes('snapshot PostgreSQL to a DuckDB file', 'source drained to nothing by psql', { ours: file, theirs: drained, atLeast: null }),
+    compareTimes('snapshot PostgreSQL to DuckDB in memory', 'source drained to nothing by psql', {
+      ours: memory,
+      theirs: drained,
+      atLeast: 0.8,
+    }),
+    compareTimes('snapshot PostgreSQL to a DuckDB file', 'source drained to nothing by psql', {
+      ours: file,
+      theirs: drained,
+      atLeast: null,
+    }),
   ];
 }

@@ -12,9 +12,15 @@ interface Prepared {
   readonly end: string;
 }
 
-async function single(bed: Bed, database: string, sql: string, values: readonly unknown[] = []): Promise<string> {
+async function single(
+  bed: Bed,
+  database: string,
+  sql: string,
+  values: readonly unknown[] = [],
+): Promise<string> {
   const rows = await bed.server.query(database, sql, [...values]);
-  return String(Object.values(rows[0] ?? {})[0] ?? '');
+  const [value] = Object.values(rows[0] ?? {});
+  return typeof value === 'string' ? value : JSON.stringify(value ?? '');
 }
 
 async function dropSlot(bed: Bed, name: string): Promise<void> {
@@ -31,7 +37,14 @@ async function prepare(bed: Bed, setUp: readonly string[], changes: string): Pro
   await freshDatabase(bed, 'changing');
   for (const sql of [ordersTable(true), ...setUp]) await bed.server.query('changing', sql);
   await freshDatabase(bed, 'replica');
-  await forebay('replicate', url(bed, 'changing'), url(bed, 'replica'), '--name', PIPELINE, '--until-caught-up');
+  await forebay(
+    'replicate',
+    url(bed, 'changing'),
+    url(bed, 'replica'),
+    '--name',
+    PIPELINE,
+    '--until-caught-up',
+  );
   await bed.server.query('changing', `SELECT pg_copy_logical_replication_slot('${SLOT}', 'base')`);
   await bed.server.query('changing', changes);
   return { end: await single(bed, 'changing', 'SELECT pg_current_wal_lsn()') };
@@ -50,15 +63,42 @@ export async function decode(bed: Bed): Promise<Outcome[]> {
     const theirs: Measured[] = [];
     for (let i = 0; i < bed.sizes.runs; i += 1) {
       await slotFromBase(bed, 'peer');
-      const options = ['proto_version=1', `publication_names=${SLOT}`, ...(binary ? ['binary=true'] : [])];
-      const args = ['-d', 'changing', '-S', 'peer', '--start', '-n', '-f', '/dev/null', '--endpos', end, ...options.flatMap((option) => ['-o', option])];
+      const options = [
+        'proto_version=1',
+        `publication_names=${SLOT}`,
+        ...(binary ? ['binary=true'] : []),
+      ];
+      const args = [
+        '-d',
+        'changing',
+        '-S',
+        'peer',
+        '--start',
+        '-n',
+        '-f',
+        '/dev/null',
+        '--endpos',
+        end,
+        ...options.flatMap((option) => ['-o', option]),
+      ];
       const peer = await run({ command: bed.bin('pg_recvlogical'), args, env: bed.env });
       theirs.push({ seconds: peer.seconds, cpuSeconds: null, rssMiB: null });
       await slotFromBase(bed, SLOT);
-      ours.push(await runNode('bench/decode.ts', [url(bed, 'changing'), PIPELINE, end, binary ? 'binary' : 'text']));
+      ours.push(
+        await runNode('bench/decode.ts', [
+          url(bed, 'changing'),
+          PIPELINE,
+          end,
+          binary ? 'binary' : 'text',
+        ]),
+      );
     }
     outcomes.push(
-      compareTimes(`change stream decoded (${binary ? 'binary' : 'text'})`, 'pg_recvlogical to /dev/null', { ours, theirs, atLeast: 1 }),
+      compareTimes(
+        `change stream decoded (${binary ? 'binary' : 'text'})`,
+        'pg_recvlogical to /dev/null',
+        { ours, theirs, atLeast: 1 },
+      ),
     );
   }
   return outcomes;
@@ -83,7 +123,11 @@ async function subscription(bed: Bed, end: string): Promise<Measured> {
         'subscriber',
         `SELECT coalesce(bool_or(remote_lsn >= '${end}'), false) FROM pg_replication_origin_status`,
       );
-      const flushed = await single(bed, 'postgres', `SELECT confirmed_flush_lsn >= '${end}' FROM pg_replication_slots WHERE slot_name = 'peer'`);
+      const flushed = await single(
+        bed,
+        'postgres',
+        `SELECT confirmed_flush_lsn >= '${end}' FROM pg_replication_slots WHERE slot_name = 'peer'`,
+      );
       if (done === 'true' || flushed === 'true') return;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
@@ -94,7 +138,11 @@ async function subscription(bed: Bed, end: string): Promise<Measured> {
   return measured;
 }
 
-async function applied(bed: Bed, name: string, what: { end: string; atLeast: number }): Promise<Outcome> {
+async function applied(
+  bed: Bed,
+  name: string,
+  what: { end: string; atLeast: number },
+): Promise<Outcome> {
   const ours: Measured[] = [];
   const theirs: Measured[] = [];
   await freshDatabase(bed, 'replica_before', 'replica');
@@ -102,26 +150,50 @@ async function applied(bed: Bed, name: string, what: { end: string; atLeast: num
     theirs.push(await subscription(bed, what.end));
     await slotFromBase(bed, SLOT);
     await freshDatabase(bed, 'replica', 'replica_before');
-    ours.push(await forebay('replicate', url(bed, 'changing'), url(bed, 'replica'), '--name', PIPELINE, '--until-caught-up'));
+    ours.push(
+      await forebay(
+        'replicate',
+        url(bed, 'changing'),
+        url(bed, 'replica'),
+        '--name',
+        PIPELINE,
+        '--until-caught-up',
+      ),
+    );
     await assertSame(bed);
   }
-  return compareTimes(name, "PostgreSQL's built-in subscription", { ours, theirs, atLeast: what.atLeast });
+  return compareTimes(name, "PostgreSQL's built-in subscription", {
+    ours,
+    theirs,
+    atLeast: what.atLeast,
+  });
 }
 
 /** A wrong result has no speed. */
 async function assertSame(bed: Bed): Promise<void> {
   const sql = 'SELECT count(*) || md5(string_agg(o::text, chr(10) ORDER BY id)) FROM orders o';
-  const [source, ...copies] = await Promise.all(['changing', 'replica', 'subscriber'].map((database) => single(bed, database, sql)));
+  const [source, ...copies] = await Promise.all(
+    ['changing', 'replica', 'subscriber'].map((database) => single(bed, database, sql)),
+  );
   if (copies.some((copy) => copy !== source)) throw new Error('source and copies differ');
 }
 
 export async function changesApplied(bed: Bed): Promise<Outcome[]> {
   const { end } = await prepare(bed, [], changeMix(bed.sizes.changes / 1000));
-  return [await applied(bed, 'changes applied (60% insert, 30% update, 10% delete)', { end, atLeast: 1.1 })];
+  return [
+    await applied(bed, 'changes applied (60% insert, 30% update, 10% delete)', {
+      end,
+      atLeast: 1.1,
+    }),
+  ];
 }
 
 export async function upsertsApplied(bed: Bed): Promise<Outcome[]> {
   const rows = bed.sizes.changes / 2;
-  const { end } = await prepare(bed, [insertOrders(1, rows * 2), 'VACUUM ANALYZE orders'], distinctUpdates(rows));
+  const { end } = await prepare(
+    bed,
+    [insertOrders(1, rows * 2), 'VACUUM ANALYZE orders'],
+    distinctUpdates(rows),
+  );
   return [await applied(bed, 'upserts of distinct keys', { end, atLeast: 1 })];
 }

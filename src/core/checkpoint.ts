@@ -56,7 +56,10 @@ export function checkpointChecksum(pipeline: string, checkpoint: Checkpoint): st
 
 /** A batch's id is a function of what is in it, so that a retry is the same batch. */
 export function batchId(pipeline: string, from: Position, to: Position): string {
-  return createHash('sha256').update(JSON.stringify([pipeline, from, to])).digest('hex').slice(0, 32);
+  return createHash('sha256')
+    .update(JSON.stringify([pipeline, from, to]))
+    .digest('hex')
+    .slice(0, 32);
 }
 
 export type StreamState = 'pending' | 'snapshot' | 'streaming' | 'paused';

@@ -72,7 +72,10 @@ export interface CatalogStream {
 export interface Source extends AsyncDisposable {
   readonly family: string;
   /** Looks at everything a run would need; never changes anything. `purpose` decides what must hold. */
-  check(streams: readonly StreamSchema[] | null, purpose: 'snapshot' | 'changes'): Promise<Finding[]>;
+  check(
+    streams: readonly StreamSchema[] | null,
+    purpose: 'snapshot' | 'changes',
+  ): Promise<Finding[]>;
   discover(): Promise<readonly CatalogStream[]>;
   readonly snapshot?: SnapshotCapability;
   readonly changes?: ChangeCapability;
@@ -341,7 +344,9 @@ export interface DeadLetterStore {
    * Writes the payload again, in the order the letters came, and marks what succeeded, each in a transaction of
    * its own. A letter is skipped, and says so, when a later letter or change of the same key was applied.
    */
-  replay(ids: readonly string[]): Promise<readonly { readonly id: string; readonly error: string | null }[]>;
+  replay(
+    ids: readonly string[],
+  ): Promise<readonly { readonly id: string; readonly error: string | null }[]>;
   remove(ids: readonly string[]): Promise<number>;
 }
 

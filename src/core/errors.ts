@@ -34,7 +34,10 @@ const entry = (
 ): ErrorEntry => ({ class: errorClass, exit, http, meaning: texts[0], fix: texts[1] });
 
 export const ERROR_TABLE = {
-  usage: entry('config', 2, 400, ['The command line is not valid.', 'Run the command with --help.']),
+  usage: entry('config', 2, 400, [
+    'The command line is not valid.',
+    'Run the command with --help.',
+  ]),
   unknown_scheme: entry('config', 2, 400, [
     'The URL names a system that no connector knows.',
     'Use one of the schemes that `forebay connectors` lists.',
@@ -203,7 +206,10 @@ export const ERROR_TABLE = {
     'The server sent something that the protocol does not allow.',
     'Please report this with the output of `forebay --version`.',
   ]),
-  interrupted: entry('transient', 130, 499, ['The run was interrupted.', 'Run the same command again.']),
+  interrupted: entry('transient', 130, 499, [
+    'The run was interrupted.',
+    'Run the same command again.',
+  ]),
   failpoint: entry('transient', 1, 500, [
     'A failpoint that was switched on in FOREBAY_FAILPOINTS threw.',
     'Unset FOREBAY_FAILPOINTS.',

@@ -7,7 +7,8 @@
 import { ForebayError } from './errors.ts';
 
 export const FAILPOINTS = {
-  'source.afterCreateBeforeRecord': 'slot and snapshot exist, nothing is recorded at the destination',
+  'source.afterCreateBeforeRecord':
+    'slot and snapshot exist, nothing is recorded at the destination',
   'snapshot.beforeChunk': 'a chunk is about to be read',
   'snapshot.insideChunk': 'rows of a chunk are at the destination, uncommitted',
   'snapshot.afterChunk': 'a chunk and its record are committed',

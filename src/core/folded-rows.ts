@@ -38,4 +38,9 @@ export type FoldedRows =
    * An update that changed the key and left columns unchanged: the row with the key of `before` becomes the row
    * `after`. If a row with the new key is there already, the old one goes and the new one is patched.
    */
-  | { readonly kind: 'rekey'; readonly batch: RowBatch; readonly before: number; readonly after: number };
+  | {
+      readonly kind: 'rekey';
+      readonly batch: RowBatch;
+      readonly before: number;
+      readonly after: number;
+    };

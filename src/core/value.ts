@@ -60,7 +60,9 @@ export function hasBinaryForm(type: LogicalType): boolean {
       return false;
     case 'array':
       // Elements that are JSON carry a version byte in PostgreSQL's arrays; their text is the neutral form.
-      return type.element.kind !== 'json' && type.element.kind !== 'array' && hasBinaryForm(type.element);
+      return (
+        type.element.kind !== 'json' && type.element.kind !== 'array' && hasBinaryForm(type.element)
+      );
     default:
       return true;
   }

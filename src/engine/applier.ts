@@ -80,7 +80,10 @@ export class Applier {
     const sum: Record<StreamId, RowAccount> = {};
     for (const id of attempt.streams.keys()) {
       const earlier = attempt.state.checkpoint?.accounts[id] ?? EMPTY_ACCOUNT;
-      sum[id] = addAccounts(addAccounts(earlier, attempt.progress.account(id)), this.#accounts.get(id) ?? EMPTY_ACCOUNT);
+      sum[id] = addAccounts(
+        addAccounts(earlier, attempt.progress.account(id)),
+        this.#accounts.get(id) ?? EMPTY_ACCOUNT,
+      );
     }
     return sum;
   }
@@ -105,7 +108,8 @@ export class Applier {
     transactions: readonly TransactionMark[],
   ): Promise<void> {
     const stream = this.#options.attempt.streams.get(id);
-    const takes = stream !== undefined && (stream.state === 'streaming' || stream.state === 'snapshot');
+    const takes =
+      stream !== undefined && (stream.state === 'streaming' || stream.state === 'snapshot');
     if (!takes) {
       this.#leaveOut(id, items);
       return;
@@ -120,7 +124,10 @@ export class Applier {
   }
 
   #leaveOut(id: StreamId, items: readonly StreamItem[]): void {
-    const events = items.reduce((sum, item) => sum + (item.kind === 'rows' ? countEvents(item.batch) : 0), 0);
+    const events = items.reduce(
+      (sum, item) => sum + (item.kind === 'rows' ? countEvents(item.batch) : 0),
+      0,
+    );
     if (events > 0) this.#count(id, { ...EMPTY_ACCOUNT, read: events, filtered: events });
   }
 
@@ -166,7 +173,11 @@ export class Applier {
           stream: target.id,
         });
       case 'ignore':
-        for (const change of plan.changes) attempt.progress.emit({ event: 'schema-change', change: `ignored: ${change}` }, target.id);
+        for (const change of plan.changes)
+          attempt.progress.emit(
+            { event: 'schema-change', change: `ignored: ${change}` },
+            target.id,
+          );
         return;
       case 'evolve':
         break;
@@ -181,7 +192,8 @@ export class Applier {
     if (failpointsArmed) await failpoint('schema.afterEvolve');
     this.#dirty.add(stream);
     if (plan.readAgain) this.#options.readAgain(stream);
-    for (const change of plan.changes) attempt.progress.emit({ event: 'schema-change', change }, target.id);
+    for (const change of plan.changes)
+      attempt.progress.emit({ event: 'schema-change', change }, target.id);
   }
 
   async #rows(
@@ -192,7 +204,8 @@ export class Applier {
     const { attempt } = this.#options;
     const { target } = stream;
     const batches = given.map((batch) =>
-      batch.schema.version === target.schema.version && batch.schema.columns.length === target.schema.columns.length
+      batch.schema.version === target.schema.version &&
+      batch.schema.columns.length === target.schema.columns.length
         ? batch
         : projectBatch(batch, target.schema),
     );
@@ -249,7 +262,9 @@ export class Applier {
     if (visibility === null) return null;
     const seen = transactions.map((mark) => this.#options.changes.isVisible(visibility, mark));
     if (!seen.includes(true)) return null;
-    return Uint8Array.from(batch.transactions, (transaction) => (seen[transaction] === true ? 1 : 0));
+    return Uint8Array.from(batch.transactions, (transaction) =>
+      seen[transaction] === true ? 1 : 0,
+    );
   }
 
   /**

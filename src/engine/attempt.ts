@@ -60,5 +60,7 @@ export function needChanges(source: Source): ChangeCapability {
 
 export function needSnapshot(source: Source): SnapshotCapability {
   if (source.snapshot !== undefined) return source.snapshot;
-  throw new ForebayError('capability_missing', { message: `${source.family} cannot be read as a snapshot` });
+  throw new ForebayError('capability_missing', {
+    message: `${source.family} cannot be read as a snapshot`,
+  });
 }

@@ -1,6 +1,6 @@
 /** Follows the change stream from the checkpoint until told to stop or until caught up. */
 import type { ChangeReader } from '../core/connector.ts';
-import { asForebayError, ForebayError } from '../core/errors.ts';
+import { asForebayError, type ForebayError } from '../core/errors.ts';
 import type { Position, SourceIdentity } from '../core/position.ts';
 import type { CellEncoding } from '../core/value.ts';
 import { Applier, StreamFailure } from './applier.ts';
@@ -214,7 +214,10 @@ class ChangeLoop {
   }
 }
 
-export async function changePhase(attempt: Attempt, options: ChangePhaseOptions): Promise<ChangePhaseEnd> {
+export async function changePhase(
+  attempt: Attempt,
+  options: ChangePhaseOptions,
+): Promise<ChangePhaseEnd> {
   const { spec } = attempt;
   const changes = needChanges(attempt.source);
   const schemas = [...attempt.streams.values()]

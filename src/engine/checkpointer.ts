@@ -60,7 +60,8 @@ export class Checkpointer {
   async idle(position: Position | null, now: boolean): Promise<void> {
     const due = now || performance.now() - this.#lastAt >= IDLE_MS;
     if (!due) return;
-    const ahead = position !== null && this.#options.changes.comparePositions(position, this.#position) > 0;
+    const ahead =
+      position !== null && this.#options.changes.comparePositions(position, this.#position) > 0;
     if (ahead) {
       await this.#options.session.begin();
       await this.commit(position, []);

@@ -10,7 +10,8 @@ function rowText(batch: RowBatch, row: number): string {
   for (let word = row * stride; word < (row + 1) * stride; word += 2) {
     const at = batch.cells[word] ?? 0;
     const length = batch.cells[word + 1] ?? -1;
-    text += length < 0 ? `${length};` : `${length}:${batch.slab.toString('latin1', at, at + length)}`;
+    text +=
+      length < 0 ? `${length};` : `${length}:${batch.slab.toString('latin1', at, at + length)}`;
   }
   return text;
 }
@@ -77,7 +78,8 @@ export function foldMultiset(input: FoldInput): FoldOutput {
       } else if (op === OP_TRUNCATE) {
         flush();
         const transaction = input.transactions[batch.transactions[row] ?? 0];
-        if (transaction !== undefined) out.push({ kind: 'truncate', transaction, event: batch.events[row] ?? 0 });
+        if (transaction !== undefined)
+          out.push({ kind: 'truncate', transaction, event: batch.events[row] ?? 0 });
         part = parts.push({ batch, actions: new Uint8Array(batch.rowCount) }) - 1;
       } else place(part, row);
     }

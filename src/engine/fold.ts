@@ -61,7 +61,8 @@ class KeyedFold {
   }
 
   run(): FoldOutput {
-    for (const [index, batch] of this.#input.batches.entries()) this.#batch(batch, this.#input.skip[index] ?? null);
+    for (const [index, batch] of this.#input.batches.entries())
+      this.#batch(batch, this.#input.skip[index] ?? null);
     this.#flush();
     return {
       rows: this.#out,
@@ -106,7 +107,10 @@ class KeyedFold {
         this.#set(slot, part, { row, action: act.ACT_DELETE });
         break;
       case OP_INSERT:
-        this.#set(slot, part, { row, action: priorAction === null ? act.ACT_INSERT : act.ACT_REPLACE });
+        this.#set(slot, part, {
+          row,
+          action: priorAction === null ? act.ACT_INSERT : act.ACT_REPLACE,
+        });
         break;
       case OP_READ:
         this.#set(slot, part, { row, action: act.ACT_REPLACE });
@@ -127,12 +131,17 @@ class KeyedFold {
     }
     const prior = this.#keys.entry(slot);
     const priorBatch = this.#parts[prior.part]?.batch;
-    const fillable = priorAction !== null && priorAction !== act.ACT_DELETE && priorBatch !== undefined;
+    const fillable =
+      priorAction !== null && priorAction !== act.ACT_DELETE && priorBatch !== undefined;
     if (!fillable) {
       this.#set(slot, part, { row, action: act.ACT_PATCH });
       return;
     }
-    this.#merge(slot, { older: priorBatch, olderRow: prior.row, newer: batch, newerRow: row }, priorAction);
+    this.#merge(
+      slot,
+      { older: priorBatch, olderRow: prior.row, newer: batch, newerRow: row },
+      priorAction,
+    );
   }
 
   /** The newer row with the older one's values where it has none; takes the older one's place. */
@@ -216,7 +225,10 @@ class KeyedFold {
   }
 }
 
-function finishPart(part: { batch: RowBatch; actions: Uint8Array }, merged: MergedRows): FoldedPart {
+function finishPart(
+  part: { batch: RowBatch; actions: Uint8Array },
+  merged: MergedRows,
+): FoldedPart {
   const batch = merged.finished(part.batch);
   return { batch, actions: part.actions.subarray(0, batch.rowCount) };
 }

@@ -6,7 +6,12 @@
  * a synchronous standby), so such a chunk is read anew.
  */
 import type { TransactionMark } from '../core/change-event.ts';
-import type { CatalogStream, ChangeCapability, ChangeReader, SnapshotReader } from '../core/connector.ts';
+import type {
+  CatalogStream,
+  ChangeCapability,
+  ChangeReader,
+  SnapshotReader,
+} from '../core/connector.ts';
 import { asForebayError, ForebayError } from '../core/errors.ts';
 import { failpoint, failpointsArmed } from '../core/failpoint.ts';
 import type { Position } from '../core/position.ts';
@@ -14,7 +19,13 @@ import { streamId } from '../core/stream-schema.ts';
 import type { CellEncoding } from '../core/value.ts';
 import { type Attempt, needSnapshot } from './attempt.ts';
 import { matches } from './selection.ts';
-import { concernsOneStream, countLoad, finishStream, loadOneChunk, pauseStream } from './snapshot-phase.ts';
+import {
+  concernsOneStream,
+  countLoad,
+  finishStream,
+  loadOneChunk,
+  pauseStream,
+} from './snapshot-phase.ts';
 import { pauseOf, type RunningStream, toRecord } from './stream-state.ts';
 import { assertLoadable, needsExactStart, targetFor } from './targets.ts';
 
@@ -50,7 +61,7 @@ export class Intake {
   readonly #setAside: { readonly stream: RunningStream; readonly error: ForebayError }[] = [];
   readonly #ready: RunningStream[] = [];
   readonly #done = new Map<RunningStream, Set<string>>();
-  #failure: unknown = null;
+  #failure: ForebayError | null = null;
   #lastPollAt = performance.now();
   #tries = 0;
 
@@ -103,14 +114,16 @@ export class Intake {
     const { attempt } = this.#options;
     const catalog = await attempt.source.discover();
     const byId = new Map(catalog.map((entry) => [streamId(entry.schema.stream), entry]));
-    for (const stream of attempt.streams.values()) await this.#noteGone(stream, byId.get(stream.target.id));
+    for (const stream of attempt.streams.values())
+      await this.#noteGone(stream, byId.get(stream.target.id));
     for (const entry of catalog) await this.#noteNew(entry);
     this.#lastPollAt = performance.now();
   }
 
   async #noteGone(stream: RunningStream, entry: CatalogStream | undefined): Promise<void> {
     const { schema } = stream.target;
-    const active = stream.state !== 'paused' && !this.#leaving.some((leaving) => leaving.stream === stream);
+    const active =
+      stream.state !== 'paused' && !this.#leaving.some((leaving) => leaving.stream === stream);
     if (!active || entry?.schema.ref === schema.ref) return;
     const what = entry === undefined ? 'was dropped or renamed' : 'was dropped and made anew';
     this.#leaving.push({
@@ -143,7 +156,8 @@ export class Intake {
     const id = streamId(schema.stream);
     if (!entry.readable || !matches(attempt.spec.selection, id)) return;
     const known = attempt.streams.get(id);
-    const replaces = known !== undefined && known.state === 'paused' && known.target.schema.ref !== schema.ref;
+    const replaces =
+      known !== undefined && known.state === 'paused' && known.target.schema.ref !== schema.ref;
     if (known !== undefined && !replaces) return;
     const heldByOther = [...attempt.streams.values()].some(
       (stream) => stream.target.schema.ref === schema.ref && stream.state !== 'paused',
@@ -167,7 +181,13 @@ export class Intake {
       estimatedRows: entry.estimatedRows,
     };
     attempt.streams.set(stream.target.id, stream);
-    attempt.progress.emit({ event: 'notice', message: replaces ? 'table was made anew and is read again' : 'new table' }, stream.target.id);
+    attempt.progress.emit(
+      {
+        event: 'notice',
+        message: replaces ? 'table was made anew and is read again' : 'new table',
+      },
+      stream.target.id,
+    );
     await attempt.session.save([toRecord(stream)], null);
     if (replaces) await attempt.session.resetSnapshot(stream.target, { removeRows: true });
     this.#join(stream);
@@ -177,7 +197,7 @@ export class Intake {
     this.#joining.add(stream);
     this.#prepare(stream)
       .catch((error: unknown) => {
-        this.#failure = error;
+        this.#failure = asForebayError(error);
       })
       .finally(() => this.#joining.delete(stream));
   }
@@ -207,7 +227,8 @@ export class Intake {
   /** Streams that are prepared go over into loading; done in the loop's own turn, between transactions. */
   async admitReady(): Promise<void> {
     const { attempt } = this.#options;
-    for (const { stream, error } of this.#setAside.splice(0)) await pauseStream(attempt, stream, error);
+    for (const { stream, error } of this.#setAside.splice(0))
+      await pauseStream(attempt, stream, error);
     for (const stream of this.#ready.splice(0)) {
       try {
         const plan = await attempt.destination.plan(stream.target);
@@ -292,7 +313,8 @@ export class Intake {
     const { attempt, changes } = this.#options;
     const snapshot = await needSnapshot(attempt.source).open({ parallel: 1 });
     const { visibility } = snapshot;
-    const shows = (mark: TransactionMark): boolean => visibility === null || changes.isVisible(visibility, mark);
+    const shows = (mark: TransactionMark): boolean =>
+      visibility === null || changes.isVisible(visibility, mark);
     if (this.#applied.every(shows)) return snapshot;
     await snapshot[Symbol.asyncDispose]();
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
@@ -302,7 +324,10 @@ export class Intake {
   /** The table's columns may be ahead of the stream: then the stream gets time to bring the change. */
   async #loadFailed(stream: RunningStream, error: ForebayError): Promise<void> {
     this.#tries += 1;
-    const maybeAhead = error.code === 'column_missing' || error.code === 'table_missing' || error.code === 'protocol';
+    const maybeAhead =
+      error.code === 'column_missing' ||
+      error.code === 'table_missing' ||
+      error.code === 'protocol';
     if (maybeAhead && this.#tries < MAX_TRIES) {
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       return;

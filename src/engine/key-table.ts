@@ -51,7 +51,11 @@ export class KeyTable {
       const slot = this.#table[place] ?? EMPTY;
       if (slot === EMPTY) break;
       const other = this.#keyBatch[slot];
-      if (this.#hashes[slot] === hash && other !== undefined && sameKey(batch, row, other, this.#keyRow[slot] ?? 0)) {
+      if (
+        this.#hashes[slot] === hash &&
+        other !== undefined &&
+        sameKey(batch, row, other, this.#keyRow[slot] ?? 0)
+      ) {
         return slot;
       }
       place = (place + 1) & mask;

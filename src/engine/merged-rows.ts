@@ -38,7 +38,11 @@ export class MergedRows {
   }
 
   /** `batch` is to be passed through `finished` before it is used. */
-  add(pair: RowPair): { readonly batch: RowBatch; readonly row: number; readonly capacity: number } {
+  add(pair: RowPair): {
+    readonly batch: RowBatch;
+    readonly row: number;
+    readonly capacity: number;
+  } {
     const needed = rowBytes(pair.older, pair.olderRow) + rowBytes(pair.newer, pair.newerRow);
     const chunk = this.#room(pair.newer, needed);
     const row = chunk.rows++;
@@ -68,7 +72,9 @@ export class MergedRows {
   #room(like: RowBatch, needed: number): Chunk {
     const current = this.#current;
     const fits =
-      current !== null && current.rows < CHUNK_ROWS && current.bytes + needed <= current.batch.slab.length;
+      current !== null &&
+      current.rows < CHUNK_ROWS &&
+      current.bytes + needed <= current.batch.slab.length;
     if (fits) return current;
     const slab = this.#pool.take(Math.max(SLAB_BYTES, needed));
     this.slabs.push(slab);

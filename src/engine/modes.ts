@@ -109,7 +109,10 @@ async function rereadUnpublished(attempt: Attempt): Promise<void> {
     const stream: RunningStream | undefined = attempt.streams.get(id);
     // A table that was dropped is in no publication either; what the log still has of it is applied.
     if (stream === undefined || !there.has(stream.target.schema.ref)) continue;
-    attempt.progress.emit({ event: 'notice', message: 'was taken out of the publication; it is read again' }, id);
+    attempt.progress.emit(
+      { event: 'notice', message: 'was taken out of the publication; it is read again' },
+      id,
+    );
     await attempt.session.resetSnapshot(stream.target, { removeRows: true });
     stream.state = 'pending';
     stream.chunks = null;

@@ -70,8 +70,18 @@ export type RunEvent = {
   | ({ readonly event: 'progress' } & Progress)
   | { readonly event: 'checkpoint'; readonly position: string }
   | { readonly event: 'schema-change'; readonly change: string }
-  | { readonly event: 'stream-paused'; readonly code: string; readonly reason: string; readonly fix: string }
-  | { readonly event: 'retry'; readonly error: ErrorReport; readonly attempt: number; readonly delayMs: number }
+  | {
+      readonly event: 'stream-paused';
+      readonly code: string;
+      readonly reason: string;
+      readonly fix: string;
+    }
+  | {
+      readonly event: 'retry';
+      readonly error: ErrorReport;
+      readonly attempt: number;
+      readonly delayMs: number;
+    }
   | { readonly event: 'notice'; readonly message: string }
   | { readonly event: 'stopped'; readonly status: RunStatus }
 );
@@ -136,7 +146,11 @@ export interface PlannedStream {
   readonly delivery: Destination['delivery'];
   readonly exists: boolean;
   readonly estimatedRows: number | null;
-  readonly columns: readonly { readonly name: string; readonly sourceType: string; readonly target: TargetColumn }[];
+  readonly columns: readonly {
+    readonly name: string;
+    readonly sourceType: string;
+    readonly target: TargetColumn;
+  }[];
   readonly state: StreamState | null;
 }
 

@@ -4,7 +4,13 @@ import { ForebayError } from '../core/errors.ts';
 import { SlabPool } from '../core/slab.ts';
 import { type StreamId, streamId } from '../core/stream-schema.ts';
 import { needChanges, needSnapshot } from './attempt.ts';
-import type { PipelinePlan, PipelineSpec, PipelineSystems, PlannedStream, RunMode } from './pipeline.ts';
+import type {
+  PipelinePlan,
+  PipelineSpec,
+  PipelineSystems,
+  PlannedStream,
+  RunMode,
+} from './pipeline.ts';
 import { fromRecord } from './stream-state.ts';
 import { contextFor, openSystems, type OpenSystems } from './systems.ts';
 import { assertDistinct, selectStreams, targetFor } from './targets.ts';
@@ -35,7 +41,9 @@ function describeStream(
     stream: target.id,
     target: target.table,
     lane: format !== undefined && plan.frameFormat === format ? 'relay' : 'bytes',
-    changeEncoding: follows ? (needChanges(systems.source).encodings([target.schema])[0] ?? 'text') : null,
+    changeEncoding: follows
+      ? (needChanges(systems.source).encodings([target.schema])[0] ?? 'text')
+      : null,
     key: target.schema.key.map((column) => target.schema.columns[column]?.name ?? ''),
     load: target.load,
     deletes: target.deletes,
@@ -59,12 +67,28 @@ function rememberedFindings(planning: Planning, targets: readonly StreamTarget[]
     if (stream.pause !== null) {
       const { code, reason, fix } = stream.pause;
       return [
-        { step: 'paused', severity: 'warning', message: `${code}: ${reason}`, fix, stream: stream.target.id, error: null },
+        {
+          step: 'paused',
+          severity: 'warning',
+          message: `${code}: ${reason}`,
+          fix,
+          stream: stream.target.id,
+          error: null,
+        },
       ];
     }
     if (here.has(stream.target.id)) return [];
     const message = 'the pipeline has this stream, the source or the selection no longer';
-    return [{ step: 'selection', severity: 'warning', message, fix: null, stream: stream.target.id, error: null }];
+    return [
+      {
+        step: 'selection',
+        severity: 'warning',
+        message,
+        fix: null,
+        stream: stream.target.id,
+        error: null,
+      },
+    ];
   });
 }
 
@@ -76,7 +100,9 @@ async function planTargets(planning: Planning): Promise<{
   const { spec, systems } = planning;
   const selected = selectStreams(await systems.source.discover(), spec.selection);
   if (selected.length === 0) {
-    throw new ForebayError('no_streams', { message: 'no table that may be read matches the selection' });
+    throw new ForebayError('no_streams', {
+      message: 'no table that may be read matches the selection',
+    });
   }
   const targets = selected.map((entry) => targetFor(spec, entry.schema));
   const streams: PlannedStream[] = [];
@@ -115,11 +141,22 @@ export async function planPipeline(
   return {
     pipeline: spec.name,
     streams,
-    findings: [...sourceFindings, ...(await open.destination.check()), ...findings, ...rememberedFindings(planning, targets)],
+    findings: [
+      ...sourceFindings,
+      ...(await open.destination.check()),
+      ...findings,
+      ...rememberedFindings(planning, targets),
+    ],
     changes: [
-      ...streams.filter((stream) => !stream.exists).map((stream) => `create table ${streamId(stream.target)}`),
-      ...(isNew && mode.kind !== 'copy' ? ['create a position (replication slot and publication) in the source'] : []),
-      ...streams.filter((stream) => isNew || stream.state === null).map((stream) => `load ${stream.stream}`),
+      ...streams
+        .filter((stream) => !stream.exists)
+        .map((stream) => `create table ${streamId(stream.target)}`),
+      ...(isNew && mode.kind !== 'copy'
+        ? ['create a position (replication slot and publication) in the source']
+        : []),
+      ...streams
+        .filter((stream) => isNew || stream.state === null)
+        .map((stream) => `load ${stream.stream}`),
     ],
   };
 }

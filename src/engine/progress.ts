@@ -42,7 +42,7 @@ export class RunProgress {
 
   emit(body: EventBody, stream: StreamId | null = null): void {
     const event = { at: new Date().toISOString(), pipeline: this.#pipeline, stream, ...body };
-    this.#control.observe(event as RunEvent);
+    this.#control.observe(event);
   }
 
   phase(phase: RunPhase): void {
@@ -101,7 +101,8 @@ export class RunProgress {
         bytes: rate.bytes,
         bytesPerSecond: Math.round(rate.bytes / seconds),
         totalRows,
-        etaMs: left === null || rowsPerSecond === 0 ? null : Math.round((left / rowsPerSecond) * 1000),
+        etaMs:
+          left === null || rowsPerSecond === 0 ? null : Math.round((left / rowsPerSecond) * 1000),
         ...this.#lag,
       },
       stream,

@@ -33,7 +33,12 @@ class Run {
   readonly #control: RunControl;
   readonly #progress: RunProgress;
   readonly #slabs: SlabPool;
-  readonly #notes: AttemptNotes = { positionFrom: null, positionTo: null, advanced: false, until: null };
+  readonly #notes: AttemptNotes = {
+    positionFrom: null,
+    positionTo: null,
+    advanced: false,
+    until: null,
+  };
   readonly #startedAt = performance.now();
   #streams = new Map<string, RunningStream>();
   /** Epoch that this run has taken; null before the first session. */
@@ -41,7 +46,12 @@ class Run {
   #connectedOnce = false;
   #textOnly = false;
 
-  constructor(parts: { mode: RunMode; spec: PipelineSpec; systems: PipelineSystems; control: RunControl }) {
+  constructor(parts: {
+    mode: RunMode;
+    spec: PipelineSpec;
+    systems: PipelineSystems;
+    control: RunControl;
+  }) {
     this.#mode = parts.mode;
     this.#spec = parts.spec;
     this.#systems = parts.systems;
@@ -62,10 +72,15 @@ class Run {
           this.#textOnly = end.textOnly;
           continue;
         }
-        return this.#result(end.kind, null, end.kind === 'completed' ? (end.repaired ?? null) : null);
+        return this.#result(
+          end.kind,
+          null,
+          end.kind === 'completed' ? (end.repaired ?? null) : null,
+        );
       } catch (error) {
         const failure = asForebayError(error);
-        if (this.#control.drain.aborted && failure.class === 'transient') return this.#result('stopped', null, null);
+        if (this.#control.drain.aborted && failure.class === 'transient')
+          return this.#result('stopped', null, null);
         if (this.#notes.advanced) {
           attempt = 0;
           failingSince = null;
@@ -157,7 +172,9 @@ class Run {
   }
 
   /** A run that lost its connection may have been replaced while it was away: it must not take the place back. */
-  async #assertNotReplaced(systems: { readonly destination: { readState(name: string): Promise<{ epoch: number } | null> } }): Promise<void> {
+  async #assertNotReplaced(systems: {
+    readonly destination: { readState(name: string): Promise<{ epoch: number } | null> };
+  }): Promise<void> {
     if (this.#epoch === null) return;
     const state = await systems.destination.readState(this.#spec.name);
     if (state !== null && state.epoch === this.#epoch) return;

@@ -87,7 +87,9 @@ function describe(difference: SchemaDifference, after: StreamSchema): string[] {
   const name = (column: number): string => after.columns[column]?.name ?? '?';
   return [
     ...difference.added.map((column) => `column ${name(column)} added`),
-    ...difference.dropped.map((column) => `column ${column.name} dropped (kept at the destination)`),
+    ...difference.dropped.map(
+      (column) => `column ${column.name} dropped (kept at the destination)`,
+    ),
     ...difference.renamed.map(({ from, column }) => `column ${from} renamed to ${name(column)}`),
     ...difference.retyped.map(
       ({ before, column }) =>
@@ -126,7 +128,11 @@ export function planEvolution(
       ...difference.retyped.map(({ column }): EvolutionStep => ({ kind: 'widen-column', column })),
       ...difference.added.map((column): EvolutionStep => {
         const existing = after.columns[column]?.existingRows;
-        return { kind: 'add-column', column, existing: existing?.kind === 'value' ? existing.text : null };
+        return {
+          kind: 'add-column',
+          column,
+          existing: existing?.kind === 'value' ? existing.text : null,
+        };
       }),
     ],
     readAgain: difference.added.some((column) => {
@@ -155,7 +161,9 @@ function orderRenames(
       left = [...rest, { from: parked, column: first.column }];
       continue;
     }
-    steps.push(...free.map((rename): EvolutionStep => ({ kind: 'rename-column', ...rename, to: null })));
+    steps.push(
+      ...free.map((rename): EvolutionStep => ({ kind: 'rename-column', ...rename, to: null })),
+    );
     left = left.filter((rename) => !free.includes(rename));
   }
   return steps;

@@ -17,7 +17,10 @@ interface Task {
 }
 
 /** Encodings in which the destination wants a snapshot's cells. */
-export function snapshotEncodings(attempt: Attempt, stream: RunningStream): readonly CellEncoding[] {
+export function snapshotEncodings(
+  attempt: Attempt,
+  stream: RunningStream,
+): readonly CellEncoding[] {
   const plan = attempt.plans.get(stream.target.id);
   return stream.target.schema.columns.map((column, i) => {
     const byName = plan?.columns.find((candidate) => candidate.name === column.name);
@@ -26,12 +29,20 @@ export function snapshotEncodings(attempt: Attempt, stream: RunningStream): read
 }
 
 /** Chunks that are still to be read; what no longer covers the table is forgotten. */
-async function planChunks(attempt: Attempt, reader: SnapshotReader, stream: RunningStream): Promise<SnapshotChunk[]> {
+async function planChunks(
+  attempt: Attempt,
+  reader: SnapshotReader,
+  stream: RunningStream,
+): Promise<SnapshotChunk[]> {
   const { target } = stream;
-  const chunks = await reader.chunks(target.schema, { previous: stream.chunks, targetBytes: CHUNK_BYTES });
+  const chunks = await reader.chunks(target.schema, {
+    previous: stream.chunks,
+    targetBytes: CHUNK_BYTES,
+  });
   const ids = chunks.map((chunk) => chunk.id);
   const same = stream.chunks !== null && ids.join() === stream.chunks.join();
-  if (!same && stream.chunks !== null) await attempt.session.resetSnapshot(target, { removeRows: false });
+  if (!same && stream.chunks !== null)
+    await attempt.session.resetSnapshot(target, { removeRows: false });
   stream.chunks = ids;
   const done = same ? attempt.state.chunks.get(target.id) : undefined;
   const estimate = chunks.reduce((sum, chunk) => sum + chunk.estimatedRows, 0);
@@ -54,7 +65,10 @@ export async function loadOneChunk(
     try {
       const frames = await reader.frames(schema, chunk);
       const counted = countFrames(frames, (bytes) => attempt.progress.moved(id, 0, bytes));
-      const result = await attempt.session.loadChunk(stream.target, how, { kind: 'frames', stream: counted });
+      const result = await attempt.session.loadChunk(stream.target, how, {
+        kind: 'frames',
+        stream: counted,
+      });
       attempt.progress.moved(id, result.applied, 0);
       return result;
     } catch (error) {
@@ -95,9 +109,17 @@ export async function finishStream(attempt: Attempt, stream: RunningStream): Pro
 }
 
 /** A failure that concerns one table stops that table. */
-export async function pauseStream(attempt: Attempt, stream: RunningStream, error: ForebayError): Promise<void> {
+export async function pauseStream(
+  attempt: Attempt,
+  stream: RunningStream,
+  error: ForebayError,
+): Promise<void> {
   stream.state = 'paused';
-  stream.pause = pauseOf(error.code, error.why === null ? error.message : `${error.message}: ${error.why}`, error.fix);
+  stream.pause = pauseOf(
+    error.code,
+    error.why === null ? error.message : `${error.message}: ${error.why}`,
+    error.fix,
+  );
   await attempt.session.save([toRecord(stream)], null);
   attempt.progress.emit({ event: 'stream-paused', ...stream.pause }, stream.target.id);
 }

@@ -5,9 +5,14 @@ import { streamId } from '../core/stream-schema.ts';
 import type { Attempt } from './attempt.ts';
 import { pauseStream } from './snapshot-phase.ts';
 import { fromRecord, type RunningStream, toRecord } from './stream-state.ts';
-import { assertDistinct, assertLoadable, firstError, needsExactStart, selectStreams, targetFor } from './targets.ts';
-
-export type PausedEntry = { readonly stream: RunningStream; readonly error: ForebayError };
+import {
+  assertDistinct,
+  assertLoadable,
+  firstError,
+  needsExactStart,
+  selectStreams,
+  targetFor,
+} from './targets.ts';
 
 export function newStream(attempt: Pick<Attempt, 'spec'>, entry: CatalogStream): RunningStream {
   return {
@@ -27,7 +32,9 @@ export function newStream(attempt: Pick<Attempt, 'spec'>, entry: CatalogStream):
 export async function beginStreams(attempt: Attempt): Promise<RunningStream[]> {
   const selected = selectStreams(await attempt.source.discover(), attempt.spec.selection);
   if (selected.length === 0) {
-    throw new ForebayError('no_streams', { message: 'no table that may be read matches the selection' });
+    throw new ForebayError('no_streams', {
+      message: 'no table that may be read matches the selection',
+    });
   }
   const streams = selected.map((entry) => newStream(attempt, entry));
   assertDistinct(
@@ -42,7 +49,10 @@ export async function beginStreams(attempt: Attempt): Promise<RunningStream[]> {
 }
 
 /** Preflight of the source: what would fail later fails now, with its fix. */
-export async function preflight(attempt: Attempt, streams: readonly RunningStream[]): Promise<void> {
+export async function preflight(
+  attempt: Attempt,
+  streams: readonly RunningStream[],
+): Promise<void> {
   const purpose = attempt.mode.kind === 'copy' ? 'snapshot' : 'changes';
   const followed = streams.filter((stream) => !lacksKey(attempt, stream));
   const findings = await attempt.source.check(
@@ -52,7 +62,8 @@ export async function preflight(attempt: Attempt, streams: readonly RunningStrea
   const problem = firstError(findings);
   if (problem !== null) throw problem;
   for (const finding of findings) {
-    if (finding.severity === 'warning') attempt.progress.emit({ event: 'notice', message: finding.message }, finding.stream);
+    if (finding.severity === 'warning')
+      attempt.progress.emit({ event: 'notice', message: finding.message }, finding.stream);
   }
 }
 
@@ -61,7 +72,10 @@ export function lacksKey(attempt: Pick<Attempt, 'mode'>, stream: RunningStream):
   return attempt.mode.kind !== 'copy' && stream.target.schema.identity === 'none';
 }
 
-export async function pauseKeyless(attempt: Attempt, streams: readonly RunningStream[]): Promise<void> {
+export async function pauseKeyless(
+  attempt: Attempt,
+  streams: readonly RunningStream[],
+): Promise<void> {
   for (const stream of streams.filter((candidate) => lacksKey(attempt, candidate))) {
     await pauseStream(
       attempt,
@@ -75,7 +89,10 @@ export async function pauseKeyless(attempt: Attempt, streams: readonly RunningSt
 }
 
 /** Makes the destination's tables ready, after all of them were found fit. */
-export async function prepareTargets(attempt: Attempt, streams: readonly RunningStream[]): Promise<void> {
+export async function prepareTargets(
+  attempt: Attempt,
+  streams: readonly RunningStream[],
+): Promise<void> {
   for (const stream of streams) {
     const plan = await attempt.destination.plan(stream.target);
     attempt.plans.set(stream.target.id, plan);
@@ -87,7 +104,8 @@ export async function prepareTargets(attempt: Attempt, streams: readonly Running
       assertLoadable(stream.target, plan);
       if (unfinished) await attempt.session.resetSnapshot(stream.target, { removeRows: false });
     }
-    stream.merge = stream.target.load === 'upsert' && !plan.empty && stream.target.schema.identity === 'key';
+    stream.merge =
+      stream.target.load === 'upsert' && !plan.empty && stream.target.schema.identity === 'key';
   }
   for (const stream of streams) await attempt.session.prepare(stream.target);
 }
@@ -102,7 +120,8 @@ export async function resumeStreams(attempt: Attempt): Promise<void> {
     }
   }
   for (const stream of attempt.streams.values()) {
-    if (stream.state !== 'paused') attempt.plans.set(stream.target.id, await attempt.destination.plan(stream.target));
+    if (stream.state !== 'paused')
+      attempt.plans.set(stream.target.id, await attempt.destination.plan(stream.target));
   }
   const selected = selectStreams(await attempt.source.discover(), attempt.spec.selection);
   for (const entry of selected) {

@@ -8,7 +8,10 @@ import type { LogicalType } from '../core/value.ts';
 
 const logicalTypeSchema: z.ZodType<LogicalType> = z.lazy(() =>
   z.discriminatedUnion('kind', [
-    z.object({ kind: z.literal('int'), bits: z.union([z.literal(16), z.literal(32), z.literal(64)]) }),
+    z.object({
+      kind: z.literal('int'),
+      bits: z.union([z.literal(16), z.literal(32), z.literal(64)]),
+    }),
     z.object({ kind: z.literal('float'), bits: z.union([z.literal(32), z.literal(64)]) }),
     z.object({
       kind: z.literal('decimal'),
@@ -154,7 +157,10 @@ export function fromRecord(record: StreamRecord): RunningStream {
     pause:
       detail.paused === null
         ? null
-        : { ...detail.paused, code: code !== undefined && code in ERROR_TABLE ? (code as ErrorCode) : 'schema_change' },
+        : {
+            ...detail.paused,
+            code: code !== undefined && code in ERROR_TABLE ? (code as ErrorCode) : 'schema_change',
+          },
     chunks: detail.chunks,
     visibility: detail.visibility,
     retired: detail.retired,

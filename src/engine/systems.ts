@@ -20,7 +20,10 @@ export function contextFor(
 }
 
 /** Opens both; closes the first again if the second cannot be opened. */
-export async function openSystems(systems: PipelineSystems, context: ConnectorContext): Promise<OpenSystems> {
+export async function openSystems(
+  systems: PipelineSystems,
+  context: ConnectorContext,
+): Promise<OpenSystems> {
   const source = await systems.openSource(context);
   try {
     const destination = await systems.openDestination(context);

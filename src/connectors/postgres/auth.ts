@@ -40,7 +40,8 @@ export class ScramExchange {
     const nonce = fields.get('r') ?? '';
     const salt = Buffer.from(fields.get('s') ?? '', 'base64');
     const iterations = Number(fields.get('i'));
-    if (!nonce.startsWith(this.#nonce) || nonce.length === this.#nonce.length) throw refused('nonce');
+    if (!nonce.startsWith(this.#nonce) || nonce.length === this.#nonce.length)
+      throw refused('nonce');
     if (!Number.isInteger(iterations) || iterations < 1 || iterations > MAX_ITERATIONS) {
       throw refused('iteration count');
     }
@@ -62,7 +63,11 @@ export class ScramExchange {
   verifyServer(serverFinal: string): void {
     const given = Buffer.from(attributes(serverFinal).get('v') ?? '', 'base64');
     const expected = this.#serverSignature;
-    if (expected === null || given.length !== expected.length || !timingSafeEqual(given, expected)) {
+    if (
+      expected === null ||
+      given.length !== expected.length ||
+      !timingSafeEqual(given, expected)
+    ) {
       throw refused('the server could not prove that it knows the password');
     }
   }

@@ -130,7 +130,9 @@ export class ChangeDecoder {
         break;
       }
       case pg.MSG_RELATION:
-        this.#wait(this.#options.relations.learn(pg.readRelation(this.#slab, at + 1), this.#options.sink));
+        this.#wait(
+          this.#options.relations.learn(pg.readRelation(this.#slab, at + 1), this.#options.sink),
+        );
         break;
       case pg.MSG_TRUNCATE:
         this.#truncate(this.#slab, at + 1);
@@ -231,7 +233,10 @@ export class ChangeDecoder {
         this.#truncate(slab, at + 1);
         return undefined;
       case pg.MSG_RELATION:
-        return this.#options.relations.learn(pg.readRelation(slab, at + 1), this.#options.sink) ?? undefined;
+        return (
+          this.#options.relations.learn(pg.readRelation(slab, at + 1), this.#options.sink) ??
+          undefined
+        );
       default:
         return undefined;
     }

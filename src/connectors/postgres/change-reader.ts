@@ -77,7 +77,10 @@ export class PostgresChangeReader implements ChangeReader {
     this.#send = await this.#options.connection.copyBoth(this.#options.command, {
       frames: (bytes) => this.#frames(bytes),
       ended: (error) =>
-        this.#fail(error ?? new ForebayError('connection_lost', { message: 'the server ended the change stream' })),
+        this.#fail(
+          error ??
+            new ForebayError('connection_lost', { message: 'the server ended the change stream' }),
+        ),
     });
     this.#status(false);
     this.#timer = setInterval(() => this.#tick(), TICK_MS);

@@ -1,7 +1,12 @@
 /** Change data capture by logical replication (PostgreSQL 13 and later). */
 import type { TransactionMark } from '../../core/change-event.ts';
 import type { Checkpoint } from '../../core/checkpoint.ts';
-import type { ChangeCapability, ChangeReader, Leftover, SnapshotReader } from '../../core/connector.ts';
+import type {
+  ChangeCapability,
+  ChangeReader,
+  Leftover,
+  SnapshotReader,
+} from '../../core/connector.ts';
 import { ForebayError } from '../../core/errors.ts';
 import type { Order, Position, SourceIdentity } from '../../core/position.ts';
 import type { RowBatch } from '../../core/row-batch.ts';
@@ -22,6 +27,10 @@ const BINARY_SINCE = 140_000;
 const STREAMING_SINCE = 140_000;
 const POLL_MS = 50;
 const WAIT_NOTICE_MS = 2000;
+/** The server cuts names there. */
+const MAX_APPLICATION_NAME = 63;
+
+const purposeOf = (pipeline: string): string => `changes ${pipeline}`;
 
 export class PostgresChanges implements ChangeCapability {
   readonly #system: PostgresSystem;
@@ -63,7 +72,9 @@ export class PostgresChanges implements ChangeCapability {
     try {
       const facts = await slots.identifySystem(replication);
       const waiting = setTimeout(() => {
-        this.#system.notice('waiting for running transactions of the source to end', { slot: name });
+        this.#system.notice('waiting for running transactions of the source to end', {
+          slot: name,
+        });
       }, WAIT_NOTICE_MS);
       const slot = await this.#createSlot(replication, name).finally(() => clearTimeout(waiting));
       const snapshot = await this.#system.openSnapshot({
@@ -85,9 +96,17 @@ export class PostgresChanges implements ChangeCapability {
       const facts = await slots.identifySystem(replication);
       const slot = await slots.readSlot(this.#system.catalog, name);
       const published = await slots.publishedOids(this.#system.catalog, name);
-      const problem = checkPosition({ name, facts, slot, published: published !== null, checkpoint });
+      const problem = checkPosition({
+        name,
+        facts,
+        slot,
+        published: published !== null,
+        checkpoint,
+      });
       if (problem !== null) throw problem;
-      await slots.waitForSlot(this.#system.catalog, name, this.#system.signal);
+      // The destination's epoch is taken by now, so an earlier run can no longer write.
+      const ours = `forebay ${purposeOf(pipeline)}`.slice(0, MAX_APPLICATION_NAME);
+      await slots.waitForSlot(this.#system.catalog, name, this.#system.signal, ours);
       this.#warnOfRetention(name, slot);
       return identityOf(facts, name);
     } finally {
@@ -106,7 +125,9 @@ export class PostgresChanges implements ChangeCapability {
     const name = slots.slotName(options.pipeline);
     await slots.waitForSlot(this.#system.catalog, name, this.#system.signal);
     const catalog = await this.#system.connect('catalog');
-    const connection = await this.#system.connect(`changes ${options.pipeline}`, { replication: true });
+    const connection = await this.#system.connect(purposeOf(options.pipeline), {
+      replication: true,
+    });
     const streaming = connection.serverVersion >= STREAMING_SINCE;
     const command = slots.startCommand(name, options.position, {
       proto_version: streaming ? '2' : '1',
@@ -132,7 +153,9 @@ export class PostgresChanges implements ChangeCapability {
   }
 
   async currentPosition(): Promise<Position> {
-    const { rows } = await this.#system.catalog.query('SELECT pg_catalog.pg_current_wal_insert_lsn()::text');
+    const { rows } = await this.#system.catalog.query(
+      'SELECT pg_catalog.pg_current_wal_insert_lsn()::text',
+    );
     await this.#heartbeat(this.#system.catalog);
     return rows[0]?.[0] ?? '0/0';
   }
@@ -149,7 +172,10 @@ export class PostgresChanges implements ChangeCapability {
     await this.#waitForOlderTransactions();
   }
 
-  async unpublished(pipeline: string, streams: readonly StreamSchema[]): Promise<readonly StreamId[]> {
+  async unpublished(
+    pipeline: string,
+    streams: readonly StreamSchema[],
+  ): Promise<readonly StreamId[]> {
     const published = await slots.publishedOids(this.#system.catalog, slots.slotName(pipeline));
     return streams
       .filter((schema) => published?.has(schema.ref) !== true)
@@ -170,7 +196,10 @@ export class PostgresChanges implements ChangeCapability {
     return lookupRows(this.#system, { schema, batch, rows });
   }
 
-  async #createSlot(replication: Awaited<ReturnType<PostgresSystem['connect']>>, name: string): Promise<slots.CreatedSlot> {
+  async #createSlot(
+    replication: Awaited<ReturnType<PostgresSystem['connect']>>,
+    name: string,
+  ): Promise<slots.CreatedSlot> {
     try {
       return await slots.createSlot(replication, name);
     } catch (error) {
@@ -202,7 +231,10 @@ export class PostgresChanges implements ChangeCapability {
         [limit],
       );
       if (rows[0]?.[0] === 't') return;
-      if (signal.aborted) throw new ForebayError('interrupted', { message: 'interrupted while waiting for transactions' });
+      if (signal.aborted)
+        throw new ForebayError('interrupted', {
+          message: 'interrupted while waiting for transactions',
+        });
       if (!noticed && performance.now() - start > WAIT_NOTICE_MS) {
         noticed = true;
         this.#system.notice('waiting for running transactions of the source to end', {});

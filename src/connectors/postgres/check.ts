@@ -58,7 +58,12 @@ interface Problem {
   readonly fix: string;
 }
 
-function finding(step: string, good: string, problem: Problem | null, stream: string | null = null): Finding {
+function finding(
+  step: string,
+  good: string,
+  problem: Problem | null,
+  stream: string | null = null,
+): Finding {
   if (problem === null) {
     return { step, severity: 'ok', message: good, fix: null, stream, error: null };
   }
@@ -67,7 +72,12 @@ function finding(step: string, good: string, problem: Problem | null, stream: st
   return { step, severity: 'error', message, fix, stream, error };
 }
 
-function note(step: string, severity: 'info' | 'warning', message: string, fix: string | null): Finding {
+function note(
+  step: string,
+  severity: 'info' | 'warning',
+  message: string,
+  fix: string | null,
+): Finding {
   return { step, severity, message, fix, stream: null, error: null };
 }
 
@@ -78,7 +88,11 @@ function versionFinding(facts: Facts): Finding {
     'version',
     `PostgreSQL ${version}`,
     old
-      ? { code: 'source_settings', message: `PostgreSQL ${version} is older than 13`, fix: 'Upgrade the server.' }
+      ? {
+          code: 'source_settings',
+          message: `PostgreSQL ${version} is older than 13`,
+          fix: 'Upgrade the server.',
+        }
       : null,
   );
 }

@@ -92,8 +92,10 @@ export function parsePostgresUrl(url: string): PostgresConfig {
   const { host: urlHost, port: urlPort } = parseHost(hostText);
   const host = urlHost === '' ? (parameters.host ?? 'localhost') : urlHost;
   const isSocket = host.startsWith('/');
-  const user = userText === '' ? (process.env['PGUSER'] ?? userInfo().username) : decode(userText, 'user');
-  const password = passwordText === '' ? process.env['PGPASSWORD'] : decode(passwordText, 'password');
+  const user =
+    userText === '' ? (process.env['PGUSER'] ?? userInfo().username) : decode(userText, 'user');
+  const password =
+    passwordText === '' ? process.env['PGPASSWORD'] : decode(passwordText, 'password');
   return {
     host: isSocket ? null : host,
     socketFolder: isSocket ? host : null,

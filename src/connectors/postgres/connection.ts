@@ -2,9 +2,20 @@
  * data path forwards the server's frames as they are. Protocol: PostgreSQL documentation, chapter 55. */
 import type { Socket } from 'node:net';
 import { ForebayError } from '../../core/errors.ts';
-import { md5Password, ScramExchange } from './auth.ts';
+import { answerAuthentication } from './authentication.ts';
+import type { ScramExchange } from './auth.ts';
 import { type PostgresConfig, printServer } from './config.ts';
-import { CopyIn, CopyOut } from './copy.ts';
+import type { CopyIn, CopyOut } from './copy.ts';
+import {
+  collectResult,
+  type CopyBothReceiver,
+  type CopyRequest,
+  openCopyBoth,
+  openCopyIn,
+  openCopyOut,
+  type QueryResult,
+  type Request,
+} from './requests.ts';
 import { serverFailure, socketFailure } from './errors.ts';
 import { MessageReader } from './message-reader.ts';
 import { openTransport, probe } from './transport.ts';
@@ -12,38 +23,14 @@ import {
   extendedQuery,
   message,
   type QueryParameter,
-  readDataRow,
-  readRowDescription,
   readServerError,
-  rowsOfTag,
   startupMessage,
 } from './wire.ts';
-
-export interface QueryResult {
-  readonly columns: string[];
-  readonly rows: (string | null)[][];
-  readonly rowCount: number;
-  readonly tag: string;
-}
 
 export interface ConnectOptions {
   readonly applicationName: string;
   readonly signal: AbortSignal;
   readonly replication?: boolean;
-}
-
-/** Where the bytes of a CopyBoth stream go. */
-export interface CopyBothReceiver {
-  frames(bytes: Buffer): void;
-  /** The stream is over; null after our own CopyDone. */
-  ended(error: ForebayError | null): void;
-}
-
-/** What the request under way does with messages; returns when ReadyForQuery has come. */
-interface Request {
-  message(type: string, body: Buffer): void;
-  frames?(bytes: Buffer): void;
-  fail(error: ForebayError): void;
 }
 
 const SETTINGS = {
@@ -151,69 +138,16 @@ export class PgConnection implements AsyncDisposable {
 
   /** Resolves when the server begins to send; the connection is taken until the frames have ended. */
   copyOut(sql: string): Promise<CopyOut> {
-    return this.#start('H', sql, (settle) => {
-      const out = new CopyOut({
-        pause: () => this.#socket.pause(),
-        resume: () => this.#socket.resume(),
-      });
-      return {
-        value: out,
-        frames: (bytes) => out.push(bytes),
-        done: (tag, error) => {
-          settle();
-          if (error === null) out.end(rowsOfTag(tag));
-          else out.fail(error);
-        },
-      };
-    });
+    return this.#start('H', sql, () => openCopyOut(this.#socket));
   }
 
   copyIn(sql: string): Promise<CopyIn> {
-    return this.#start('G', sql, (settle) => {
-      const finished = Promise.withResolvers<number>();
-      // A failure may come before anyone waits for the end; it is then thrown by the next write.
-      finished.promise.catch(() => {});
-      let failure: ForebayError | null = null;
-      const port = {
-        write: async (bytes: Uint8Array): Promise<void> => {
-          if (failure !== null) throw failure;
-          if (!this.#socket.write(bytes)) await this.#writable();
-        },
-        finish: (reason: string | null): Promise<number> => {
-          if (failure === null) {
-            this.#socket.write(reason === null ? message('c') : message('f', reason));
-          }
-          return finished.promise;
-        },
-      };
-      return {
-        value: new CopyIn(port),
-        frames: () => {},
-        early: (error) => {
-          failure = error;
-        },
-        done: (tag, error) => {
-          settle();
-          failure = error;
-          if (error === null) finished.resolve(rowsOfTag(tag));
-          else finished.reject(error);
-        },
-      };
-    });
+    return this.#start('G', sql, () => openCopyIn(this.#socket, () => this.#writable()));
   }
 
-  /** START_REPLICATION: frames go to the receiver; `send` writes CopyData messages of ours. */
-  async copyBoth(sql: string, receiver: CopyBothReceiver): Promise<(payload: Buffer) => void> {
-    return this.#start('W', sql, (settle) => ({
-      value: (payload: Buffer) => {
-        if (this.isOpen) this.#socket.write(message('d', payload));
-      },
-      frames: (bytes) => receiver.frames(bytes),
-      done: (_tag, error) => {
-        settle();
-        receiver.ended(error);
-      },
-    }));
+  /** START_REPLICATION: frames go to the receiver; the function sends CopyData messages of ours. */
+  copyBoth(sql: string, receiver: CopyBothReceiver): Promise<(payload: Buffer) => void> {
+    return this.#start('W', sql, () => openCopyBoth(this.#socket, receiver));
   }
 
   pause(): void {
@@ -244,7 +178,12 @@ export class PgConnection implements AsyncDisposable {
   }
 
   destroy(why: string): void {
-    this.#fail(new ForebayError('connection_lost', { message: `the connection to ${this.server} was given up`, why }));
+    this.#fail(
+      new ForebayError('connection_lost', {
+        message: `the connection to ${this.server} was given up`,
+        why,
+      }),
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -267,50 +206,28 @@ export class PgConnection implements AsyncDisposable {
 
   #collect(bytes: Buffer): Promise<QueryResult> {
     return new Promise((resolve, reject) => {
-      let columns: string[] = [];
-      let rows: (string | null)[][] = [];
-      let tag = '';
-      let error: ForebayError | null = null;
-      this.#begin(bytes, {
-        message: (type, body) => {
-          if (type === 'T') {
-            columns = readRowDescription(body);
-            rows = [];
-          } else if (type === 'D') rows.push(readDataRow(body));
-          else if (type === 'C') tag = body.toString('utf8', 0, body.length - 1);
-          else if (type === 'E') error ??= serverFailure(readServerError(body), 'the server refused a statement');
-          else if (type === 'Z') {
-            if (error === null) resolve({ columns, rows, rowCount: rowsOfTag(tag), tag });
-            else reject(error);
-          }
-        },
-        fail: reject,
-      });
+      this.#begin(bytes, collectResult(resolve, reject));
     });
   }
 
   /** Starts a COPY; holds the connection until ReadyForQuery. */
-  #start<T>(
-    accept: string,
-    sql: string,
-    open: (settle: () => void) => {
-      value: T;
-      frames: (bytes: Buffer) => void;
-      early?: (error: ForebayError) => void;
-      done: (tag: string, error: ForebayError | null) => void;
-    },
-  ): Promise<T> {
+  #start<T>(accept: string, sql: string, open: () => CopyRequest<T>): Promise<T> {
     const opened = Promise.withResolvers<T>();
     const held = this.#serial(
       () =>
         new Promise<void>((release) => {
           let tag = '';
           let error: ForebayError | null = null;
-          let copy: ReturnType<typeof open> | null = null;
+          let copy: CopyRequest<T> | null = null;
           const finish = (failure: ForebayError | null): void => {
             if (copy === null) {
-              opened.reject(failure ?? new ForebayError('protocol', { message: 'COPY did not begin' }));
-            } else copy.done(tag, failure);
+              opened.reject(
+                failure ?? new ForebayError('protocol', { message: 'COPY did not begin' }),
+              );
+            } else {
+              this.#reader.copying = false;
+              copy.done(tag, failure);
+            }
             release();
           };
           this.#begin(message('Q', sql), {
@@ -318,9 +235,7 @@ export class PgConnection implements AsyncDisposable {
             message: (type, body) => {
               if (type === accept) {
                 this.#reader.copying = true;
-                copy = open(() => {
-                  this.#reader.copying = false;
-                });
+                copy = open();
                 opened.resolve(copy.value);
               } else if (type === 'C') tag = body.toString('utf8', 0, body.length - 1);
               else if (type === 'E') {
@@ -352,7 +267,11 @@ export class PgConnection implements AsyncDisposable {
       this.#fail(
         error instanceof ForebayError
           ? error
-          : new ForebayError('protocol', { message: `cannot read what ${this.server} sent`, why, cause: error }),
+          : new ForebayError('protocol', {
+              message: `cannot read what ${this.server} sent`,
+              why,
+              cause: error,
+            }),
       );
     }
   }
@@ -360,13 +279,17 @@ export class PgConnection implements AsyncDisposable {
   #onMessage(type: string, body: Buffer): void {
     if (type === 'S') {
       const end = body.indexOf(0);
-      this.#parameters.set(body.toString('utf8', 0, end), body.toString('utf8', end + 1, body.length - 1));
+      this.#parameters.set(
+        body.toString('utf8', 0, end),
+        body.toString('utf8', end + 1, body.length - 1),
+      );
       return;
     }
     if (type === 'N' || type === 'A') return;
     const request = this.#request;
     if (request === null) {
-      if (type === 'E') this.#fail(serverFailure(readServerError(body), `${this.server} ended the connection`));
+      if (type === 'E')
+        this.#fail(serverFailure(readServerError(body), `${this.server} ended the connection`));
       return;
     }
     if (type === 'Z') this.#request = null;
@@ -406,7 +329,8 @@ export class PgConnection implements AsyncDisposable {
   /** A server that is silent during a request is either working or gone; a second connection tells which. */
   #watch(): void {
     const silent = performance.now() - this.#lastByteAt;
-    if (this.#request === null || this.#probing || silent < SILENCE_MS || this.#socket.isPaused()) return;
+    if (this.#request === null || this.#probing || silent < SILENCE_MS || this.#socket.isPaused())
+      return;
     this.#probing = true;
     void probe(this.#config).then((alive) => {
       this.#probing = false;
@@ -431,6 +355,9 @@ export class PgConnection implements AsyncDisposable {
     });
     await new Promise<void>((resolve, reject) => {
       let scram: ScramExchange | null = null;
+      const write = (bytes: Buffer): void => {
+        this.#socket.write(bytes);
+      };
       const timer = setTimeout(
         () => this.destroy(`no answer to the startup within ${this.#config.connectTimeoutMs} ms`),
         this.#config.connectTimeoutMs,
@@ -442,10 +369,16 @@ export class PgConnection implements AsyncDisposable {
       this.#begin(startup, {
         fail,
         message: (type, body) => {
-          if (type === 'R') scram = this.#authenticate(body, scram);
+          if (type === 'R')
+            scram = answerAuthentication({ config: this.#config, write, body, scram });
           else if (type === 'K') this.#processId = body.readInt32BE(0);
           else if (type === 'E') {
-            this.#fail(serverFailure(readServerError(body), `${this.server} refused the connection for user ${this.#config.user} to database ${this.#config.database}`));
+            this.#fail(
+              serverFailure(
+                readServerError(body),
+                `${this.server} refused the connection for user ${this.#config.user} to database ${this.#config.database}`,
+              ),
+            );
           } else if (type === 'Z') {
             clearTimeout(timer);
             resolve();
@@ -453,40 +386,5 @@ export class PgConnection implements AsyncDisposable {
         },
       });
     });
-  }
-
-  #authenticate(body: Buffer, scram: ScramExchange | null): ScramExchange | null {
-    const kind = body.readInt32BE(0);
-    if (kind === 0) return scram;
-    if (kind === 11 || kind === 12) {
-      if (scram === null) throw new ForebayError('protocol', { message: 'SASL answer without a start' });
-      const text = body.toString('utf8', 4);
-      if (kind === 11) this.#socket.write(message('p', Buffer.from(scram.clientFinal(text))));
-      else scram.verifyServer(text);
-      return scram;
-    }
-    const password = this.#config.password;
-    if (password === null) {
-      throw new ForebayError('authentication_failed', {
-        message: `${this.server} asks for a password and none was given for user ${this.#config.user}`,
-      });
-    }
-    if (kind === 3) this.#socket.write(message('p', password.reveal()));
-    else if (kind === 5) {
-      this.#socket.write(message('p', md5Password(this.#config.user, password, body.subarray(4, 8))));
-    } else if (kind === 10 && body.includes('SCRAM-SHA-256\0')) {
-      const exchange = new ScramExchange(password);
-      const first = Buffer.from(exchange.clientFirst());
-      const length = Buffer.alloc(4);
-      length.writeInt32BE(first.length);
-      this.#socket.write(message('p', 'SCRAM-SHA-256', length, first));
-      return exchange;
-    } else {
-      throw new ForebayError('authentication_failed', {
-        message: `${this.server} asks for an authentication method that is not supported (${kind})`,
-        fix: 'Use scram-sha-256 or md5 for this user in pg_hba.conf.',
-      });
-    }
-    return scram;
   }
 }

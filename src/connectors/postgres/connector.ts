@@ -16,7 +16,10 @@ function checkOptions(context: ConnectorContext): void {
     const accepts = OPTIONS[key];
     if (accepts?.(value) === true) continue;
     throw new ForebayError('invalid_option', {
-      message: accepts === undefined ? `unknown option ${key}` : `option ${key} cannot be ${JSON.stringify(value)}`,
+      message:
+        accepts === undefined
+          ? `unknown option ${key}`
+          : `option ${key} cannot be ${JSON.stringify(value)}`,
       fix: `Known options: ${Object.keys(OPTIONS).join(', ')}.`,
     });
   }
@@ -26,7 +29,9 @@ export const connector: Connector = {
   name: 'postgres',
   openSource: async (address, context) => {
     checkOptions(context);
-    return new PostgresSource(await PostgresSystem.open(parsePostgresUrl(address.url.reveal()), context));
+    return new PostgresSource(
+      await PostgresSystem.open(parsePostgresUrl(address.url.reveal()), context),
+    );
   },
   openDestination: (address, context) => {
     checkOptions(context);

@@ -19,7 +19,7 @@ export class CopyOut {
   #queuedBytes = 0;
   #ended = false;
   #discarding = false;
-  #error: unknown = null;
+  #error: Error | null = null;
   #rows = 0;
   #wake: (() => void) | null = null;
 
@@ -46,7 +46,7 @@ export class CopyOut {
     this.#wake?.();
   }
 
-  fail(error: unknown): void {
+  fail(error: Error): void {
     this.#error = error;
     this.#ended = true;
     this.#wake?.();

@@ -115,11 +115,16 @@ function existingRows(row: readonly (string | null)[]): ExistingRows {
   return filled ? { kind: 'unknown' } : { kind: 'null' };
 }
 
-function identityOf(replicaIdentity: string, keys: KeyFacts): { identity: RowIdentity; key: number[] } {
+function identityOf(
+  replicaIdentity: string,
+  keys: KeyFacts,
+): { identity: RowIdentity; key: number[] } {
   const key = replicaIdentity === 'i' ? keys.replica : keys.primary;
   switch (replicaIdentity) {
     case 'f':
-      return keys.primary.length > 0 ? { identity: 'key', key } : { identity: 'whole-row', key: [] };
+      return keys.primary.length > 0
+        ? { identity: 'key', key }
+        : { identity: 'whole-row', key: [] };
     case 'n':
       return { identity: 'none', key: [] };
     default:
@@ -129,7 +134,8 @@ function identityOf(replicaIdentity: string, keys: KeyFacts): { identity: RowIde
 
 async function readKeys(connection: PgConnection, oids: string): Promise<Map<string, KeyFacts>> {
   const keys = new Map<string, KeyFacts>();
-  for (const [table, isPrimary, isReplica, attnum] of (await connection.query(KEYS_SQL, [oids])).rows) {
+  for (const [table, isPrimary, isReplica, attnum] of (await connection.query(KEYS_SQL, [oids]))
+    .rows) {
     const facts = keys.get(table ?? '') ?? { primary: [], replica: [] };
     if (isPrimary === 't') facts.primary.push(toInt(attnum));
     if (isReplica === 't') facts.replica.push(toInt(attnum));
@@ -138,7 +144,10 @@ async function readKeys(connection: PgConnection, oids: string): Promise<Map<str
   return keys;
 }
 
-async function readColumns(connection: PgConnection, oids: string): Promise<Map<string, (string | null)[][]>> {
+async function readColumns(
+  connection: PgConnection,
+  oids: string,
+): Promise<Map<string, (string | null)[][]>> {
   const byTable = new Map<string, (string | null)[][]>();
   for (const row of (await connection.query(COLUMNS_SQL, [oids])).rows) {
     const table = row[0] ?? '';
@@ -176,35 +185,45 @@ function splitColumns(
 }
 
 /** All tables that are not the system's, or the one with this oid. */
-export async function discover(connection: PgConnection, oid: string | null = null): Promise<CatalogStream[]> {
+export async function discover(
+  connection: PgConnection,
+  oid: string | null = null,
+): Promise<CatalogStream[]> {
   const tables = (await connection.query(TABLES_SQL, [oid])).rows;
   const oids = `{${tables.map((row) => row[0]).join(',')}}`;
   const columnRows = await readColumns(connection, oids);
   const keys = await readKeys(connection, oids);
   const publishesGenerated = connection.serverVersion >= PUBLISHES_GENERATED;
-  return tables.map(([ref, namespace, name, replicaIdentity, readable, rows, bytes]): CatalogStream => {
-    const { columns, computed } = splitColumns(columnRows.get(ref ?? '') ?? [], publishesGenerated);
-    const { identity, key } = identityOf(
-      replicaIdentity ?? 'd',
-      keys.get(ref ?? '') ?? { primary: [], replica: [] },
-    );
-    const positions = key.map((attnum) => columns.findIndex((column) => column.ref === String(attnum)));
-    const usable = positions.every((position) => position >= 0);
-    const schema: StreamSchema = {
-      stream: { namespace: namespace ?? '', name: name ?? '' },
-      ref: ref ?? '',
-      version: 1,
-      columns,
-      computed,
-      identity: usable ? identity : 'none',
-      key: usable ? positions : [],
-      family: FAMILY,
-    };
-    return {
-      schema,
-      readable: readable === 't',
-      estimatedRows: rows === null || rows === undefined ? null : Number(rows),
-      estimatedBytes: bytes === null || bytes === undefined ? null : Number(bytes),
-    };
-  });
+  return tables.map(
+    ([ref, namespace, name, replicaIdentity, readable, rows, bytes]): CatalogStream => {
+      const { columns, computed } = splitColumns(
+        columnRows.get(ref ?? '') ?? [],
+        publishesGenerated,
+      );
+      const { identity, key } = identityOf(
+        replicaIdentity ?? 'd',
+        keys.get(ref ?? '') ?? { primary: [], replica: [] },
+      );
+      const positions = key.map((attnum) =>
+        columns.findIndex((column) => column.ref === String(attnum)),
+      );
+      const usable = positions.every((position) => position >= 0);
+      const schema: StreamSchema = {
+        stream: { namespace: namespace ?? '', name: name ?? '' },
+        ref: ref ?? '',
+        version: 1,
+        columns,
+        computed,
+        identity: usable ? identity : 'none',
+        key: usable ? positions : [],
+        family: FAMILY,
+      };
+      return {
+        schema,
+        readable: readable === 't',
+        estimatedRows: rows === null || rows === undefined ? null : Number(rows),
+        estimatedBytes: bytes === null || bytes === undefined ? null : Number(bytes),
+      };
+    },
+  );
 }

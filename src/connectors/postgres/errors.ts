@@ -63,7 +63,18 @@ export function serverFailure(error: ServerError, what: string): ForebayError {
   });
 }
 
-const CONNECT_CODES = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOENT', 'ETIMEDOUT', 'EACCES', 'ECONNRESET', 'EPIPE']);
+const CONNECT_CODES = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOENT',
+  'ETIMEDOUT',
+  'EACCES',
+  'ECONNRESET',
+  'EPIPE',
+]);
 
 /** A failure of the socket itself. `connected` tells whether work had begun. */
 export function socketFailure(error: Error, server: string, connected: boolean): ForebayError {

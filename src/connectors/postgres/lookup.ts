@@ -39,7 +39,9 @@ export async function lookupRows(system: PostgresSystem, wanted: Wanted): Promis
     found.push(...rows);
   }
   if (found.length === 0) return null;
-  const values = found.map((row) => row.map((value) => (value === null ? null : Buffer.from(value))));
+  const values = found.map((row) =>
+    row.map((value) => (value === null ? null : Buffer.from(value))),
+  );
   const bytes = values.flat().reduce((sum, value) => sum + (value?.length ?? 0), 0);
   const slab = system.context.slabs.take(bytes);
   const builder = new RowBatchBuilder(schema, encodings, slab);

@@ -23,21 +23,35 @@ export function checkPosition(given: PositionFacts): ForebayError | null {
   const { facts, slot, checkpoint, name } = given;
   const was = checkpoint.source.facts;
   if (was['systemId'] !== facts.systemId) {
-    return lost(given, `this is another server: system identifier ${facts.systemId}, the checkpoint has ${was['systemId'] ?? 'none'}`);
+    return lost(
+      given,
+      `this is another server: system identifier ${facts.systemId}, the checkpoint has ${was['systemId'] ?? 'none'}`,
+    );
   }
   if (slot === null) return lost(given, `replication slot ${name} does not exist any more`);
-  if (slot.plugin !== 'pgoutput') return lost(given, `slot ${name} belongs to plugin ${slot.plugin}`);
+  if (slot.plugin !== 'pgoutput')
+    return lost(given, `slot ${name} belongs to plugin ${slot.plugin}`);
   // A failover slot is carried over to the promoted standby with its position; any other is not.
   if (was['timeline'] !== facts.timeline && !slot.failover) {
-    return lost(given, `the server was restored or promoted: timeline ${facts.timeline}, the checkpoint has ${was['timeline'] ?? 'none'}`);
+    return lost(
+      given,
+      `the server was restored or promoted: timeline ${facts.timeline}, the checkpoint has ${was['timeline'] ?? 'none'}`,
+    );
   }
-  if (slot.invalidation !== null) return lost(given, `the server invalidated slot ${name}: ${slot.invalidation}`);
+  if (slot.invalidation !== null)
+    return lost(given, `the server invalidated slot ${name}: ${slot.invalidation}`);
   if (slot.walStatus === 'lost') {
-    return lost(given, `the server removed log that slot ${name} still needed (max_slot_wal_keep_size)`);
+    return lost(
+      given,
+      `the server removed log that slot ${name} still needed (max_slot_wal_keep_size)`,
+    );
   }
   if (!given.published) return lost(given, `publication ${name} does not exist any more`);
   if (slot.confirmedFlush !== null && compareLsn(slot.confirmedFlush, checkpoint.position) > 0) {
-    return lost(given, `slot ${name} was moved on to ${slot.confirmedFlush} by somebody else, or made anew`);
+    return lost(
+      given,
+      `slot ${name} was moved on to ${slot.confirmedFlush} by somebody else, or made anew`,
+    );
   }
   return null;
 }

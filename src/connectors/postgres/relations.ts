@@ -86,7 +86,12 @@ function assign(names: readonly string[], candidates: readonly Candidate[]): str
 }
 
 function sameColumn(a: Column, b: Column): boolean {
-  return a.ref === b.ref && a.name === b.name && a.nativeType === b.nativeType && sameType(a.type, b.type);
+  return (
+    a.ref === b.ref &&
+    a.name === b.name &&
+    a.nativeType === b.nativeType &&
+    sameType(a.type, b.type)
+  );
 }
 
 function sameShape(a: StreamSchema, b: StreamSchema): boolean {
@@ -149,7 +154,10 @@ export async function resolveRelation(
       existingRows: now?.existingRows ?? { kind: 'unknown' },
     };
   });
-  const schema = withKey({ ...known, columns, version: known.version + 1 }, current?.schema ?? known);
+  const schema = withKey(
+    { ...known, columns, version: known.version + 1 },
+    current?.schema ?? known,
+  );
   return sameShape(known, schema) ? { kind: 'same' } : { kind: 'changed', schema };
 }
 

@@ -40,7 +40,12 @@ export async function resolveTypes(
   const { rows } = await connection.query(TYPES_SQL, [oids, typmods]);
   if (rows.length !== types.length) return types.map(() => null);
   return rows.map(([native, oid, typmod, kind, send, elementOid, elementKind, elementSend]) => {
-    const scalar = { oid: Number(oid), typmod: Number(typmod), kind: kind ?? 'b', sendFunction: send ?? '' };
+    const scalar = {
+      oid: Number(oid),
+      typmod: Number(typmod),
+      kind: kind ?? 'b',
+      sendFunction: send ?? '',
+    };
     const element =
       elementOid === null || elementOid === undefined
         ? null

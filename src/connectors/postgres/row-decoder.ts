@@ -27,7 +27,11 @@ export interface Relation {
   readonly mapping: StreamMapping | null;
 }
 
-export function mapRelation(message: RelationMessage, schema: StreamSchema, encoding: CellEncoding): StreamMapping {
+export function mapRelation(
+  message: RelationMessage,
+  schema: StreamSchema,
+  encoding: CellEncoding,
+): StreamMapping {
   const isKey = new Uint8Array(schema.columns.length);
   for (const column of schema.key) isKey[column] = 1;
   return {
@@ -70,7 +74,11 @@ export class RowDecoder {
         break;
       case MSG_DELETE:
         readTuple(slab, at + 1, this.#new, columns);
-        this.#identity(mapping, slab, this.#new, OP_DELETE, this.#sink.nextEvent());
+        this.#identity(mapping, slab, {
+          cells: this.#new,
+          op: OP_DELETE,
+          event: this.#sink.nextEvent(),
+        });
         break;
       default:
         throw new ForebayError('protocol', { message: `unexpected row message ${kind}` });
@@ -92,8 +100,9 @@ export class RowDecoder {
       readTuple(slab, at + 1, this.#new, columns);
       this.#fillUnchanged(columns);
       const moved =
-        mapping.schema.identity === 'whole-row' || this.#keyMoved(mapping, slab, oldKind === TUPLE_KEY);
-      if (moved) this.#identity(mapping, slab, this.#old, OP_BEFORE, event);
+        mapping.schema.identity === 'whole-row' ||
+        this.#keyMoved(mapping, slab, oldKind === TUPLE_KEY);
+      if (moved) this.#identity(mapping, slab, { cells: this.#old, op: OP_BEFORE, event });
     } else {
       readTuple(slab, at + 1, this.#new, columns);
     }
@@ -132,7 +141,12 @@ export class RowDecoder {
   }
 
   /** A row that only says which row is meant. NULLs of columns outside the key are no values. */
-  #identity(mapping: StreamMapping, slab: Buffer, cells: Int32Array, op: number, event: number): void {
+  #identity(
+    mapping: StreamMapping,
+    slab: Buffer,
+    row: { readonly cells: Int32Array; readonly op: number; readonly event: number },
+  ): void {
+    const { cells, op, event } = row;
     const { targets, isKey, schema } = mapping;
     const builder = this.#sink.rows(schema, mapping.encodings, slab);
     const base = builder.beginRow(op, this.#sink.transaction, event);
@@ -142,7 +156,13 @@ export class RowDecoder {
     for (let i = 0; i < targets.length; i += 1) {
       const target = targets[i] ?? -1;
       if (target < 0 || !(whole || isKey[target] === 1)) continue;
-      bytes += this.#copyCell(mapping, slab, { cells, word: i * 2, out, at: base + target * 2, target });
+      bytes += this.#copyCell(mapping, slab, {
+        cells,
+        word: i * 2,
+        out,
+        at: base + target * 2,
+        target,
+      });
     }
     this.#sink.added(bytes);
   }
@@ -158,7 +178,13 @@ export class RowDecoder {
       for (let i = 0; i < targets.length; i += 1) {
         const target = targets[i] ?? -1;
         if (target < 0) continue;
-        bytes += this.#copyCell(mapping, slab, { cells, word: i * 2, out, at: base + target * 2, target });
+        bytes += this.#copyCell(mapping, slab, {
+          cells,
+          word: i * 2,
+          out,
+          at: base + target * 2,
+          target,
+        });
       }
     } else {
       for (let i = 0; i < targets.length; i += 1) {
@@ -182,7 +208,12 @@ export class RowDecoder {
     const { cells, word, out, at, target } = cell;
     let offset = cells[word] ?? 0;
     let length = cells[word + 1] ?? ABSENT_CELL;
-    if (mapping.binary && mapping.isJson[target] === 1 && length > 0 && slab[offset] === JSONB_VERSION) {
+    if (
+      mapping.binary &&
+      mapping.isJson[target] === 1 &&
+      length > 0 &&
+      slab[offset] === JSONB_VERSION
+    ) {
       offset += 1;
       length -= 1;
     }

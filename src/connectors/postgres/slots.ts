@@ -12,9 +12,14 @@ const SAFE_WAL = 130_000;
 /** A process that was just killed may leave its walsender working for a moment. */
 const SLOT_WAIT_MS = 12_000;
 const POLL_MS = 100;
+/** A run that still holds the slot after this long hangs or was stopped, and its place is taken. */
+const HELD_BY_OURS_MS = 2_000;
 
 export function slotName(pipeline: string): string {
-  return `forebay_${pipeline}`.toLowerCase().replace(/[^a-z0-9_]/g, '_').slice(0, MAX_NAME_BYTES);
+  return `forebay_${pipeline}`
+    .toLowerCase()
+    .replace(/[^a-z0-9_]/g, '_')
+    .slice(0, MAX_NAME_BYTES);
 }
 
 export interface SlotState {
@@ -43,7 +48,8 @@ export async function readSlot(connection: PgConnection, name: string): Promise<
   );
   const row = rows[0];
   if (row === undefined) return null;
-  const [plugin, database, activePid, application, flush, walStatus, safeWal, reason, failover] = row;
+  const [plugin, database, activePid, application, flush, walStatus, safeWal, reason, failover] =
+    row;
   return {
     plugin: plugin ?? '',
     database: database ?? '',
@@ -65,24 +71,37 @@ export function slotInUse(name: string, slot: SlotState): ForebayError {
   });
 }
 
-/** Waits for a slot to be free; gives up with the holder's name. */
+/**
+ * Waits for a slot to be free; gives up with the holder's name. `ours` is the application name of an earlier run
+ * of this pipeline: its connection is ended, since this run has its place. Nobody else's is.
+ */
 export async function waitForSlot(
   connection: PgConnection,
   name: string,
   signal: AbortSignal,
+  ours: string | null = null,
 ): Promise<SlotState | null> {
   const start = performance.now();
   for (;;) {
     const slot = await readSlot(connection, name);
     if (slot === null || slot.activePid === null) return slot;
+    const held = ours !== null && slot.activeApplication === ours;
+    if (held && performance.now() - start > HELD_BY_OURS_MS) {
+      await connection.query('SELECT pg_catalog.pg_terminate_backend($1::int)', [slot.activePid]);
+    }
     if (performance.now() - start > SLOT_WAIT_MS || signal.aborted) throw slotInUse(name, slot);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
 
-export async function dropSlot(connection: PgConnection, name: string, signal: AbortSignal): Promise<void> {
+export async function dropSlot(
+  connection: PgConnection,
+  name: string,
+  signal: AbortSignal,
+): Promise<void> {
   const slot = await waitForSlot(connection, name, signal);
-  if (slot !== null) await connection.query('SELECT pg_catalog.pg_drop_replication_slot($1)', [name]);
+  if (slot !== null)
+    await connection.query('SELECT pg_catalog.pg_drop_replication_slot($1)', [name]);
 }
 
 export async function createPublication(
@@ -114,7 +133,9 @@ export async function createSlot(replication: PgConnection, name: string): Promi
   );
   const [, consistentPoint, snapshotName] = rows[0] ?? [];
   if (!consistentPoint || !snapshotName) {
-    throw new ForebayError('protocol', { message: 'CREATE_REPLICATION_SLOT answered without a snapshot' });
+    throw new ForebayError('protocol', {
+      message: 'CREATE_REPLICATION_SLOT answered without a snapshot',
+    });
   }
   return { consistentPoint, snapshotName };
 }
@@ -130,8 +151,14 @@ export async function identifySystem(replication: PgConnection): Promise<SystemF
 }
 
 /** Tables of the publication, by oid; null if there is no such publication. */
-export async function publishedOids(connection: PgConnection, name: string): Promise<Set<string> | null> {
-  const exists = await connection.query('SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = $1', [name]);
+export async function publishedOids(
+  connection: PgConnection,
+  name: string,
+): Promise<Set<string> | null> {
+  const exists = await connection.query(
+    'SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = $1',
+    [name],
+  );
   if (exists.rows.length === 0) return null;
   const { rows } = await connection.query(
     `SELECT r.prrelid::text FROM pg_catalog.pg_publication_rel r

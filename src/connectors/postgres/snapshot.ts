@@ -113,9 +113,7 @@ export class PostgresSnapshot implements SnapshotReader {
     const ranges =
       previous !== null && stillCovers(previous, leaves)
         ? previous
-        : leaves.flatMap((leaf) =>
-            planRanges(leaf, options.targetBytes, this.#supportsRanges),
-          );
+        : leaves.flatMap((leaf) => planRanges(leaf, options.targetBytes, this.#supportsRanges));
     return ranges.map((range) => this.#describe(range));
   }
 
@@ -174,8 +172,11 @@ export class PostgresSnapshot implements SnapshotReader {
       // A partitioned table may have no partition; a table that is gone must not look like an empty one.
       known =
         leaves.length > 0 ||
-        (await connection.query('SELECT FROM pg_catalog.pg_class WHERE oid = $1::oid', [schema.ref])).rows
-          .length > 0;
+        (
+          await connection.query('SELECT FROM pg_catalog.pg_class WHERE oid = $1::oid', [
+            schema.ref,
+          ])
+        ).rows.length > 0;
       this.#give(connection, true);
     } catch (error) {
       this.#give(connection, false);
@@ -213,21 +214,23 @@ export class PostgresSnapshot implements SnapshotReader {
 
   async #leavesOn(connection: PgConnection, schema: StreamSchema): Promise<Leaf[]> {
     const { rows } = await connection.query(LEAVES_SQL, [schema.ref]);
-    const leaves = rows.map(
-      ([oid, namespace, name, fileNumber, blocks, bytes, count]): Leaf => ({
-        oid: oid ?? '',
-        table: quoteName({ namespace: namespace ?? '', name: name ?? '' }),
-        fileNumber: fileNumber ?? '',
-        blocks: Number(blocks),
-        bytes: Number(bytes),
-        rows: Number(count),
-      }),
-    );
+    const leaves = rows.map(([oid, namespace, name, fileNumber, blocks, bytes, count]): Leaf => ({
+      oid: oid ?? '',
+      table: quoteName({ namespace: namespace ?? '', name: name ?? '' }),
+      fileNumber: fileNumber ?? '',
+      blocks: Number(blocks),
+      bytes: Number(bytes),
+      rows: Number(count),
+    }));
     for (const leaf of leaves) this.#leaves.set(leaf.oid, leaf);
     return leaves;
   }
 
-  #selectFor(connection: PgConnection, schema: StreamSchema, encodings: readonly CellEncoding[]): Promise<string> {
+  #selectFor(
+    connection: PgConnection,
+    schema: StreamSchema,
+    encodings: readonly CellEncoding[],
+  ): Promise<string> {
     const key = `${schema.ref}/${schema.version}/${encodings.join()}`;
     const known = this.#selects.get(key);
     if (known !== undefined) return known;
@@ -272,7 +275,10 @@ function stillCovers(previous: readonly ChunkRange[], leaves: readonly Leaf[]): 
   );
 }
 
-async function* handBack(copy: CopyOut, give: (whole: boolean) => void): AsyncGenerator<Buffer, void> {
+async function* handBack(
+  copy: CopyOut,
+  give: (whole: boolean) => void,
+): AsyncGenerator<Buffer, void> {
   let whole = false;
   try {
     const merger = new FrameMerger();

@@ -22,7 +22,10 @@ export class PostgresSource implements Source {
     };
   }
 
-  check(streams: readonly StreamSchema[] | null, purpose: 'snapshot' | 'changes'): Promise<Finding[]> {
+  check(
+    streams: readonly StreamSchema[] | null,
+    purpose: 'snapshot' | 'changes',
+  ): Promise<Finding[]> {
     return checkSource(this.#system.catalog, streams, purpose);
   }
 

@@ -49,7 +49,7 @@ class SpilledTransaction {
     try {
       this.#file ??= openSync(this.#path, 'w+', 0o600);
       const bytes = Buffer.concat(this.#pending);
-      for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at);
+      for (let at = 0; at < bytes.length;) at += writeSync(this.#file, bytes, at);
       this.#fileBytes += bytes.length;
     } catch (error) {
       throw diskFailure(error, this.#path);
@@ -78,7 +78,7 @@ class SpilledTransaction {
 
   *#pieces(): Generator<Buffer, void> {
     if (this.#file !== null) {
-      for (let at = 0; at < this.#fileBytes; ) {
+      for (let at = 0; at < this.#fileBytes;) {
         const piece = Buffer.allocUnsafe(Math.min(BUFFER_BYTES, this.#fileBytes - at));
         const read = readSync(this.#file, piece, 0, piece.length, at);
         if (read <= 0) throw diskFailure(new Error('the file was cut'), this.#path);

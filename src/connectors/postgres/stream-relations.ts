@@ -23,7 +23,9 @@ export class StreamRelations {
   get(oid: number): Relation {
     const relation = this.#relations.get(oid);
     if (relation === undefined) {
-      throw new ForebayError('protocol', { message: `a row of relation ${oid} that was never announced` });
+      throw new ForebayError('protocol', {
+        message: `a row of relation ${oid} that was never announced`,
+      });
     }
     return relation;
   }
@@ -69,7 +71,8 @@ export class StreamRelations {
 
   /** Rows of such a column would come in a form that only the server can read. */
   #assertReadable(schema: StreamSchema): void {
-    if (this.#encoding === 'text' || schema.columns.every((column) => hasBinaryForm(column.type))) return;
+    if (this.#encoding === 'text' || schema.columns.every((column) => hasBinaryForm(column.type)))
+      return;
     throw new ForebayError('encoding_changed', {
       message: `${streamId(schema.stream)} has a new column that is sent as text only`,
       stream: streamId(schema.stream),

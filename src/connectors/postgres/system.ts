@@ -33,7 +33,10 @@ export class PostgresSystem implements AsyncDisposable {
     this.context.notice(event, fields);
   }
 
-  connect(purpose: string, options: { readonly replication?: boolean } = {}): Promise<PgConnection> {
+  connect(
+    purpose: string,
+    options: { readonly replication?: boolean } = {},
+  ): Promise<PgConnection> {
     return PgConnection.connect(this.config, {
       applicationName: `forebay ${purpose}`.slice(0, 63),
       signal: this.signal,

@@ -43,7 +43,11 @@ const TEXT_SENDERS = new Set(['textsend', 'varcharsend', 'bpcharsend', 'enum_sen
 function numericType(typmod: number): LogicalType {
   if (typmod < 4) return { kind: 'decimal', precision: null, scale: null };
   const packed = typmod - 4;
-  return { kind: 'decimal', precision: (packed >> 16) & 0xffff, scale: ((packed & 0x7ff) ^ 1024) - 1024 };
+  return {
+    kind: 'decimal',
+    precision: (packed >> 16) & 0xffff,
+    scale: ((packed & 0x7ff) ^ 1024) - 1024,
+  };
 }
 
 function scalarType(type: Omit<CatalogType, 'element'>): LogicalType {

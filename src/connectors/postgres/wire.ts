@@ -54,7 +54,16 @@ export function extendedQuery(sql: string, parameters: readonly QueryParameter[]
   });
   return Buffer.concat([
     message('P', '', sql, int16(0)),
-    message('B', '', '', int16(formats.length), ...formats, int16(parameters.length), ...values, int16(0)),
+    message(
+      'B',
+      '',
+      '',
+      int16(formats.length),
+      ...formats,
+      int16(parameters.length),
+      ...values,
+      int16(0),
+    ),
     message('D', Buffer.from('P'), ''),
     message('E', '', int32(0)),
     message('S'),
