@@ -123,7 +123,7 @@ async function widen(connection: Connection, place: Place, target: StreamTarget)
   const type = chooseColumnType(column.type);
   if (sameColumnType(present.type, type) || columnTakes(present.type, column.type)) return;
   if (type.kind === 'varchar') {
-    await widenColumn(connection, sql, present.name, present.type);
+    await widenColumn(connection, target.table, present);
     return;
   }
   await connection.run(

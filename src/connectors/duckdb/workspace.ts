@@ -209,9 +209,15 @@ export class Workspace {
   async #widen(table: BoundTable, index: number, stage: Stage | null): Promise<void> {
     const column = table.columns[index];
     if (column === undefined) return;
-    await this.makeAlterable(table.ref.namespace, table.ref.name);
-    await widenColumn(this.connection, table.sql, column.name, column.type);
-    if (stage !== null) await widenColumn(this.connection, stage.sql, `c${index}`, column.type);
+    await widenColumn(this.connection, table.ref, column);
+    this.#written.delete(`${table.ref.namespace}.${table.ref.name}`);
+    if (stage !== null) {
+      const at = `c${index}`;
+      const print = registerPrinter(this.connection, column.type);
+      await this.connection.run(
+        `ALTER TABLE ${stage.sql} ALTER COLUMN ${at} TYPE VARCHAR USING ${print}(${at})`,
+      );
+    }
     this.#tables.delete(cacheKey(table.target, table.ref.name));
     await this.table(table.target, table.ref.name);
     this.notice('column_widened', { stream: table.target.id, column: column.name });
@@ -225,20 +231,21 @@ function cacheKey(target: StreamTarget, name: string): string {
 /** Makes a column VARCHAR; what is there is kept in the text form in which later values come. */
 export async function widenColumn(
   connection: Connection,
-  table: string,
-  column: string,
-  type: ColumnType,
+  table: { readonly namespace: string; readonly name: string },
+  column: { readonly name: string; readonly type: ColumnType },
 ): Promise<void> {
-  functions += 1;
-  const name = `_forebay_text_${functions}`;
-  registerPrinter(connection, name, type);
-  await connection.run(
-    `ALTER TABLE ${table} ALTER COLUMN ${quoteName(column)} TYPE VARCHAR USING ${name}(${quoteName(column)})`,
-  );
+  const print = registerPrinter(connection, column.type);
+  const expression = `${print}(${quoteName(column.name)})`;
+  await renewTable(connection, table.namespace, table.name, { column: column.name, expression });
 }
 
-/** A scalar function that prints as PostgreSQL does; DuckDB's own casts differ in many small ways. */
-function registerPrinter(connection: Connection, name: string, type: ColumnType): void {
+/**
+ * Makes a scalar function that prints as PostgreSQL does, and gives its name; DuckDB's own casts differ in many
+ * small ways.
+ */
+function registerPrinter(connection: Connection, type: ColumnType): string {
+  functions += 1;
+  const name = `_forebay_text_${functions}`;
   const reader = openReader({ column: type, type: logicalTypeOf(type), encoding: 'text' });
   const text = new ByteSink(256);
   const validity = new Validity();
@@ -265,6 +272,7 @@ function registerPrinter(connection: Connection, name: string, type: ColumnType)
     }
   });
   duckdb.register_scalar_function(connection.native, print);
+  return name;
 }
 
 function nativeType(type: ColumnType): ReturnType<typeof duckdb.create_logical_type> {
