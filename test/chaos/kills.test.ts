@@ -46,7 +46,7 @@ for (const { name, destination, load } of pairs) {
       const seed = Number(env['FOREBAY_CHAOS_SEED'] ?? freshSeed());
       console.log(`kills ${name}: FOREBAY_CHAOS_SEED=${seed}`);
       const random = seededRandom(seed);
-      const workload = new Workload(seed, { ddl: load === 'upsert' });
+      const workload = new Workload(seed, { ddl: load === 'upsert' ? 'additive' : 'none' });
       await using pipeline = await createPipeline(server, {
         destination,
         load,
@@ -56,7 +56,7 @@ for (const { name, destination, load } of pairs) {
       {
         await using writer = await startWriter(server, pipeline.source, workload);
         for (let i = 0; i < kills; i += 1) {
-          await killOnce(pipeline, random);
+          await Promise.race([killOnce(pipeline, random), writer.ended]);
           if (i === SETTLED_AFTER) await pipeline.caughtUp();
           if (i >= SETTLED_AFTER && load === 'upsert') await expectMoneyKept(pipeline);
         }

@@ -90,6 +90,8 @@ describeEachServer(
           await using running = pipeline.start();
           await running.waitForEvent(({ event, ...rest }) => event === 'phase' && rest['phase'] === phase);
           await pipeline.sql(`update items set qty = qty + 1`);
+          if (phase === 'changes') await running.waitForEvent(({ event }) => event === 'checkpoint');
+          await pipeline.sql(`update items set qty = qty + 1`);
           running.kill('SIGTERM');
           const exit = await running.exit;
           expect(exit.code, exit.stderr).toBe(0);

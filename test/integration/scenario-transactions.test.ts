@@ -112,7 +112,7 @@ describeEachServer('transactions', (server) => {
       expect(exit.result?.streams.find(({ stream }) => stream === 'public.blind')?.paused).toMatchObject({ code: 'no_key' });
       await pipeline.sql(`delete from bare where ctid = (select min(ctid) from bare where a = 1); update bare set b = 'y' where a = 2; insert into bare values (2, 'y')`);
       expect((await pipeline.catchUp()).code).toBe(5);
-      const { source, destination: copy } = await pipeline.contents();
+      const { source, destination: copy } = await pipeline.contents('blind');
       expect(copy['bare']).toEqual(source['bare']);
       expect(copy['orders']).toEqual(source['orders']);
     });

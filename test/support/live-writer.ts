@@ -7,6 +7,8 @@ import { perform, type Workload } from './workload.ts';
 const PAUSE_MS = 4;
 
 export interface LiveWriter extends AsyncDisposable {
+  /** Rejects when a step failed; settles when the writer has ended. */
+  readonly ended: Promise<void>;
   /** Ends after the step under way; throws what a step threw. */
   stop(): Promise<void>;
 }
@@ -24,21 +26,18 @@ export async function startWriter(
       await delay(PAUSE_MS);
     }
   };
-  let failure: unknown = null;
-  const writing = write().catch((error: unknown) => {
-    failure = error;
-  });
-  let ended: Promise<void> | null = null;
-  const end = (): Promise<void> => {
+  const ended = write().finally(() => client.end());
+  // Told to whoever awaits it.
+  ended.catch(() => {});
+  const stop = async (): Promise<void> => {
     going = false;
-    ended ??= writing.then(() => client.end());
-    return ended;
+    await ended;
   };
   return {
-    stop: async () => {
-      await end();
-      if (failure !== null) throw failure;
+    ended,
+    stop,
+    [Symbol.asyncDispose]: async () => {
+      await stop().catch(() => {});
     },
-    [Symbol.asyncDispose]: end,
   };
 }

@@ -13,6 +13,7 @@ const MAX_COLUMNS = 12;
 
 export class WorkloadDdl {
   readonly #random: Random;
+  readonly #destructive: boolean;
   readonly #tables: GrowingTable[] = [
     {
       name: 'evolving',
@@ -25,8 +26,9 @@ export class WorkloadDdl {
   /** Names are never used twice, so that a kept column of the destination is never met again. */
   #names = 1;
 
-  constructor(random: Random) {
+  constructor(random: Random, destructive: boolean) {
     this.#random = random;
+    this.#destructive = destructive;
   }
 
   next(): WorkloadStep {
@@ -36,12 +38,12 @@ export class WorkloadDdl {
   #statements(): string[] {
     const random = this.#random;
     const table = random.pick(this.#tables);
-    const choice = random.below(10);
+    const choice = this.#destructive ? random.below(10) : random.pick([0, 9]);
     if (choice < 5 && table.columns.length < MAX_COLUMNS) return [this.#add(table)];
     if (choice < 7) return [this.#rename(table)];
     if (choice < 8 && table.columns.length > 2) return [this.#drop(table)];
     if (this.#tables.length < MAX_TABLES) return this.#create();
-    return [this.#rename(table)];
+    return this.#destructive ? [this.#rename(table)] : [];
   }
 
   #freshName(prefix: string): string {

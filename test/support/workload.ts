@@ -12,8 +12,11 @@ export interface WorkloadStep {
 }
 
 export interface WorkloadOptions {
-  /** Also columns added, renamed and dropped, and new tables. */
-  readonly ddl?: boolean;
+  /**
+   * additive: columns added, also with defaults, and new tables; all: also columns renamed and dropped, which a
+   * reader that lags may be unable to tell apart, so that it pauses the stream.
+   */
+  readonly ddl?: 'none' | 'additive' | 'all';
   /** Highest key of the keyed tables: small makes conflicts, large makes rows. */
   readonly keys?: number;
 }
@@ -64,7 +67,8 @@ export class Workload {
     this.seed = seed;
     this.#random = seededRandom(seed);
     this.#keys = options.keys ?? 80;
-    this.#ddl = options.ddl === true ? new WorkloadDdl(this.#random) : null;
+    const ddl = options.ddl ?? 'none';
+    this.#ddl = ddl === 'none' ? null : new WorkloadDdl(this.#random, ddl === 'all');
   }
 
   /** Ledger rows that were written by all steps so far, each with an id of its own from 1 on. */
