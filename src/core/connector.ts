@@ -239,11 +239,16 @@ export interface Destination extends AsyncDisposable {
   readState(pipeline: string): Promise<PipelineState | null>;
   pipelines(): Promise<readonly string[]>;
   /** Starts a run: takes the next epoch, which fences every earlier run. */
-  openSession(pipeline: string): Promise<DestinationSession>;
+  openSession(pipeline: string, options?: SessionOptions): Promise<DestinationSession>;
   /** What `drop` would remove. */
   leftovers(pipeline: string): Promise<readonly Leftover[]>;
   drop(pipeline: string): Promise<void>;
   readonly deadLetters: DeadLetterStore;
+}
+
+export interface SessionOptions {
+  /** Recovering: a checkpoint that does not match its checksum is given as it is, as far as it can be read. */
+  readonly acceptDamaged: boolean;
 }
 
 export type ChunkData =

@@ -97,7 +97,7 @@ function happen(table: Table, { kind, key, to, a, big, keepsBig }: Step): BatchR
   if (target !== id && table.has(target)) return [];
   table.delete(id);
   table.set(target, [target, a, keepsBig ? old[2] : big]);
-  const after = { op: OP_UPDATE, values: [target, a, keepsBig ? UNCHANGED : big] };
+  const after: BatchRow = { op: OP_UPDATE, values: [target, a, keepsBig ? UNCHANGED : big] };
   return target === id ? [after] : [{ op: OP_BEFORE, values: [id, undefined, undefined] }, after];
 }
 

@@ -26,6 +26,7 @@ import {
   loadOneChunk,
   pauseStream,
 } from './snapshot-phase.ts';
+import { lacksKey } from './start.ts';
 import { pauseOf, type RunningStream, toRecord } from './stream-state.ts';
 import { assertLoadable, needsExactStart, targetFor } from './targets.ts';
 
@@ -205,7 +206,7 @@ export class Intake {
   async #prepare(stream: RunningStream): Promise<void> {
     const { attempt, changes, reader, encoding } = this.#options;
     const { schema } = stream.target;
-    if (schema.identity === 'none') {
+    if (lacksKey(attempt, stream)) {
       const error = new ForebayError('no_key', {
         message: `${stream.target.id} has no key by which updates and deletes could be followed`,
         stream: stream.target.id,

@@ -5,7 +5,14 @@ import { type Attempt, needChanges, needSnapshot } from './attempt.ts';
 import { changePhase } from './change-phase.ts';
 import type { AttemptEnd } from './run.ts';
 import { snapshotPhase } from './snapshot-phase.ts';
-import { beginStreams, pauseKeyless, preflight, prepareTargets, resumeStreams } from './start.ts';
+import {
+  beginStreams,
+  lacksKey,
+  pauseKeyless,
+  preflight,
+  prepareTargets,
+  resumeStreams,
+} from './start.ts';
 import { type RunningStream, toRecord } from './stream-state.ts';
 
 function stoppedOr(attempt: Attempt, end: AttemptEnd): AttemptEnd {
@@ -59,7 +66,7 @@ async function begin(attempt: Attempt): Promise<Start> {
   const changes = needChanges(attempt.source);
   const streams = await beginStreams(attempt);
   await preflight(attempt, streams);
-  const followed = streams.filter((stream) => stream.target.schema.identity !== 'none');
+  const followed = streams.filter((stream) => !lacksKey(attempt, stream));
   await prepareTargets(attempt, followed);
   attempt.connected();
   await pauseKeyless(attempt, streams);

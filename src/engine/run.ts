@@ -130,7 +130,9 @@ class Run {
     try {
       await using systems = await openSystems(this.#systems, context);
       await this.#assertNotReplaced(systems);
-      await using session = await systems.destination.openSession(this.#spec.name);
+      await using session = await systems.destination.openSession(this.#spec.name, {
+        acceptDamaged: this.#mode.kind === 'recover',
+      });
       this.#epoch = session.epoch;
       const attempt: Attempt = {
         mode: this.#mode,

@@ -59,17 +59,26 @@ export async function preflight(
     followed.map((stream) => stream.target.schema),
     purpose,
   );
-  const problem = firstError(findings);
+  // What has no key and is here all the same is only added to.
+  const problem = firstError(findings.filter((finding) => finding.error?.code !== 'no_key'));
   if (problem !== null) throw problem;
+  for (const { target } of followed) {
+    if (purpose === 'snapshot' || target.schema.identity !== 'none') continue;
+    attempt.progress.emit(
+      { event: 'notice', message: 'has no key: only its inserts are followed' },
+      target.id,
+    );
+  }
   for (const finding of findings) {
     if (finding.severity === 'warning')
       attempt.progress.emit({ event: 'notice', message: finding.message }, finding.stream);
   }
 }
 
-/** Changes of a table without a key cannot be followed; a copy of it can be made. */
+/** Updates and deletes of a table without a key cannot be followed; a copy, or its inserts, can. */
 export function lacksKey(attempt: Pick<Attempt, 'mode'>, stream: RunningStream): boolean {
-  return attempt.mode.kind !== 'copy' && stream.target.schema.identity === 'none';
+  const { schema, load } = stream.target;
+  return attempt.mode.kind !== 'copy' && schema.identity === 'none' && load !== 'append';
 }
 
 export async function pauseKeyless(

@@ -6,6 +6,7 @@ import type {
   DestinationSession,
   Finding,
   Leftover,
+  SessionOptions,
   StreamTarget,
   TargetPlan,
 } from '../../core/connector.ts';
@@ -50,11 +51,14 @@ export class DuckdbDestination implements Destination {
     return (await this.#file.client()).call('pipelines');
   }
 
-  async openSession(pipeline: string): Promise<DestinationSession> {
+  async openSession(
+    pipeline: string,
+    options: SessionOptions = { acceptDamaged: false },
+  ): Promise<DestinationSession> {
     await this.#file.assertUsable('write');
     const client = await this.#file.client();
     return new DuckdbSession(
-      await client.call('openSession', pipeline),
+      await client.call('openSession', pipeline, options),
       client,
       this.#file.context,
     );

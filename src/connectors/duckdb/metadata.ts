@@ -6,6 +6,7 @@ import {
   type PipelineState,
   type StreamRecord,
 } from '../../core/checkpoint.ts';
+import type { SessionOptions } from '../../core/connector.ts';
 import { ForebayError } from '../../core/errors.ts';
 import type { StreamId } from '../../core/stream-schema.ts';
 import type { Connection } from './database.ts';
@@ -156,7 +157,11 @@ function corrupt(pipeline: string): ForebayError {
   });
 }
 
-function parseCheckpoint(pipeline: string, row: readonly (string | null)[]): Checkpoint | null {
+function parseCheckpoint(
+  pipeline: string,
+  row: readonly (string | null)[],
+  acceptDamaged: boolean,
+): Checkpoint | null {
   const [position, source, accounts, checksum] = row;
   if (position == null) {
     if (checksum != null) throw corrupt(pipeline);
@@ -170,9 +175,11 @@ function parseCheckpoint(pipeline: string, row: readonly (string | null)[]): Che
       accounts: accountsSchema.parse(JSON.parse(accounts ?? '{}')),
     };
   } catch {
-    throw corrupt(pipeline);
+    if (!acceptDamaged) throw corrupt(pipeline);
+    return { position, source: { system: '', facts: {} }, accounts: {} };
   }
-  if (checkpointChecksum(pipeline, checkpoint) !== checksum) throw corrupt(pipeline);
+  if (!acceptDamaged && checkpointChecksum(pipeline, checkpoint) !== checksum)
+    throw corrupt(pipeline);
   return checkpoint;
 }
 
@@ -182,6 +189,7 @@ const text = (value: unknown): string | null => (typeof value === 'string' ? val
 export async function readState(
   connection: Connection,
   pipeline: string,
+  options: SessionOptions = { acceptDamaged: false },
 ): Promise<PipelineState | null> {
   if (!(await hasMetadata(connection))) return null;
   await assertFormat(connection);
@@ -206,7 +214,7 @@ export async function readState(
   }
   return {
     epoch: Number(row[0]),
-    checkpoint: parseCheckpoint(pipeline, row.slice(1).map(text)),
+    checkpoint: parseCheckpoint(pipeline, row.slice(1).map(text), options.acceptDamaged),
     streams: streams.map(([stream, state, reason, detail]) => ({
       stream: String(stream),
       state: stateSchema.parse(state),

@@ -1,7 +1,13 @@
 /** What the main thread may ask of the worker. Arguments and answers are plain data. */
 import { availableParallelism } from 'node:os';
 import type { Checkpoint, PipelineState, StreamRecord } from '../../core/checkpoint.ts';
-import type { DeadLetter, EvolutionStep, LoadResult, StreamTarget } from '../../core/connector.ts';
+import type {
+  DeadLetter,
+  EvolutionStep,
+  LoadResult,
+  SessionOptions,
+  StreamTarget,
+} from '../../core/connector.ts';
 import type { FoldedRows } from '../../core/folded-rows.ts';
 import type { RowBatch } from '../../core/row-batch.ts';
 import type { StreamSchema } from '../../core/stream-schema.ts';
@@ -129,8 +135,8 @@ export class WorkerMethods {
     return this.#aside((side) => replayLetter(side, id));
   }
 
-  async openSession(pipeline: string): Promise<OpenedSession> {
-    const session = await WorkerSession.open(this.#database().database, pipeline);
+  async openSession(pipeline: string, options: SessionOptions): Promise<OpenedSession> {
+    const session = await WorkerSession.open(this.#database().database, pipeline, options);
     this.#ids += 1;
     this.#sessions.set(this.#ids, session);
     return { id: this.#ids, epoch: session.epoch, state: session.state };

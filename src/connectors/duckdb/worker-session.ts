@@ -1,6 +1,6 @@
 /** One run of a pipeline, on a connection of its own; lives in the worker. */
 import type { Checkpoint, PipelineState, StreamRecord } from '../../core/checkpoint.ts';
-import type { EvolutionStep, StreamTarget } from '../../core/connector.ts';
+import type { EvolutionStep, SessionOptions, StreamTarget } from '../../core/connector.ts';
 import { ForebayError } from '../../core/errors.ts';
 import type { FoldedRows } from '../../core/folded-rows.ts';
 import type { RowBatch } from '../../core/row-batch.ts';
@@ -50,7 +50,11 @@ export class WorkerSession {
     this.workspace = new Workspace(connection, pipeline);
   }
 
-  static async open(database: Database, pipeline: string): Promise<WorkerSession> {
+  static async open(
+    database: Database,
+    pipeline: string,
+    options: SessionOptions,
+  ): Promise<WorkerSession> {
     if (database.readOnly) {
       throw new ForebayError('read_only', {
         message: `The file ${database.path} cannot be written`,
@@ -61,7 +65,7 @@ export class WorkerSession {
       const state = await connection.transaction(async () => {
         await createMetadata(connection);
         await takeEpoch(connection, pipeline);
-        return readState(connection, pipeline);
+        return readState(connection, pipeline, options);
       });
       if (state === null) throw new TypeError('the epoch was not written');
       return new WorkerSession(connection, pipeline, state);

@@ -19,7 +19,7 @@ import { compareLsn, orderOfLsn, parseLsn } from './lsn.ts';
 import { checkPosition } from './position-check.ts';
 import type { PostgresSystem } from './system.ts';
 import * as slots from './slots.ts';
-import { quoteIdent, quoteName } from './sql.ts';
+import { quoteIdent } from './sql.ts';
 import { StreamRelations } from './stream-relations.ts';
 import { isVisible, parseVisibility, type Visibility } from './visibility.ts';
 
@@ -67,7 +67,7 @@ export class PostgresChanges implements ChangeCapability {
     const name = slots.slotName(pipeline);
     const { catalog } = this.#system;
     await slots.dropSlot(catalog, name, this.#system.signal);
-    await slots.createPublication(catalog, name, streams);
+    await slots.createPublications(catalog, name, streams);
     const replication = await this.#system.connect('slot', { replication: true });
     try {
       const facts = await slots.identifySystem(replication);
@@ -131,7 +131,7 @@ export class PostgresChanges implements ChangeCapability {
     const streaming = connection.serverVersion >= STREAMING_SINCE;
     const command = slots.startCommand(name, options.position, {
       proto_version: streaming ? '2' : '1',
-      publication_names: quoteIdent(name),
+      publication_names: `${quoteIdent(name)},${quoteIdent(slots.insertsName(name))}`,
       ...(options.encoding === 'binary' ? { binary: 'true' } : {}),
       ...(streaming ? { streaming: 'on' } : {}),
     });
@@ -165,10 +165,7 @@ export class PostgresChanges implements ChangeCapability {
     const { catalog } = this.#system;
     const published = (await slots.publishedOids(catalog, name)) ?? new Set();
     const missing = streams.filter((schema) => !published.has(schema.ref));
-    if (missing.length > 0) {
-      const tables = missing.map((schema) => quoteName(schema.stream)).join(', ');
-      await catalog.execute(`ALTER PUBLICATION ${quoteIdent(name)} ADD TABLE ${tables}`);
-    }
+    await slots.publishTables(catalog, name, missing);
     await this.#waitForOlderTransactions();
   }
 
@@ -189,7 +186,7 @@ export class PostgresChanges implements ChangeCapability {
   async drop(pipeline: string): Promise<void> {
     const name = slots.slotName(pipeline);
     await slots.dropSlot(this.#system.catalog, name, this.#system.signal);
-    await this.#system.catalog.execute(`DROP PUBLICATION IF EXISTS ${quoteIdent(name)}`);
+    await slots.dropPublications(this.#system.catalog, name);
   }
 
   lookup(schema: StreamSchema, batch: RowBatch, rows: readonly number[]): Promise<RowBatch | null> {

@@ -7,6 +7,7 @@ import type {
   DestinationSession,
   Finding,
   Leftover,
+  SessionOptions,
   StreamTarget,
   TargetPlan,
 } from '../../core/connector.ts';
@@ -74,14 +75,17 @@ class PostgresDestination implements Destination {
     );
   }
 
-  async openSession(pipeline: string): Promise<DestinationSession> {
+  async openSession(
+    pipeline: string,
+    session: SessionOptions = { acceptDamaged: false },
+  ): Promise<DestinationSession> {
     const applicationName = runApplicationName(pipeline);
     const options = { config: this.#config, applicationName, signal: this.#context.signal };
     const main = await openLane(options);
     try {
       await createMetadata(main.connection);
       const epoch = await this.#takeOver(main.connection, pipeline, applicationName);
-      const state = await readPipeline(main.connection, pipeline);
+      const state = await readPipeline(main.connection, pipeline, session);
       if (state === null || state.epoch !== epoch) {
         throw new ForebayError('fenced', {
           message: `another run of pipeline ${pipeline} took over`,

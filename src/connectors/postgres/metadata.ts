@@ -7,6 +7,7 @@ import {
   type StreamRecord,
   type StreamState,
 } from '../../core/checkpoint.ts';
+import type { SessionOptions } from '../../core/connector.ts';
 import { ForebayError } from '../../core/errors.ts';
 import type { PgConnection } from './connection.ts';
 
@@ -171,7 +172,11 @@ export async function recordChunk(
   }
 }
 
-function readCheckpoint(pipeline: string, row: readonly (string | null)[]): Checkpoint | null {
+function readCheckpoint(
+  pipeline: string,
+  row: readonly (string | null)[],
+  acceptDamaged: boolean,
+): Checkpoint | null {
   const [, position, source, accounts, checksum] = row;
   if (position == null) return null;
   const checkpoint: Checkpoint = {
@@ -179,7 +184,7 @@ function readCheckpoint(pipeline: string, row: readonly (string | null)[]): Chec
     source: JSON.parse(source ?? '{"system":"","facts":{}}') as Checkpoint['source'],
     accounts: JSON.parse(accounts ?? '{}') as Readonly<Record<string, RowAccount>>,
   };
-  if (checkpointChecksum(pipeline, checkpoint) !== checksum) {
+  if (!acceptDamaged && checkpointChecksum(pipeline, checkpoint) !== checksum) {
     throw new ForebayError('checkpoint_corrupt', {
       message: `the checkpoint of pipeline ${pipeline} does not match its checksum`,
     });
@@ -191,6 +196,7 @@ function readCheckpoint(pipeline: string, row: readonly (string | null)[]): Chec
 export async function readPipeline(
   connection: PgConnection,
   pipeline: string,
+  options: SessionOptions = { acceptDamaged: false },
 ): Promise<PipelineState | null> {
   const found = await connection.query(
     `SELECT epoch::text, position, source::text, accounts::text, checksum
@@ -214,7 +220,7 @@ export async function readPipeline(
   }
   return {
     epoch: Number(row[0]),
-    checkpoint: readCheckpoint(pipeline, row),
+    checkpoint: readCheckpoint(pipeline, row, options.acceptDamaged),
     streams: streams.rows.map(([stream, state, reason, detail]) => ({
       stream: stream ?? '',
       state: (state ?? 'pending') as StreamState,

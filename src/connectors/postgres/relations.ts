@@ -28,32 +28,35 @@ export type RelationOutcome =
 
 /**
  * Finds the attribute number of each column of the message; null if that cannot be proved. Pure.
- * Attribute numbers only grow and columns are sent in their order. Proof, in this order: the message's names
- * are those of the catalog now; or no attribute that could be meant is missing from the message; or only one
- * ascending assignment exists in which each attribute has, now or when we last knew it, the name that was sent.
+ * Attribute numbers only grow, columns are sent in their order, and a column that we knew and that is there now was
+ * there in between. Proof, in this order: those columns alone are as many as were sent; the message's names are
+ * those of the catalog now; all that could be meant are as many as were sent; or only one ascending assignment
+ * exists in which each attribute has, now or when we last knew it, the name that was sent.
  */
 export function matchColumns(
   names: readonly string[],
   attributes: readonly Attribute[],
   known: readonly Column[],
 ): string[] | null {
+  const candidates = candidatesFor(attributes, known);
+  const lasting = candidates.filter((candidate) => candidate.lasting);
+  if (lasting.length === names.length) return lasting.map((candidate) => candidate.ref);
   const sent = attributes.filter(
     (attribute) => !attribute.dropped && (names.includes(attribute.name) || !attribute.generated),
   );
   if (sent.length === names.length && sent.every((attribute, i) => attribute.name === names[i])) {
     return sent.map((attribute) => attribute.ref);
   }
-  const candidates = candidatesFor(attributes, known);
   if (candidates.length === names.length) return candidates.map((candidate) => candidate.ref);
-  const lowest = assign(names, candidates);
-  const highest = assign(names.toReversed(), candidates.toReversed())?.toReversed();
-  const unique = lowest !== null && lowest.every((ref, i) => ref === highest?.[i]);
-  return unique ? lowest : null;
+  const [only, other] = assignments(names, candidates);
+  return other === undefined ? (only ?? null) : null;
 }
 
 interface Candidate {
   readonly ref: string;
   readonly names: readonly string[];
+  /** Known to us and there now: it cannot be missing from the message. */
+  readonly lasting: boolean;
 }
 
 /** Attributes that a message after `known` can speak of: those known, and all that were added since. */
@@ -62,27 +65,35 @@ function candidatesFor(attributes: readonly Attribute[], known: readonly Column[
   const byRef = new Map(attributes.map((attribute) => [attribute.ref, attribute]));
   const old = known.map((column): Candidate => {
     const now = byRef.get(column.ref);
-    const names = now === undefined || now.dropped ? [column.name] : [column.name, now.name];
-    return { ref: column.ref, names };
+    const lasting = now !== undefined && !now.dropped;
+    return { ref: column.ref, names: lasting ? [column.name, now.name] : [column.name], lasting };
   });
   const added = attributes
     .filter((attribute) => Number(attribute.ref) > newest && !attribute.generated)
-    .map((attribute): Candidate => ({ ref: attribute.ref, names: [attribute.name] }));
+    .map((attribute): Candidate => ({ ref: attribute.ref, names: [attribute.name], lasting: false }));
   return [...old, ...added];
 }
 
-/** The first assignment that keeps the order, taking the earliest candidate for each name. */
-function assign(names: readonly string[], candidates: readonly Candidate[]): string[] | null {
-  const refs: string[] = [];
-  let from = 0;
-  for (const name of names) {
-    const at = candidates.findIndex((candidate, i) => i >= from && candidate.names.includes(name));
-    const found = candidates[at];
-    if (found === undefined) return null;
-    refs.push(found.ref);
-    from = at + 1;
-  }
-  return refs;
+/** Up to two ascending assignments of candidates to the names that leave out no lasting one. */
+function assignments(names: readonly string[], candidates: readonly Candidate[]): string[][] {
+  const found: string[][] = [];
+  const taken: string[] = [];
+  const search = (from: number): void => {
+    const name = names[taken.length];
+    for (let i = from; i < candidates.length && found.length < 2; i += 1) {
+      const candidate = candidates[i];
+      if (candidate === undefined) return;
+      if (name !== undefined && candidate.names.includes(name)) {
+        taken.push(candidate.ref);
+        search(i + 1);
+        taken.pop();
+      }
+      if (candidate.lasting) return;
+    }
+    if (name === undefined && found.length < 2) found.push([...taken]);
+  };
+  search(0);
+  return found;
 }
 
 function sameColumn(a: Column, b: Column): boolean {

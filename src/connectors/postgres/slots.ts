@@ -6,6 +6,7 @@ import type { PgConnection } from './connection.ts';
 import { quoteIdent, quoteLiteral, quoteName } from './sql.ts';
 
 const MAX_NAME_BYTES = 63;
+const INSERTS_SUFFIX = '_inserts';
 const GENERATED_PUBLISHABLE = 180_000;
 const NEW_SLOT_SYNTAX = 150_000;
 const SAFE_WAL = 130_000;
@@ -104,19 +105,68 @@ export async function dropSlot(
     await connection.query('SELECT pg_catalog.pg_drop_replication_slot($1)', [name]);
 }
 
-export async function createPublication(
+/**
+ * Tables without an identity are published for inserts and truncates only, in a publication of their own: were
+ * their updates published too, the source would refuse them.
+ */
+export function insertsName(name: string): string {
+  return `${name.slice(0, MAX_NAME_BYTES - INSERTS_SUFFIX.length)}${INSERTS_SUFFIX}`;
+}
+
+interface PublicationParts {
+  readonly name: string;
+  readonly publish: string;
+  readonly streams: readonly StreamSchema[];
+}
+
+function publications(name: string, streams: readonly StreamSchema[]): PublicationParts[] {
+  return [
+    {
+      name,
+      publish: 'insert, update, delete, truncate',
+      streams: streams.filter((schema) => schema.identity !== 'none'),
+    },
+    {
+      name: insertsName(name),
+      publish: 'insert, truncate',
+      streams: streams.filter((schema) => schema.identity === 'none'),
+    },
+  ];
+}
+
+export async function createPublications(
   connection: PgConnection,
   name: string,
   streams: readonly StreamSchema[],
 ): Promise<void> {
-  const tables = streams.map((schema) => quoteName(schema.stream)).join(', ');
   const generated =
     connection.serverVersion >= GENERATED_PUBLISHABLE ? ', publish_generated_columns = stored' : '';
-  await connection.execute(`DROP PUBLICATION IF EXISTS ${quoteIdent(name)}`);
-  await connection.execute(
-    `CREATE PUBLICATION ${quoteIdent(name)}${tables === '' ? '' : ` FOR TABLE ${tables}`}` +
-      ` WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = true${generated})`,
-  );
+  for (const part of publications(name, streams)) {
+    const tables = part.streams.map((schema) => quoteName(schema.stream)).join(', ');
+    await connection.execute(`DROP PUBLICATION IF EXISTS ${quoteIdent(part.name)}`);
+    await connection.execute(
+      `CREATE PUBLICATION ${quoteIdent(part.name)}${tables === '' ? '' : ` FOR TABLE ${tables}`}` +
+        ` WITH (publish = '${part.publish}', publish_via_partition_root = true${generated})`,
+    );
+  }
+}
+
+export async function publishTables(
+  connection: PgConnection,
+  name: string,
+  streams: readonly StreamSchema[],
+): Promise<void> {
+  for (const part of publications(name, streams)) {
+    if (part.streams.length === 0) continue;
+    const tables = part.streams.map((schema) => quoteName(schema.stream)).join(', ');
+    await connection.execute(`ALTER PUBLICATION ${quoteIdent(part.name)} ADD TABLE ${tables}`);
+  }
+}
+
+export async function dropPublications(connection: PgConnection, name: string): Promise<void> {
+  for (const publication of [name, insertsName(name)]) {
+    await connection.execute(`DROP PUBLICATION IF EXISTS ${quoteIdent(publication)}`);
+  }
 }
 
 export interface CreatedSlot {
@@ -150,20 +200,24 @@ export async function identifySystem(replication: PgConnection): Promise<SystemF
   return { systemId: rows[0]?.[0] ?? '', timeline: rows[0]?.[1] ?? '' };
 }
 
-/** Tables of the publication, by oid; null if there is no such publication. */
+async function existing(connection: PgConnection, name: string): Promise<string[]> {
+  const { rows } = await connection.query(
+    'SELECT pubname FROM pg_catalog.pg_publication WHERE pubname IN ($1, $2) ORDER BY pubname',
+    [name, insertsName(name)],
+  );
+  return rows.map((row) => row[0] ?? '');
+}
+
+/** Tables that are published, by oid; null if one of the publications is not there. */
 export async function publishedOids(
   connection: PgConnection,
   name: string,
 ): Promise<Set<string> | null> {
-  const exists = await connection.query(
-    'SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = $1',
-    [name],
-  );
-  if (exists.rows.length === 0) return null;
+  if ((await existing(connection, name)).length < 2) return null;
   const { rows } = await connection.query(
     `SELECT r.prrelid::text FROM pg_catalog.pg_publication_rel r
-     JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid WHERE p.pubname = $1`,
-    [name],
+     JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid WHERE p.pubname IN ($1, $2)`,
+    [name, insertsName(name)],
   );
   return new Set(rows.map((row) => row[0] ?? ''));
 }
@@ -171,7 +225,9 @@ export async function publishedOids(
 export async function leftovers(connection: PgConnection, name: string): Promise<Leftover[]> {
   const found: Leftover[] = [];
   if ((await readSlot(connection, name)) !== null) found.push({ kind: 'replication slot', name });
-  if ((await publishedOids(connection, name)) !== null) found.push({ kind: 'publication', name });
+  for (const publication of await existing(connection, name)) {
+    found.push({ kind: 'publication', name: publication });
+  }
   return found;
 }
 
