@@ -84,7 +84,7 @@ describe('matchColumns', () => {
    * as well, since nobody knows what it was called last. And one may be taken for the column that has its name now:
    * the message from before looks like one from after; such a table is read again (planEvolution).
    */
-  test('a message from before the latest change is never read wrongly', () => {
+  test('a message from before the latest of three changes is never read wrongly', () => {
     fc.assert(
       fc.property(few, change, (before, after) => {
         const { known, sent, now } = versions(before, [after]);
@@ -99,7 +99,7 @@ describe('matchColumns', () => {
           expect(refs[index] === column.ref || allowed, `${column.name}: ${refs[index]} for ${column.ref}`).toBe(true);
         }
       }),
-      { numRuns: 100_000 },
+      { numRuns: 20_000 },
     );
   });
 
