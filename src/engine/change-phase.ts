@@ -158,6 +158,7 @@ class ChangeLoop {
     }
     if (!this.#intake.isSettled) return false;
     await this.#checkpointer.idle(this.#batcher.idlePosition, true);
+    this.#tellLag(true);
     return true;
   }
 
@@ -176,9 +177,9 @@ class ChangeLoop {
     this.#reader.poke();
   }
 
-  #tellLag(): void {
+  #tellLag(atOnce = false): void {
     const now = performance.now();
-    if (now - this.#lastLagAt < LAG_MS) return;
+    if (!atOnce && now - this.#lastLagAt < LAG_MS) return;
     this.#lastLagAt = now;
     this.#attempt.progress.setLag(
       measureLag({
@@ -197,7 +198,7 @@ class ChangeLoop {
   async #drain(): Promise<ChangePhaseEnd> {
     await this.#attempt.session.rollback();
     if (!this.#applier.isOpen) await this.#checkpointer.idle(this.#batcher.idlePosition, true);
-    this.#tellLag();
+    this.#tellLag(true);
     return { kind: 'drained' };
   }
 
