@@ -112,6 +112,7 @@ export class Applier {
       stream !== undefined && (stream.state === 'streaming' || stream.state === 'snapshot');
     if (!takes) {
       this.#leaveOut(id, items);
+      if (stream?.state === 'pending') adoptSchema(stream, items);
       return;
     }
     try {
@@ -286,5 +287,12 @@ export class Applier {
         attempt.slabs.give(found.slab);
       }
     }
+  }
+}
+
+/** The table of such a stream is not made yet: it will have the schema that the stream has by then. */
+function adoptSchema(stream: RunningStream, items: readonly StreamItem[]): void {
+  for (const item of items) {
+    if (item.kind === 'schema') stream.target = { ...stream.target, schema: item.schema };
   }
 }
