@@ -21,7 +21,11 @@ interface Event {
   readonly newSlab: boolean;
 }
 
-const event: fc.Arbitrary<Event> = fc.record({ stream: fc.nat(1), pair: fc.boolean(), newSlab: fc.nat(7).map((n) => n === 0) });
+const event: fc.Arbitrary<Event> = fc.record({
+  stream: fc.nat(1),
+  pair: fc.boolean(),
+  newSlab: fc.nat(7).map((n) => n === 0),
+});
 const transaction = fc.array(event, { maxLength: 25 });
 const run = fc.record({
   transactions: fc.array(transaction, { maxLength: 12 }),
@@ -99,7 +103,13 @@ async function drain(batcher: Batcher, pieces: ChangePiece[]): Promise<void> {
   }
 }
 
-async function play({ transactions, takes }: { transactions: readonly (readonly Event[])[]; takes: readonly boolean[] }) {
+async function play({
+  transactions,
+  takes,
+}: {
+  transactions: readonly (readonly Event[])[];
+  takes: readonly boolean[];
+}) {
   const batcher = new Batcher(slabs, { ...limits, bytes: 1024 * SLAB_BYTES }, () => 0);
   const writer = new Writer(batcher);
   const pieces: ChangePiece[] = [];

@@ -23,11 +23,19 @@ async function begun(subject: Subject) {
   return { source, changes, streams, start };
 }
 
-async function snapshotIds(source: Source, streams: readonly StreamSchema[], subject: Subject, start: Awaited<ReturnType<ChangeCapability['create']>>) {
+async function snapshotIds(
+  source: Source,
+  streams: readonly StreamSchema[],
+  subject: Subject,
+  start: Awaited<ReturnType<ChangeCapability['create']>>,
+) {
   const schema = streams.find(({ stream }) => stream.name === 'a');
   if (schema === undefined) throw new Error('no table a');
   const ids: (string | null)[] = [];
-  for (const chunk of await start.snapshot.chunks(schema, { previous: null, targetBytes: 1024 * 1024 })) {
+  for (const chunk of await start.snapshot.chunks(schema, {
+    previous: null,
+    targetBytes: 1024 * 1024,
+  })) {
     for await (const batch of start.snapshot.read(schema, chunk, encodingsOf(schema, 'text'))) {
       ids.push(...batchTexts(batch).map(([id = null]) => id));
       subject.slabs.give(batch.slab);
@@ -44,7 +52,11 @@ describeEachConnector('changes', 'changes', (kind) => {
     await subject.sql("insert into public.a values (2, 'after')");
     expect(await snapshotIds(source, streams, subject, start)).toEqual(['1']);
     await start.snapshot[Symbol.asyncDispose]();
-    await using seen = await record(source, subject.slabs, { pipeline: 'p', position: start.position, streams });
+    await using seen = await record(source, subject.slabs, {
+      pipeline: 'p',
+      position: start.position,
+      streams,
+    });
     await seen.caughtUp();
     expect(seen.rows.map(({ op, values }) => [op, ...values])).toEqual([['i', '2', 'after']]);
     expect(changes.comparePositions(start.position, seen.position())).toBe(-1);
@@ -62,7 +74,11 @@ describeEachConnector('changes', 'changes', (kind) => {
       'begin; insert into public.b values (7, null); rollback',
       'truncate public.a',
     );
-    await using seen = await record(source, subject.slabs, { pipeline: 'p', position: start.position, streams });
+    await using seen = await record(source, subject.slabs, {
+      pipeline: 'p',
+      position: start.position,
+      streams,
+    });
     await seen.caughtUp();
     const of = (stream: string) => seen.rows.filter((row) => row.stream === stream);
     expect(of('public.a').map(({ op, values }) => [op, ...values])).toEqual([
@@ -93,13 +109,21 @@ describeEachConnector('changes', 'changes', (kind) => {
     await start.snapshot[Symbol.asyncDispose]();
     let middle = start.position;
     {
-      await using seen = await record(source, subject.slabs, { pipeline: 'p', position: start.position, streams });
+      await using seen = await record(source, subject.slabs, {
+        pipeline: 'p',
+        position: start.position,
+        streams,
+      });
       await subject.sql("insert into public.a values (2, 'x')");
       await seen.caughtUp();
       middle = seen.commits.at(-1) ?? '';
     }
     await subject.sql("insert into public.a values (3, 'y')");
-    await using again = await record(source, subject.slabs, { pipeline: 'p', position: middle, streams });
+    await using again = await record(source, subject.slabs, {
+      pipeline: 'p',
+      position: middle,
+      streams,
+    });
     await again.caughtUp();
     expect(again.rows.map(({ values }) => values)).toEqual([['3', 'y']]);
     const all = [start.position, middle, again.position()];
@@ -116,28 +140,44 @@ describeEachConnector('changes', 'changes', (kind) => {
     await start.snapshot[Symbol.asyncDispose]();
     await subject.sql("insert into public.a values (2, 'x')");
     for (let turn = 0; turn < 2; turn += 1) {
-      await using seen = await record(source, subject.slabs, { pipeline: 'p', position: start.position, streams });
+      await using seen = await record(source, subject.slabs, {
+        pipeline: 'p',
+        position: start.position,
+        streams,
+      });
       await seen.caughtUp();
       expect(seen.rows.map(({ values }) => values)).toEqual([['2', 'x']]);
     }
     let done = start.position;
     {
-      await using seen = await record(source, subject.slabs, { pipeline: 'p', position: start.position, streams });
+      await using seen = await record(source, subject.slabs, {
+        pipeline: 'p',
+        position: start.position,
+        streams,
+      });
       await seen.caughtUp();
       done = seen.position();
       seen.reader.acknowledge(done);
     }
     const checkpoint = (position: string) => ({ position, source: start.identity, accounts: {} });
     expect(await changes.verify('p', checkpoint(done))).toEqual(start.identity);
-    await expect(changes.verify('p', checkpoint(start.position))).rejects.toMatchObject({ code: 'position_lost' });
+    await expect(changes.verify('p', checkpoint(start.position))).rejects.toMatchObject({
+      code: 'position_lost',
+    });
   });
 
   test('another server, or what was removed, is a lost position that says why', async () => {
     await using subject = await kind.open();
     const { changes, start } = await begun(subject);
     await start.snapshot[Symbol.asyncDispose]();
-    const facts = Object.fromEntries(Object.keys(start.identity.facts).map((name) => [name, 'another']));
-    const foreign = { position: start.position, source: { ...start.identity, facts }, accounts: {} };
+    const facts = Object.fromEntries(
+      Object.keys(start.identity.facts).map((name) => [name, 'another']),
+    );
+    const foreign = {
+      position: start.position,
+      source: { ...start.identity, facts },
+      accounts: {},
+    };
     await expect(changes.verify('p', foreign)).rejects.toMatchObject({ code: 'position_lost' });
     expect((await changes.leftovers('p')).length).toBeGreaterThan(0);
     await changes.drop('p');
@@ -152,7 +192,11 @@ describeEachConnector('changes', 'changes', (kind) => {
     await using subject = await kind.open();
     const { source, changes, streams, start } = await begun(subject);
     await start.snapshot[Symbol.asyncDispose]();
-    await using seen = await record(source, subject.slabs, { pipeline: 'p', position: start.position, streams });
+    await using seen = await record(source, subject.slabs, {
+      pipeline: 'p',
+      position: start.position,
+      streams,
+    });
     await subject.sql("insert into public.a values (2, 'before')");
     await using snapshot = await source.snapshot?.open({ parallel: 1 });
     await subject.sql("insert into public.a values (3, 'after')");
@@ -181,8 +225,15 @@ describeEachConnector('changes', 'changes', (kind) => {
     const start = await changes.create('p', onlyA, { parallel: 1 });
     await start.snapshot[Symbol.asyncDispose]();
     expect(await changes.unpublished('p', all)).toEqual(['public.b']);
-    await using seen = await record(source, subject.slabs, { pipeline: 'p', position: start.position, streams: onlyA });
-    await subject.sql("insert into public.b values (1, 'unseen')", "insert into public.a values (1, 'a')");
+    await using seen = await record(source, subject.slabs, {
+      pipeline: 'p',
+      position: start.position,
+      streams: onlyA,
+    });
+    await subject.sql(
+      "insert into public.b values (1, 'unseen')",
+      "insert into public.a values (1, 'a')",
+    );
     await seen.caughtUp();
     await changes.addStreams('p', onlyB);
     seen.reader.include(onlyB);
@@ -199,10 +250,17 @@ describeEachConnector('changes', 'changes', (kind) => {
     await using subject = await kind.open();
     const { changes, streams, start } = await begun(subject);
     await start.snapshot[Symbol.asyncDispose]();
-    await subject.sql("insert into public.a values (2, 'x')", "update public.a set v = 'now' where id = 1");
+    await subject.sql(
+      "insert into public.a values (2, 'x')",
+      "update public.a set v = 'now' where id = 1",
+    );
     const schema = streams.find(({ stream }) => stream.name === 'a');
     if (schema === undefined) throw new Error('no table a');
-    const keys = rowBatch(schema, [{ values: ['1', null] }, { values: ['9', null] }, { values: ['2', null] }]);
+    const keys = rowBatch(schema, [
+      { values: ['1', null] },
+      { values: ['9', null] },
+      { values: ['2', null] },
+    ]);
     const found = await changes.lookup(schema, keys, [0, 1]);
     expect(found === null ? null : batchTexts(found)).toEqual([['1', 'now']]);
   });
@@ -212,8 +270,14 @@ describeEachConnector('changes', 'changes', (kind) => {
     const { source, streams, start } = await begun(subject);
     await start.snapshot[Symbol.asyncDispose]();
     {
-      await using seen = await record(source, subject.slabs, { pipeline: 'p', position: start.position, streams });
-      await subject.sql("insert into public.a select i, repeat('x', 100) from generate_series(10, 20000) t(i)");
+      await using seen = await record(source, subject.slabs, {
+        pipeline: 'p',
+        position: start.position,
+        streams,
+      });
+      await subject.sql(
+        "insert into public.a select i, repeat('x', 100) from generate_series(10, 20000) t(i)",
+      );
       await seen.caughtUp();
       expect(seen.rows).toHaveLength(19_991);
       expect(seen.drops).toEqual([]);

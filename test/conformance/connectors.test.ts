@@ -35,11 +35,14 @@ describe('capabilities', () => {
 });
 
 describeEachConnector('address', null, (kind, name) => {
-  test.each(kind.badUrls)('refuses %s as a URL or option, before anything is opened', async (url) => {
-    const failure = await CONNECTORS[name]?.address(url).catch((error: unknown) => error);
-    expect(failure).toBeInstanceOf(ForebayError);
-    expect((failure as ForebayError).code).toMatch(/^(invalid_url|invalid_option|usage)$/);
-  });
+  test.each(kind.badUrls)(
+    'refuses %s as a URL or option, before anything is opened',
+    async (url) => {
+      const failure = await CONNECTORS[name]?.address(url).catch((error: unknown) => error);
+      expect(failure).toBeInstanceOf(ForebayError);
+      expect((failure as ForebayError).code).toMatch(/^(invalid_url|invalid_option|usage)$/);
+    },
+  );
 
   test('shows no secret, and is the same system whatever the user', async () => {
     const { url, secret } = kind.secretUrl;

@@ -3,7 +3,13 @@ import { expect, test } from 'vitest';
 
 import { ACT_INSERT, ACT_REPLACE } from '../../src/core/folded-rows.ts';
 import { OP_INSERT, OP_UPDATE } from '../../src/core/row-batch.ts';
-import { batchTexts, encodingsOf, rowBatch, streamSchema, streamTarget } from '../support/batches.ts';
+import {
+  batchTexts,
+  encodingsOf,
+  rowBatch,
+  streamSchema,
+  streamTarget,
+} from '../support/batches.ts';
 import { describeEachConnector, type Subject } from '../support/conformance.ts';
 import { applyRows, chunkOf, keyedRows } from '../support/duckdb-fixture.ts';
 
@@ -32,7 +38,8 @@ async function open(subject: Subject) {
 async function names(subject: Subject): Promise<string[]> {
   const { session } = await open(subject);
   const rows: (string | null)[][] = [];
-  for await (const batch of session.read(target, encodingsOf(items, 'text'))) rows.push(...batchTexts(batch));
+  for await (const batch of session.read(target, encodingsOf(items, 'text')))
+    rows.push(...batchTexts(batch));
   return rows.map(([id, name]) => `${id} ${name}`).toSorted();
 }
 
@@ -41,11 +48,20 @@ async function refuseTwo(subject: Subject): Promise<void> {
   await subject.sql('create schema if not exists public', PICKY);
   const { session } = await open(subject);
   const chunk = batchOf({ 1: 'a', 2: null, 3: 'c', 4: 'd' }, OP_INSERT);
-  const loaded = await session.loadChunk(target, { id: 'c1', merge: false, order: '0' }, chunkOf(chunk));
+  const loaded = await session.loadChunk(
+    target,
+    { id: 'c1', merge: false, order: '0' },
+    chunkOf(chunk),
+  );
   expect(loaded).toMatchObject({ read: 4, applied: 3, deadLettered: 1 });
   await session.finishSnapshot(target);
   const changes = batchOf({ 5: 'e', 6: null, 7: 'g' }, OP_INSERT);
-  const [result] = await applyRows(session, target, '1', keyedRows(changes, [ACT_INSERT, ACT_INSERT, ACT_INSERT]));
+  const [result] = await applyRows(
+    session,
+    target,
+    '1',
+    keyedRows(changes, [ACT_INSERT, ACT_INSERT, ACT_INSERT]),
+  );
   expect(result).toMatchObject({ applied: 2, deadLettered: 1 });
   await subject.close();
 }
@@ -61,7 +77,9 @@ describeEachConnector('dead letters', 'dead letters', (kind) => {
       { pipeline: 'p', stream: 'public.items', code: 'constraint_violated', replayedAt: null },
     ]);
     expect(list.every(({ op }) => op === 'i' || op === 'r')).toBe(true);
-    expect(list.every(({ reason, at, position }) => reason !== '' && at !== '' && position !== '')).toBe(true);
+    expect(
+      list.every(({ reason, at, position }) => reason !== '' && at !== '' && position !== ''),
+    ).toBe(true);
     expect(await deadLetters.list('nobody')).toEqual([]);
     const letters = await Promise.all(list.map(({ id }) => deadLetters.get(id)));
     expect(letters.map((letter) => letter?.payload)).toEqual([
@@ -84,7 +102,9 @@ describeEachConnector('dead letters', 'dead letters', (kind) => {
     await subject.sql('drop table public.items', PLAIN);
     const second = await subject.destination();
     expect(await second.deadLetters.replay(ids)).toEqual(ids.map((id) => ({ id, error: null })));
-    expect((await second.deadLetters.list('p')).every(({ replayedAt }) => replayedAt !== null)).toBe(true);
+    expect(
+      (await second.deadLetters.list('p')).every(({ replayedAt }) => replayedAt !== null),
+    ).toBe(true);
     await subject.close();
     expect(await names(subject)).toEqual(['2 null', '6 null']);
   });
@@ -93,11 +113,18 @@ describeEachConnector('dead letters', 'dead letters', (kind) => {
     await using subject = await kind.open();
     await refuseTwo(subject);
     const { session, destination } = await open(subject);
-    await applyRows(session, target, '2', keyedRows(batchOf({ 6: 'newer' }, OP_UPDATE), [ACT_REPLACE]));
+    await applyRows(
+      session,
+      target,
+      '2',
+      keyedRows(batchOf({ 6: 'newer' }, OP_UPDATE), [ACT_REPLACE]),
+    );
     const list = await destination.deadLetters.list('p');
     const letters = await Promise.all(list.map(({ id }) => destination.deadLetters.get(id)));
     const old = letters.find((letter) => letter?.payload['id'] === '6');
-    expect(await destination.deadLetters.replay([old?.id ?? ''])).toMatchObject([{ error: expect.any(String) }]);
+    expect(await destination.deadLetters.replay([old?.id ?? ''])).toMatchObject([
+      { error: expect.any(String) },
+    ]);
     await subject.close();
     expect(await names(subject)).toContain('6 newer');
   });
@@ -116,7 +143,10 @@ describeEachConnector('dead letters', 'dead letters', (kind) => {
     await subject.sql('create schema if not exists public', PICKY);
     const { session, destination } = await open(subject);
     await session.begin();
-    await session.write(target, keyedRows(batchOf({ 1: null, 2: 'b' }, OP_INSERT), [ACT_INSERT, ACT_INSERT]));
+    await session.write(
+      target,
+      keyedRows(batchOf({ 1: null, 2: 'b' }, OP_INSERT), [ACT_INSERT, ACT_INSERT]),
+    );
     await session.rollback();
     expect(await destination.deadLetters.list(null)).toEqual([]);
   });

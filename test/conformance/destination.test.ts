@@ -31,7 +31,12 @@ const mark = (order: string) => ({ order, committedAtMicros: 1_700_000_000_123_4
 const values = (id: number, name: string | null, big: string | null = null): BatchRow => ({
   values: [String(id), name, big],
 });
-const gone = (id: number): BatchRow => ({ op: OP_DELETE, values: [String(id), undefined, undefined] });
+const byId = (a: readonly (string | null)[], b: readonly (string | null)[]): number =>
+  Number(a[0]) - Number(b[0]);
+const gone = (id: number): BatchRow => ({
+  op: OP_DELETE,
+  values: [String(id), undefined, undefined],
+});
 
 async function opened(
   subject: Subject,
@@ -44,13 +49,21 @@ async function opened(
   return { session, target };
 }
 
-async function contents(session: DestinationSession, target: StreamTarget): Promise<(string | null)[][]> {
+async function contents(
+  session: DestinationSession,
+  target: StreamTarget,
+): Promise<(string | null)[][]> {
   const rows: (string | null)[][] = [];
-  for await (const batch of session.read(target, encodingsOf(target.schema, 'text'))) rows.push(...batchTexts(batch));
-  return rows.toSorted((a, b) => Number(a[0]) - Number(b[0]));
+  for await (const batch of session.read(target, encodingsOf(target.schema, 'text')))
+    rows.push(...batchTexts(batch));
+  return rows.toSorted(byId);
 }
 
-async function loadSnapshot(session: DestinationSession, target: StreamTarget, rows: readonly BatchRow[]) {
+async function loadSnapshot(
+  session: DestinationSession,
+  target: StreamTarget,
+  rows: readonly BatchRow[],
+) {
   const result = await session.loadChunk(
     target,
     { id: 'c1', merge: false, order: '0000' },
@@ -88,7 +101,11 @@ describeEachConnector('upsert', 'upsert', (kind) => {
   test('inserts, replaces, patches and deletes by key', async () => {
     await using subject = await kind.open();
     const { session, target } = await opened(subject, {});
-    expect(await loadSnapshot(session, target, START)).toMatchObject({ read: 3, applied: 3, deadLettered: 0 });
+    expect(await loadSnapshot(session, target, START)).toMatchObject({
+      read: 3,
+      applied: 3,
+      deadLettered: 0,
+    });
     const [result] = await applyRows(session, target, '1', allActions);
     expect(result).toMatchObject({ applied: 5, deadLettered: 0, missing: [] });
     expect(await contents(session, target)).toEqual([
@@ -117,7 +134,12 @@ describeEachConnector('upsert', 'upsert', (kind) => {
       { op: OP_UPDATE, values: ['1', 'there', UNCHANGED] },
       { op: OP_UPDATE, values: ['9', 'nobody', UNCHANGED] },
     ]);
-    const [result] = await applyRows(session, target, '1', keyedRows(batch, [ACT_PATCH, ACT_PATCH]));
+    const [result] = await applyRows(
+      session,
+      target,
+      '1',
+      keyedRows(batch, [ACT_PATCH, ACT_PATCH]),
+    );
     expect(result?.missing.map(({ rows }) => rows)).toEqual([[1]]);
     expect((await contents(session, target)).map(([id]) => id)).toEqual(['1', '2', '3']);
   });
@@ -126,9 +148,19 @@ describeEachConnector('upsert', 'upsert', (kind) => {
     await using subject = await kind.open();
     const { session, target } = await opened(subject, { deletes: 'soft' });
     await loadSnapshot(session, target, START);
-    await applyRows(session, target, '1', keyedRows(rowBatch(items, [gone(1), gone(2)]), [ACT_DELETE, ACT_DELETE]));
+    await applyRows(
+      session,
+      target,
+      '1',
+      keyedRows(rowBatch(items, [gone(1), gone(2)]), [ACT_DELETE, ACT_DELETE]),
+    );
     expect((await contents(session, target)).map(([id]) => id)).toEqual(['3']);
-    await applyRows(session, target, '2', keyedRows(rowBatch(items, [values(2, 'back')]), [ACT_REPLACE]));
+    await applyRows(
+      session,
+      target,
+      '2',
+      keyedRows(rowBatch(items, [values(2, 'back')]), [ACT_REPLACE]),
+    );
     expect((await contents(session, target)).map(([id]) => id)).toEqual(['2', '3']);
   });
 
@@ -137,18 +169,31 @@ describeEachConnector('upsert', 'upsert', (kind) => {
     const { session, target } = await opened(subject, { deletes: 'ignore' });
     await loadSnapshot(session, target, START);
     const deletes = keyedRows(rowBatch(items, [gone(1)]), [ACT_DELETE]);
-    await applyRows(session, target, '1', deletes, { kind: 'truncate', transaction: mark('1'), event: 0 });
+    await applyRows(session, target, '1', deletes, {
+      kind: 'truncate',
+      transaction: mark('1'),
+      event: 0,
+    });
     expect(await contents(session, target)).toHaveLength(3);
   });
 
-  test.each(['hard', 'soft'] as const)('truncate empties with %s deletes, and rows may follow', async (deletes) => {
-    await using subject = await kind.open();
-    const { session, target } = await opened(subject, { deletes });
-    await loadSnapshot(session, target, START);
-    const insert = keyedRows(rowBatch(items, [values(2, 'after')]), [ACT_INSERT]);
-    await applyRows(session, target, '1', { kind: 'truncate', transaction: mark('1'), event: 0 }, insert);
-    expect(await contents(session, target)).toEqual([['2', 'after', null]]);
-  });
+  test.each(['hard', 'soft'] as const)(
+    'truncate empties with %s deletes, and rows may follow',
+    async (deletes) => {
+      await using subject = await kind.open();
+      const { session, target } = await opened(subject, { deletes });
+      await loadSnapshot(session, target, START);
+      const insert = keyedRows(rowBatch(items, [values(2, 'after')]), [ACT_INSERT]);
+      await applyRows(
+        session,
+        target,
+        '1',
+        { kind: 'truncate', transaction: mark('1'), event: 0 },
+        insert,
+      );
+      expect(await contents(session, target)).toEqual([['2', 'after', null]]);
+    },
+  );
 
   test('a key that changes takes along what the update left out', async () => {
     await using subject = await kind.open();
@@ -212,8 +257,9 @@ describeEachConnector('upsert', 'upsert', (kind) => {
     await loadSnapshot(session, target, START);
     for (const wanted of ['binary', 'text'] as const) {
       const rows: (string | null)[][] = [];
-      for await (const batch of session.read(target, encodingsOf(items, wanted))) rows.push(...batchTexts(batch));
-      expect(rows.toSorted()).toEqual(START.map((row) => row.values));
+      for await (const batch of session.read(target, encodingsOf(items, wanted)))
+        rows.push(...batchTexts(batch));
+      expect(rows.toSorted(byId)).toEqual(START.map((row) => row.values));
     }
     for await (const batch of session.read(target, encodingsOf(items, 'text'))) {
       expect(batch.rowCount).toBeGreaterThan(0);
@@ -240,7 +286,12 @@ describeEachConnector('append', 'append', (kind) => {
     const rows = await contents(session, {
       ...target,
       schema: streamSchema(
-        { _forebay_op: { kind: 'text' }, _forebay_position: { kind: 'text' }, id: { kind: 'int', bits: 32 }, name: { kind: 'text' } },
+        {
+          _forebay_op: { kind: 'text' },
+          _forebay_position: { kind: 'text' },
+          id: { kind: 'int', bits: 32 },
+          name: { kind: 'text' },
+        },
         { name: 'items', key: [], identity: 'whole-row' },
       ),
     });
@@ -267,14 +318,23 @@ describeEachConnector('replace', 'replace', (kind) => {
     await subject.close();
 
     const before = await opened(subject, {}, { pipeline: 'another' });
-    expect((await contents(before.session, before.target)).map(([id]) => id)).toEqual(['1', '2', '3']);
+    expect((await contents(before.session, before.target)).map(([id]) => id)).toEqual([
+      '1',
+      '2',
+      '3',
+    ]);
     await subject.close();
 
     const last = await opened(subject, { load: 'replace' });
     await last.session.finishSnapshot(last.target);
     await last.session.finishSnapshot(last.target);
     expect(await contents(last.session, last.target)).toEqual([['9', 'fresh', null]]);
-    await applyRows(last.session, last.target, '1', keyedRows(rowBatch(items, [gone(9)]), [ACT_DELETE]));
+    await applyRows(
+      last.session,
+      last.target,
+      '1',
+      keyedRows(rowBatch(items, [gone(9)]), [ACT_DELETE]),
+    );
     expect(await contents(last.session, last.target)).toEqual([]);
   });
 });

@@ -14,7 +14,12 @@ const FILL = `insert into shop.parts select i % 7, 'k' || i, case when i % 3 = 0
   i / 4.0, timestamp '2024-01-01 00:00:00' from generate_series(1, ${ROWS}) t(i)`;
 
 async function shop(subject: Subject): Promise<void> {
-  await subject.sql('create schema shop', PARTS, FILL, 'create table shop.nothing (id integer primary key)');
+  await subject.sql(
+    'create schema shop',
+    PARTS,
+    FILL,
+    'create table shop.nothing (id integer primary key)',
+  );
 }
 
 async function schemaOf(source: Source, table: string): Promise<StreamSchema> {
@@ -61,13 +66,18 @@ describeEachConnector('source', 'snapshot', (kind) => {
     await shop(subject);
     const source = await subject.source();
     const catalog = await source.discover();
-    expect(catalog.map(({ schema }) => `${schema.stream.namespace}.${schema.stream.name}`).toSorted()).toEqual([
-      'shop.nothing',
-      'shop.parts',
-    ]);
+    expect(
+      catalog.map(({ schema }) => `${schema.stream.namespace}.${schema.stream.name}`).toSorted(),
+    ).toEqual(['shop.nothing', 'shop.parts']);
     const parts = catalog.find(({ schema }) => schema.stream.name === 'parts');
     expect(parts?.readable).toBe(true);
-    expect(parts?.schema.columns.map(({ name }) => name)).toEqual(['a', 'b', 'note', 'amount', 'made']);
+    expect(parts?.schema.columns.map(({ name }) => name)).toEqual([
+      'a',
+      'b',
+      'note',
+      'amount',
+      'made',
+    ]);
     expect(parts?.schema.columns.map(({ type }) => type)).toEqual([
       { kind: 'int', bits: 32 },
       { kind: 'text' },
@@ -75,8 +85,19 @@ describeEachConnector('source', 'snapshot', (kind) => {
       { kind: 'decimal', precision: 12, scale: 2 },
       { kind: 'timestamp', zoned: false },
     ]);
-    expect(parts?.schema).toMatchObject({ identity: 'key', key: [0, 1], version: 1, family: source.family });
-    expect(parts?.schema.columns.map(({ nullable }) => nullable)).toEqual([false, false, true, true, true]);
+    expect(parts?.schema).toMatchObject({
+      identity: 'key',
+      key: [0, 1],
+      version: 1,
+      family: source.family,
+    });
+    expect(parts?.schema.columns.map(({ nullable }) => nullable)).toEqual([
+      false,
+      false,
+      true,
+      true,
+      true,
+    ]);
     expect(new Set(parts?.schema.columns.map(({ ref }) => ref)).size).toBe(5);
   });
 
@@ -91,7 +112,13 @@ describeEachConnector('source', 'snapshot', (kind) => {
     expect(new Set(chunks.map(({ id }) => id)).size).toBe(chunks.length);
     const rows: (string | null)[][] = [];
     for (const chunk of chunks) {
-      rows.push(...(await readChunk(subject, reader, { schema, chunk, encodings: encodingsOf(schema, 'binary') })));
+      rows.push(
+        ...(await readChunk(subject, reader, {
+          schema,
+          chunk,
+          encodings: encodingsOf(schema, 'binary'),
+        })),
+      );
     }
     expect(rows).toHaveLength(ROWS);
     expect(new Set(rows.map(([, b]) => b)).size).toBe(ROWS);
@@ -108,8 +135,16 @@ describeEachConnector('source', 'snapshot', (kind) => {
     await using reader = await snapshotOf(source).open({ parallel: 1 });
     const [chunk] = await reader.chunks(schema, SMALL);
     if (chunk === undefined) throw new Error('no chunk');
-    const binary = await readChunk(subject, reader, { schema, chunk, encodings: encodingsOf(schema, 'binary') });
-    const text = await readChunk(subject, reader, { schema, chunk, encodings: encodingsOf(schema, 'text') });
+    const binary = await readChunk(subject, reader, {
+      schema,
+      chunk,
+      encodings: encodingsOf(schema, 'binary'),
+    });
+    const text = await readChunk(subject, reader, {
+      schema,
+      chunk,
+      encodings: encodingsOf(schema, 'text'),
+    });
     expect(text).toEqual(binary);
     expect(text.length).toBeGreaterThan(0);
   });
@@ -127,7 +162,8 @@ describeEachConnector('source', 'snapshot', (kind) => {
       const chunks = await reader.chunks(schema, SMALL);
       previous = chunks.map(({ id }) => id);
       const [first] = chunks;
-      if (first !== undefined) seen.push(...(await readChunk(subject, reader, { schema, chunk: first, encodings })));
+      if (first !== undefined)
+        seen.push(...(await readChunk(subject, reader, { schema, chunk: first, encodings })));
     }
     await using again = await snapshotOf(source).open({ parallel: 1 });
     const chunks = await again.chunks(schema, { previous, targetBytes: 10 * 1024 * 1024 });
@@ -146,7 +182,10 @@ describeEachConnector('source', 'snapshot', (kind) => {
     const schema = await schemaOf(source, 'parts');
     const encodings = encodingsOf(schema, 'binary');
     await using reader = await snapshotOf(source).open({ parallel: 1 });
-    const [chunk] = await reader.chunks(schema, { previous: null, targetBytes: 1024 * 1024 * 1024 });
+    const [chunk] = await reader.chunks(schema, {
+      previous: null,
+      targetBytes: 1024 * 1024 * 1024,
+    });
     if (chunk === undefined) throw new Error('no chunk');
     for await (const batch of reader.read(schema, chunk, encodings)) {
       subject.slabs.give(batch.slab);
@@ -163,7 +202,9 @@ describeEachConnector('source', 'snapshot', (kind) => {
     const schema = await schemaOf(source, 'nothing');
     await using reader = await snapshotOf(source).open({ parallel: 1 });
     for (const chunk of await reader.chunks(schema, SMALL)) {
-      expect(await readChunk(subject, reader, { schema, chunk, encodings: ['binary'] })).toEqual([]);
+      expect(await readChunk(subject, reader, { schema, chunk, encodings: ['binary'] })).toEqual(
+        [],
+      );
     }
     expect(subject.slabs.takenBytes).toBe(0);
   });
@@ -178,10 +219,17 @@ describeEachConnector('source', 'snapshot', (kind) => {
     await using reader = await snapshotOf(source).open({ parallel: 1 });
     const reading = async (): Promise<void> => {
       for (const chunk of await reader.chunks(schema, SMALL)) {
-        await readChunk(subject, reader, { schema, chunk, encodings: encodingsOf(schema, 'binary') });
+        await readChunk(subject, reader, {
+          schema,
+          chunk,
+          encodings: encodingsOf(schema, 'binary'),
+        });
       }
     };
-    await expect(reading()).rejects.toMatchObject({ class: 'schema', code: expect.stringMatching(/^table_/) });
+    await expect(reading()).rejects.toMatchObject({
+      class: 'schema',
+      code: expect.stringMatching(/^table_/),
+    });
     expect(subject.slabs.takenBytes).toBe(0);
   });
 

@@ -10,13 +10,18 @@ const GENERATED = `create table t (
   a int, twice int generated always as (a * 2) stored, made text default 'made ' || 1)`;
 
 const ROWS = 'insert into t (a) values (1), (null), (100000000)';
-const CHANGES = ['insert into t (a) values (4)', 'update t set a = 10 where id = 1', 'delete from t where id = 2'];
+const CHANGES = [
+  'insert into t (a) values (4)',
+  'update t set a = 10 where id = 1',
+  'delete from t where id = 2',
+];
 
 describeEachServer('columns', (server) => {
   test('44 generated and identity columns: the copy in PostgreSQL computes the same', async () => {
     await using replication = await openReplication(server);
     await replication.sql(GENERATED, ROWS);
-    if (server.major >= 18) await replication.sql('alter table t add thrice int generated always as (a * 3)');
+    if (server.major >= 18)
+      await replication.sql('alter table t add thrice int generated always as (a * 3)');
     expectDone(await replication.run('postgres'));
     await replication.sql(...CHANGES);
     expectDone(await replication.run('postgres'));
@@ -31,7 +36,8 @@ describeEachServer('columns', (server) => {
   test('44 snapshot and stream agree on generated columns in DuckDB', async () => {
     await using replication = await openReplication(server);
     await replication.sql(GENERATED, ROWS);
-    if (server.major >= 18) await replication.sql('alter table t add thrice int generated always as (a * 3)');
+    if (server.major >= 18)
+      await replication.sql('alter table t add thrice int generated always as (a * 3)');
     expectDone(await replication.run('duckdb'));
     await replication.sql(...CHANGES);
     expectDone(await replication.run('duckdb'));
@@ -44,7 +50,10 @@ describeEachServer('columns', (server) => {
     const read = columns.map(([name]) => `"${name}"`).join(', ');
     const texts = columns.map(([name]) => `"${name}"::VARCHAR`).join(', ');
     expect(await replication.read('duckdb', `select ${texts} from public.t order by t.id`)).toEqual(
-      await replication.read('source', `select ${texts} from (select ${read} from t) s order by s.id`),
+      await replication.read(
+        'source',
+        `select ${texts} from (select ${read} from t) s order by s.id`,
+      ),
     );
   });
 
@@ -61,7 +70,9 @@ describeEachServer('columns', (server) => {
       await replication.sql(...CHANGES);
       expectDone(await replication.run('postgres'));
       const sql = 'select t::text from t order by id';
-      expect(await replication.read('postgres', sql)).toEqual(await replication.read('source', sql));
+      expect(await replication.read('postgres', sql)).toEqual(
+        await replication.read('source', sql),
+      );
     } else {
       // The source sends the column, so the destination would have to take two values for one.
       const exit = await replication.run('postgres');
@@ -71,7 +82,17 @@ describeEachServer('columns', (server) => {
   });
 
   const long = 'x'.repeat(60) + 'é1';
-  const names = ['Mixed Case', 'select', 'quo"te\'s', '🦆', 'a.b', ' lead', 'back\\slash', '$1', long];
+  const names = [
+    'Mixed Case',
+    'select',
+    'quo"te\'s',
+    '🦆',
+    'a.b',
+    ' lead',
+    'back\\slash',
+    '$1',
+    long,
+  ];
   const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`;
   const sqlOf = (name: string): string =>
     `create table "My Schema".${quote(name)} ("ID" int primary key, ${names.map((item) => `${quote(item)} text`).join(', ')})`;
@@ -86,7 +107,9 @@ describeEachServer('columns', (server) => {
       expectDone(await replication.run(kind));
       await replication.sql(
         ...names.map((name) => rowOf(name, 2)),
-        ...names.map((name) => `update "My Schema".${quote(name)} set "Mixed Case" = 'new' where "ID" = 1`),
+        ...names.map(
+          (name) => `update "My Schema".${quote(name)} set "Mixed Case" = 'new' where "ID" = 1`,
+        ),
       );
       expectDone(await replication.run(kind));
       const texts = names.map((name) => `${quote(name)}::VARCHAR`).join(', ');
@@ -110,13 +133,18 @@ describeEachServer('columns', (server) => {
       'insert into "T" values (2)',
     );
     expectDone(await replication.run('postgres'));
-    expect(await replication.read('postgres', 'select a, "A" from t')).toEqual([['small', 'large']]);
+    expect(await replication.read('postgres', 'select a, "A" from t')).toEqual([
+      ['small', 'large'],
+    ]);
     expect(await replication.read('postgres', 'select id::text from "T"')).toEqual([['2']]);
   });
 
   test('45 tables that differ by case alone: found by the plan for DuckDB, nothing is made', async () => {
     await using replication = await openReplication(server);
-    await replication.sql('create table t (id int primary key)', 'create table "T" (id int primary key)');
+    await replication.sql(
+      'create table t (id int primary key)',
+      'create table "T" (id int primary key)',
+    );
     const exit = await replication.run('duckdb');
     expect(exit.code, exit.stdout).toBe(2);
     expect(exit.result?.error).toMatchObject({ code: 'name_collision' });
@@ -133,6 +161,8 @@ describeEachServer('columns', (server) => {
     const exit = await replication.run('duckdb');
     expect(exit.stderr + exit.stdout).toContain('bad');
     expect(exit.code, exit.stdout).not.toBe(0);
-    expect(exit.result?.error?.code ?? JSON.stringify(exit.result?.streams)).toMatch(/name_collision|destination_incompatible/);
+    expect(exit.result?.error?.code ?? JSON.stringify(exit.result?.streams)).toMatch(
+      /name_collision|destination_incompatible/,
+    );
   });
 });

@@ -31,7 +31,10 @@ function titleOf(name: string): string {
   return `${number} ${name}`;
 }
 
-async function runBoth(server: ServerConnection, places: { source: string; copy: string; file: string }) {
+async function runBoth(
+  server: ServerConnection,
+  places: { source: string; copy: string; file: string },
+) {
   const { source, copy, file } = places;
   const cases = casesFor(server.major);
   await makeTables(server, source, cases);

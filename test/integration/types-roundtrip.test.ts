@@ -28,7 +28,11 @@ describeEachServer('there and back', (server) => {
   let twice = '';
 
   beforeAll(async () => {
-    [source, back, twice] = await Promise.all([1, 2, 3].map(() => server.createDatabase())) as [string, string, string];
+    [source, back, twice] = (await Promise.all([1, 2, 3].map(() => server.createDatabase()))) as [
+      string,
+      string,
+      string,
+    ];
     await makeTables(server, source, cases);
     const copies = [
       [server.url(source), `duckdb:${first}`],
@@ -45,7 +49,10 @@ describeEachServer('there and back', (server) => {
   });
 
   test('every type is the same in both files', async () => {
-    const [before, after] = [await duckdbContents(first, cases), await duckdbContents(second, cases)];
+    const [before, after] = [
+      await duckdbContents(first, cases),
+      await duckdbContents(second, cases),
+    ];
     for (const { name } of cases) expect(after.get(name), name).toEqual(before.get(name));
   });
 

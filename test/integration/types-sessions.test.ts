@@ -27,12 +27,12 @@ const ODD_SETTINGS: Readonly<Record<string, string>> = {
   default_transaction_isolation: 'serializable',
 };
 
-const SENSITIVE = [
-  ...['xml', 'int_array', 'text_array', 'float4', 'float8', 'float_array', 'point', 'bytea', 'bytea_array', 'text', 'json'],
-  ...['date', 'time', 'timetz', 'timestamp', 'timestamptz', 'timestamptz_zones', 'timestamptz_far'],
-  ...['interval', 'interval_array', 'timestamptz_array', 'date_array', 'tsrange', 'tstzrange'],
-  ...['daterange', 'composite', 'domain_nested', 'enum'],
-];
+/** Cases whose text depends on a setting. */
+const SENSITIVE =
+  'xml int_array text_array float4 float8 float_array point bytea ' +
+  'bytea_array text json date time timetz timestamp timestamptz ' +
+  'timestamptz_zones timestamptz_far interval interval_array timestamptz_array date_array tsrange tstzrange ' +
+  'daterange composite domain_nested enum';
 
 async function setOddly(
   database: string,
@@ -47,7 +47,7 @@ async function setOddly(
 describeEachServer('sessions', (server) => {
   test('39 odd time zone, date style and other settings of both databases change no value', async () => {
     await using replication = await openReplication(server);
-    const cases = casesFor(server.major, SENSITIVE);
+    const cases = casesFor(server.major, SENSITIVE.split(' '));
     await makeTables(server, replication.source, cases);
     for (const database of [replication.source, replication.copy]) {
       await setOddly(database, (statement) => server.query('postgres', statement));
@@ -70,11 +70,14 @@ describeEachServer('sessions', (server) => {
     await using replication = await openReplication(server);
     const instants = `('2024-03-31 01:59:59.999999 Europe/Berlin'), ('2024-03-31 03:00:00 Europe/Berlin'),
       ('2024-11-03 01:30:00 EDT'), ('2024-11-03 01:30:00 EST'), ('1900-01-01 00:00:00 Europe/Amsterdam')`;
-    await replication.sql('create table t (id int generated always as identity primary key, at timestamptz)');
+    await replication.sql(
+      'create table t (id int generated always as identity primary key, at timestamptz)',
+    );
     await replication.sql(`insert into t (at) values ${instants}`);
     for (const kind of destinationKinds) expectDone(await replication.run(kind));
     await replication.sql(`set timezone = 'Asia/Kathmandu'; insert into t (at) values ${instants}`);
-    const micros = 'select id::text, (extract(epoch from at) * 1000000)::bigint::text from t order by t.id';
+    const micros =
+      'select id::text, (extract(epoch from at) * 1000000)::bigint::text from t order by t.id';
     const expected = await replication.read('source', micros);
     for (const kind of destinationKinds) {
       expectDone(await replication.run(kind));

@@ -46,9 +46,9 @@ export async function record(
   const commits: Position[] = [];
   const drops: string[] = [];
   let covered = start.position;
-  let failure: unknown = null;
+  let failure: Error | null = null;
   const running = reader.run(control.signal).catch((error: unknown) => {
-    failure = error;
+    failure = error instanceof Error ? error : new Error(String(error));
   });
   const take = (piece: ChangePiece): void => {
     rows.push(...rowsOf(piece));

@@ -9,7 +9,10 @@ export async function readDuckdb(path: string, sql: string): Promise<TextRow[]> 
 }
 
 /** The rows of several statements; a statement that fails gives its message as its only row. */
-export async function readDuckdbAll(path: string, statements: readonly string[]): Promise<TextRow[][]> {
+export async function readDuckdbAll(
+  path: string,
+  statements: readonly string[],
+): Promise<TextRow[][]> {
   const instance = await DuckDBInstance.create(path, {
     access_mode: 'READ_ONLY',
     threads: '1',

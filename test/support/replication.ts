@@ -52,7 +52,15 @@ export async function openReplication(
     run: (kind, ...args) => {
       const name = `${kind}_${source}`;
       const systems = [server.url(source), urlOf(kind)];
-      return runForebay(['replicate', ...systems, '--until-caught-up', '--json', '--name', name, ...args]);
+      return runForebay([
+        'replicate',
+        ...systems,
+        '--until-caught-up',
+        '--json',
+        '--name',
+        name,
+        ...args,
+      ]);
     },
     sql: async (...statements) => {
       await using client = await server.connect(source);

@@ -47,7 +47,11 @@ const arrays: readonly TypeCase[] = [
     name: 'numeric_any_array',
     type: 'numeric[]',
     values: literals('{1.500,NULL,NaN,1e30}'),
-    duckdb: { type: 'VARCHAR[]', texts: [`[1.500, 'NULL', NaN, 1000000000000000000000000000000]`], sql: `replace(v::VARCHAR, 'NULL,', '''NULL'',')` },
+    duckdb: {
+      type: 'VARCHAR[]',
+      texts: [`[1.500, 'NULL', NaN, 1000000000000000000000000000000]`],
+      sql: `replace(v::VARCHAR, 'NULL,', '''NULL'',')`,
+    },
   },
   {
     name: 'bool_array',
@@ -99,7 +103,8 @@ const made: readonly TypeCase[] = [
   {
     name: 'domain_nested',
     type: 'price',
-    setup: 'create domain amount as numeric(10,2); create domain price as amount check (value >= 0)',
+    setup:
+      'create domain amount as numeric(10,2); create domain price as amount check (value >= 0)',
     elsewhere: 'text',
     values: literals('0', '99999999.99'),
     duckdb: { type: 'DECIMAL(10,2)' },
@@ -117,7 +122,11 @@ const made: readonly TypeCase[] = [
     type: 'address',
     setup: 'create type address as (street text, "No" int, at timestamptz)',
     elsewhere: 'text',
-    values: [`row('a "b", c', 1, '2024-01-01 00:00:00+00')::address`, 'row(null, null, null)::address', `row('', 0, 'infinity')::address`],
+    values: [
+      `row('a "b", c', 1, '2024-01-01 00:00:00+00')::address`,
+      'row(null, null, null)::address',
+      `row('', 0, 'infinity')::address`,
+    ],
     duckdb: asText,
   },
   {
@@ -126,7 +135,11 @@ const made: readonly TypeCase[] = [
     setup: 'create type spot as (x int, label text)',
     elsewhere: 'text',
     values: [`array[row(1, 'a,"b"')::spot, null, row(null, '')::spot]`, `'{}'`],
-    duckdb: { type: 'VARCHAR[]', sql: 'to_json(v)::VARCHAR', texts: [String.raw`["(1,\"a,\"\"b\"\"\")",null,"(,\"\")"]`, '[]'] },
+    duckdb: {
+      type: 'VARCHAR[]',
+      sql: 'to_json(v)::VARCHAR',
+      texts: [String.raw`["(1,\"a,\"\"b\"\"\")",null,"(,\"\")"]`, '[]'],
+    },
   },
   {
     name: 'hstore',
@@ -155,8 +168,18 @@ const made: readonly TypeCase[] = [
 ];
 
 const others: readonly TypeCase[] = [
-  { name: 'int4range', type: 'int4range', values: literals('empty', '[1,5]', '(,)', '(,3]'), duckdb: asText },
-  { name: 'numrange', type: 'numrange', values: literals('(1.50,NaN]', '[1.0,1.0]'), duckdb: asText },
+  {
+    name: 'int4range',
+    type: 'int4range',
+    values: literals('empty', '[1,5]', '(,)', '(,3]'),
+    duckdb: asText,
+  },
+  {
+    name: 'numrange',
+    type: 'numrange',
+    values: literals('(1.50,NaN]', '[1.0,1.0]'),
+    duckdb: asText,
+  },
   {
     name: 'tsrange',
     type: 'tsrange',
@@ -169,7 +192,12 @@ const others: readonly TypeCase[] = [
     values: literals('["2024-01-01 00:00:00+02","2024-06-01 00:00:00.000001+00")', 'empty'),
     duckdb: asText,
   },
-  { name: 'daterange', type: 'daterange', values: literals('[2024-01-01,2024-01-31]', '[,infinity)'), duckdb: asText },
+  {
+    name: 'daterange',
+    type: 'daterange',
+    values: literals('[2024-01-01,2024-01-31]', '[,infinity)'),
+    duckdb: asText,
+  },
   {
     name: 'int_multirange',
     type: 'int4multirange',
@@ -181,22 +209,59 @@ const others: readonly TypeCase[] = [
     name: 'tstz_multirange',
     type: 'tstzmultirange',
     since: 14,
-    values: literals('{["2024-01-01 00:00:00+00","2024-02-01 00:00:00+00"),["2024-03-01 00:00:00+00",)}'),
+    values: literals(
+      '{["2024-01-01 00:00:00+00","2024-02-01 00:00:00+00"),["2024-03-01 00:00:00+00",)}',
+    ),
     duckdb: asText,
   },
-  { name: 'range_array', type: 'int4range[]', values: literals('{"[1,5)",NULL,empty}'), duckdb: { type: 'VARCHAR[]', sql: 'to_json(v)::VARCHAR', texts: ['["[1,5)",null,"empty"]'] } },
+  {
+    name: 'range_array',
+    type: 'int4range[]',
+    values: literals('{"[1,5)",NULL,empty}'),
+    duckdb: { type: 'VARCHAR[]', sql: 'to_json(v)::VARCHAR', texts: ['["[1,5)",null,"empty"]'] },
+  },
   { name: 'bit', type: 'bit(9)', values: literals('101010101', '000000000'), duckdb: asText },
-  { name: 'varbit', type: 'varbit(20)', values: literals('', '1', '10101010101010101010'), duckdb: asText },
-  { name: 'inet', type: 'inet', values: literals('10.0.0.1', '10.0.0.1/8', '2001:db8::ff/64', '0.0.0.0/0'), duckdb: asText },
+  {
+    name: 'varbit',
+    type: 'varbit(20)',
+    values: literals('', '1', '10101010101010101010'),
+    duckdb: asText,
+  },
+  {
+    name: 'inet',
+    type: 'inet',
+    values: literals('10.0.0.1', '10.0.0.1/8', '2001:db8::ff/64', '0.0.0.0/0'),
+    duckdb: asText,
+  },
   { name: 'cidr', type: 'cidr', values: literals('10.0.0.0/8', '::/0'), duckdb: asText },
   { name: 'macaddr', type: 'macaddr', values: literals('08:00:2b:01:02:03'), duckdb: asText },
-  { name: 'macaddr8', type: 'macaddr8', values: literals('08:00:2b:01:02:03:04:05'), duckdb: asText },
-  { name: 'point', type: 'point', values: literals('(1.5,-0)', '(NaN,Infinity)', '(0.1,1e-300)'), duckdb: asText },
+  {
+    name: 'macaddr8',
+    type: 'macaddr8',
+    values: literals('08:00:2b:01:02:03:04:05'),
+    duckdb: asText,
+  },
+  {
+    name: 'point',
+    type: 'point',
+    values: literals('(1.5,-0)', '(NaN,Infinity)', '(0.1,1e-300)'),
+    duckdb: asText,
+  },
   { name: 'line', type: 'line', values: literals('{1,2,3}'), duckdb: asText },
   { name: 'lseg', type: 'lseg', values: literals('[(0,0),(1,1)]'), duckdb: asText },
   { name: 'box', type: 'box', values: literals('(2,2),(0.1,0)'), duckdb: asText },
-  { name: 'box_array', type: 'box[]', values: literals('{(2,2),(1,1);(3,3),(0,0)}', '{}'), duckdb: asText },
-  { name: 'path', type: 'path', values: literals('((0,0),(1,1))', '[(0,0),(1,1)]'), duckdb: asText },
+  {
+    name: 'box_array',
+    type: 'box[]',
+    values: literals('{(2,2),(1,1);(3,3),(0,0)}', '{}'),
+    duckdb: asText,
+  },
+  {
+    name: 'path',
+    type: 'path',
+    values: literals('((0,0),(1,1))', '[(0,0),(1,1)]'),
+    duckdb: asText,
+  },
   { name: 'polygon', type: 'polygon', values: literals('((0,0),(1,0.1),(1,1))'), duckdb: asText },
   { name: 'circle', type: 'circle', values: literals('<(0,0),1.5>'), duckdb: asText },
 ];

@@ -2,7 +2,17 @@ import { asText, literal, literals, type TypeCase } from './type-case.ts';
 
 /** What COPY and naive quoting trip over. */
 const oddTexts = [
-  ...literals('', ' ', 'trailing  ', '\\N', 'NULL', '\\.', '"quoted" \'single\'', '{a,b}', '日本語 🦆 é'),
+  ...literals(
+    '',
+    ' ',
+    'trailing  ',
+    '\\N',
+    'NULL',
+    '\\.',
+    '"quoted" \'single\'',
+    '{a,b}',
+    '日本語 🦆 é',
+  ),
   String.raw`E'tab\tnewline\nreturn\rback\\slash\b\f\v\x01\x7f'`,
 ];
 
@@ -103,7 +113,12 @@ export const textCases: readonly TypeCase[] = [
     values: literals('', "'a':1A,3 'b c':2 'it''s'"),
     duckdb: asText,
   },
-  { name: 'tsquery', type: 'tsquery', values: literals("'a' & !'b c' <2> 'd':*AB"), duckdb: asText },
+  {
+    name: 'tsquery',
+    type: 'tsquery',
+    values: literals("'a' & !'b c' <2> 'd':*AB"),
+    duckdb: asText,
+  },
   {
     name: 'bytea_array',
     type: 'bytea[]',

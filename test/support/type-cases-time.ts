@@ -26,10 +26,24 @@ export const timeCases: readonly TypeCase[] = [
   {
     name: 'date',
     type: 'date',
-    values: literals('2024-02-29', '4714-11-24 BC', '0001-01-01 BC', '5874897-12-31', 'infinity', '-infinity'),
+    values: literals(
+      '2024-02-29',
+      '4714-11-24 BC',
+      '0001-01-01 BC',
+      '5874897-12-31',
+      'infinity',
+      '-infinity',
+    ),
     duckdb: {
       type: 'DATE',
-      texts: ['2024-02-29', '4714-11-24 (BC)', '0001-01-01 (BC)', '5874897-12-31', 'infinity', '-infinity'],
+      texts: [
+        '2024-02-29',
+        '4714-11-24 (BC)',
+        '0001-01-01 (BC)',
+        '5874897-12-31',
+        'infinity',
+        '-infinity',
+      ],
     },
   },
   {
@@ -41,7 +55,12 @@ export const timeCases: readonly TypeCase[] = [
   {
     name: 'timetz',
     type: 'timetz',
-    values: literals('00:00:00+00', '24:00:00-15:59:59', '23:59:59.999999+15:59:59', '12:00:00+05:30'),
+    values: literals(
+      '00:00:00+00',
+      '24:00:00-15:59:59',
+      '23:59:59.999999+15:59:59',
+      '12:00:00+05:30',
+    ),
     duckdb: asText,
   },
   {
@@ -59,13 +78,22 @@ export const timeCases: readonly TypeCase[] = [
   {
     name: 'timestamp_far',
     type: 'timestamp',
-    values: literals('294276-12-31 23:59:59.999999', '2024-02-29 12:34:56.1', '0044-03-15 00:00:00 BC', 'infinity'),
+    values: literals(
+      '294276-12-31 23:59:59.999999',
+      '2024-02-29 12:34:56.1',
+      '0044-03-15 00:00:00 BC',
+      'infinity',
+    ),
     duckdb: asText,
   },
   {
     name: 'timestamptz',
     type: 'timestamptz',
-    values: literals(...timestamps.map((text) => (text.includes('infinity') ? text : text.replace(/( BC)?$/, '+00$1')))),
+    values: literals(
+      ...timestamps.map((text) =>
+        text.includes('infinity') ? text : text.replace(/( BC)?$/, '+00$1'),
+      ),
+    ),
     duckdb: { type: 'TIMESTAMP WITH TIME ZONE', texts: duckTimestamps('+00') },
   },
   {

@@ -50,7 +50,9 @@ export async function makeTables(
     if (setup !== undefined) await client.query(setup);
     await client.query(`create table ${name} (id int primary key, v ${type}, n int)`);
     for (const [index, value] of values.entries()) {
-      const rows = [SNAPSHOT, KEPT, TAKEN, DELETED].map((way) => `(${rowId(index, way ?? 0)}, ${value})`);
+      const rows = [SNAPSHOT, KEPT, TAKEN, DELETED].map(
+        (way) => `(${rowId(index, way ?? 0)}, ${value})`,
+      );
       await client.query(
         `insert into ${name} (id, v) values ${rows.join(', ')}, (${rowId(index, UPDATED ?? 0)}, null)`,
       );
@@ -71,8 +73,12 @@ export async function changeTables(
     await client.query('begin');
     for (const [index, value] of values.entries()) {
       const id = (way: number | undefined): number => rowId(index, way ?? 0);
-      await client.query(`insert into ${name} (id, v) values (${id(INSERTED)}, ${value}), (${id(TWICE)}, null)`);
-      await client.query(`update ${name} set v = ${value} where id in (${id(UPDATED)}, ${id(TWICE)})`);
+      await client.query(
+        `insert into ${name} (id, v) values (${id(INSERTED)}, ${value}), (${id(TWICE)}, null)`,
+      );
+      await client.query(
+        `update ${name} set v = ${value} where id in (${id(UPDATED)}, ${id(TWICE)})`,
+      );
       await client.query(`update ${name} set n = 1 where id in (${id(KEPT)}, ${id(TWICE)})`);
       await client.query(`update ${name} set v = null where id = ${id(TAKEN)}`);
       await client.query(`delete from ${name} where id = ${id(DELETED)}`);
@@ -86,7 +92,9 @@ export async function replicate(...args: readonly string[]): Promise<ForebayExit
 }
 
 export function expectDone(exit: ForebayExit): void {
-  const bad = exit.result?.streams.filter(({ paused, deadLettered }) => paused !== null || deadLettered > 0);
+  const bad = exit.result?.streams.filter(
+    ({ paused, deadLettered }) => paused !== null || deadLettered > 0,
+  );
   const why = { error: exit.result?.error, bad, stderr: exit.result === null ? exit.stderr : '' };
   expect(exit.code, JSON.stringify(why, null, 1)).toBe(0);
 }

@@ -69,20 +69,25 @@ describe('MessageReader', () => {
 
   test('refuses lengths that cannot be, and ends on any bytes', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 200 }), lengths, fc.boolean(), (bytes, cuts, copying) => {
-        let handed = 0;
-        const reader = new MessageReader({
-          message: (_, content) => (handed += content.length),
-          frames: (content) => (handed += content.length),
-        });
-        reader.copying = copying;
-        try {
-          for (const piece of split(Buffer.from(bytes), cuts)) reader.push(piece);
-        } catch (error) {
-          expect(error).toMatchObject({ code: 'protocol' });
-        }
-        expect(handed).toBeLessThanOrEqual(bytes.length);
-      }),
+      fc.property(
+        fc.uint8Array({ maxLength: 200 }),
+        lengths,
+        fc.boolean(),
+        (bytes, cuts, copying) => {
+          let handed = 0;
+          const reader = new MessageReader({
+            message: (_, content) => (handed += content.length),
+            frames: (content) => (handed += content.length),
+          });
+          reader.copying = copying;
+          try {
+            for (const piece of split(Buffer.from(bytes), cuts)) reader.push(piece);
+          } catch (error) {
+            expect(error).toMatchObject({ code: 'protocol' });
+          }
+          expect(handed).toBeLessThanOrEqual(bytes.length);
+        },
+      ),
       { numRuns: 1000 },
     );
   });

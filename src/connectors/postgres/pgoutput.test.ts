@@ -17,7 +17,11 @@ const relation = fc.record({
   namespace: text.map((value) => value || 'public'),
   name: text,
   columns: fc.array(
-    fc.record({ name: text, typeOid: fc.integer({ min: 1, max: 0xffff_ffff }), typmod: fc.integer() }),
+    fc.record({
+      name: text,
+      typeOid: fc.integer({ min: 1, max: 0xffff_ffff }),
+      typmod: fc.integer(),
+    }),
     { maxLength: 6 },
   ),
 });
@@ -65,7 +69,11 @@ describe('pgoutput', () => {
   test('reads relations', () => {
     fc.assert(
       fc.property(relation, fc.nat(9), (spec, before) => {
-        const bytes = Buffer.concat([Buffer.alloc(before), relationBytes(spec), Buffer.from('rest')]);
+        const bytes = Buffer.concat([
+          Buffer.alloc(before),
+          relationBytes(spec),
+          Buffer.from('rest'),
+        ]);
         expect(readRelation(bytes, before)).toEqual({ ...spec, oid: String(spec.oid) });
       }),
     );
@@ -89,15 +97,20 @@ describe('pgoutput', () => {
   });
 
   test('a row of another width than announced is refused', () => {
-    expect(() => readTuple(tupleBytes([{ kind: 'n', body: new Uint8Array() }]), 0, new Int32Array(4), 2)).toThrow(
-      'a row of 1 columns where 2 were announced',
-    );
+    expect(() =>
+      readTuple(tupleBytes([{ kind: 'n', body: new Uint8Array() }]), 0, new Int32Array(4), 2),
+    ).toThrow('a row of 1 columns where 2 were announced');
   });
 
   /** A read of bytes that are none of ours ends, with a value or an error, and stays inside them. */
   test('mutated bytes end in a value inside the message or in an error', () => {
     const mutation = fc.array(fc.tuple(fc.nat(400), fc.nat(255)), { maxLength: 6 });
-    const what = fc.record({ cells: fc.array(cell, { maxLength: 8 }), relation, mutation, cut: fc.nat(60) });
+    const what = fc.record({
+      cells: fc.array(cell, { maxLength: 8 }),
+      relation,
+      mutation,
+      cut: fc.nat(60),
+    });
     fc.assert(
       fc.property(what, (given) => {
         const damage = (whole: Buffer): Buffer => {

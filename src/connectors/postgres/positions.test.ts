@@ -51,7 +51,9 @@ describe('visibility', () => {
     fc.assert(
       fc.property(snapshot, ({ xmin, spread, running, asked }) => {
         const xmax = xmin + BigInt(spread);
-        const inProgress = running.filter((offset) => offset < spread).map((offset) => xmin + BigInt(offset));
+        const inProgress = running
+          .filter((offset) => offset < spread)
+          .map((offset) => xmin + BigInt(offset));
         const full = xmin + BigInt(asked);
         fc.pre(full >= 0n);
         const parsed = parseVisibility(`${xmin}:${xmax}:${inProgress.join(',')}`);

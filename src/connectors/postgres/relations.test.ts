@@ -35,13 +35,20 @@ function alter(table: readonly Attribute[], step: Change, turn: number): readonl
     case 'drop':
       if (live.length === 1) return table;
       return table.map((attribute) =>
-        attribute === chosen ? { ...attribute, dropped: true, name: `........pg.dropped.${attribute.ref}........` } : attribute,
+        attribute === chosen
+          ? { ...attribute, dropped: true, name: `........pg.dropped.${attribute.ref}........` }
+          : attribute,
       );
     case 'rename':
       return renamed(new Map([[chosen.ref, `renamed ${chosen.name} ${turn}`]]));
     case 'swap': {
       const other = live[step.other % live.length] ?? chosen;
-      return renamed(new Map([[chosen.ref, other.name], [other.ref, chosen.name]]));
+      return renamed(
+        new Map([
+          [chosen.ref, other.name],
+          [other.ref, chosen.name],
+        ]),
+      );
     }
   }
 }
@@ -56,12 +63,22 @@ const start: readonly Attribute[] = ['a', 'b', 'c'].map((name, index) => ({
 const columnsOf = (table: readonly Attribute[]): Column[] =>
   table
     .filter(({ dropped }) => !dropped)
-    .map(({ ref, name }) => ({ ref, name, type: { kind: 'text' }, nativeType: 'text', nullable: true }));
+    .map(({ ref, name }) => ({
+      ref,
+      name,
+      type: { kind: 'text' },
+      nativeType: 'text',
+      nullable: true,
+    }));
 
 /** Versions of the table: what we knew, what a message was sent from, and what the catalog has by now. */
 function versions(before: readonly Change[], after: readonly Change[]) {
   const sent = before.reduce<readonly Attribute[]>(alter, start);
-  return { known: start, sent, now: after.reduce((table, step, turn) => alter(table, step, turn + 100), sent) };
+  return {
+    known: start,
+    sent,
+    now: after.reduce((table, step, turn) => alter(table, step, turn + 100), sent),
+  };
 }
 
 const few = fc.array(change, { maxLength: 2 });
@@ -72,7 +89,11 @@ describe('matchColumns', () => {
       fc.property(fc.array(change, { maxLength: 8 }), (changes) => {
         const { known, now } = versions(changes, []);
         const columns = columnsOf(now);
-        const refs = matchColumns(columns.map(({ name }) => name), now, columnsOf(known));
+        const refs = matchColumns(
+          columns.map(({ name }) => name),
+          now,
+          columnsOf(known),
+        );
         expect(refs).toEqual(columns.map(({ ref }) => ref));
       }),
       { numRuns: 1000 },
@@ -89,14 +110,21 @@ describe('matchColumns', () => {
       fc.property(few, change, (before, after) => {
         const { known, sent, now } = versions(before, [after]);
         const columns = columnsOf(sent);
-        const refs = matchColumns(columns.map(({ name }) => name), now, columnsOf(known));
+        const refs = matchColumns(
+          columns.map(({ name }) => name),
+          now,
+          columnsOf(known),
+        );
         if (refs === null) return;
         for (const [index, column] of columns.entries()) {
           const meant = now.find(({ ref }) => ref === column.ref);
           const taken = now.find(({ ref }) => ref === refs[index]);
           const isGone = meant?.dropped === true;
           const allowed = isGone && (taken?.dropped === true || taken?.name === column.name);
-          expect(refs[index] === column.ref || allowed, `${column.name}: ${refs[index]} for ${column.ref}`).toBe(true);
+          expect(
+            refs[index] === column.ref || allowed,
+            `${column.name}: ${refs[index]} for ${column.ref}`,
+          ).toBe(true);
         }
       }),
       { numRuns: 20_000 },
@@ -109,7 +137,12 @@ describe('matchColumns', () => {
     const swapped = [{ ...a, name: 'b' }, { ...b, name: 'a' }, c];
     expect(matchColumns(['b', 'a', 'c'], swapped, columnsOf(start))).toEqual(['1', '2', '3']);
     expect(matchColumns(['a', 'b', 'c'], swapped, columnsOf(start))).toEqual(['1', '2', '3']);
-    const gone = [a, { ...b, dropped: true, name: 'gone' }, c, { ref: '4', name: 'x', dropped: false, generated: false }];
+    const gone = [
+      a,
+      { ...b, dropped: true, name: 'gone' },
+      c,
+      { ref: '4', name: 'x', dropped: false, generated: false },
+    ];
     expect(matchColumns(['a', 'y', 'c'], gone, columnsOf(start))).toBeNull();
   });
 });
