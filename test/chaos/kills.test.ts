@@ -19,7 +19,13 @@ const server = sharedServer(17);
 async function killOnce(pipeline: TestPipeline, random: Random): Promise<void> {
   await using running = pipeline.start();
   const early = random.chance(25);
-  if (!early) await running.waitForEvent(({ event }) => event === 'checkpoint');
+  if (!early) {
+    const ended = running.exit.then(({ stdout, stderr }) => {
+      throw new Error(`it ended by itself:\n${stderr}${stdout}`);
+    });
+    ended.catch(() => {});
+    await Promise.race([running.waitForEvent(({ event }) => event === 'checkpoint'), ended]);
+  }
   // At any moment of the start, or of the changes.
   await delay(random.below(early ? 500 : 300));
   running.kill('SIGKILL');

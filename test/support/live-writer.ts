@@ -1,8 +1,10 @@
 // A workload that goes on while other things happen.
 import { setTimeout as delay } from 'node:timers/promises';
 
+import pg from 'pg';
+
 import type { ServerConnection } from './server-connection.ts';
-import { perform, type Workload } from './workload.ts';
+import { perform, type Workload, type WorkloadStep } from './workload.ts';
 
 const PAUSE_MS = 4;
 
@@ -11,6 +13,19 @@ export interface LiveWriter extends AsyncDisposable {
   readonly ended: Promise<void>;
   /** Ends after the step under way; throws what a step threw. */
   stop(): Promise<void>;
+}
+
+/** As applications do, a step that lost a deadlock is done again. */
+async function performAgain(client: pg.Client, step: WorkloadStep): Promise<void> {
+  for (;;) {
+    try {
+      await perform(client, step);
+      return;
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError) || error.code !== '40P01') throw error;
+      await client.query('rollback');
+    }
+  }
 }
 
 export async function startWriter(
@@ -22,7 +37,7 @@ export async function startWriter(
   let going = true;
   const write = async (): Promise<void> => {
     while (going) {
-      await perform(client, workload.next());
+      await performAgain(client, workload.next());
       await delay(PAUSE_MS);
     }
   };

@@ -1,10 +1,9 @@
 // A source database, a destination and the pipeline between them, as chaos tests and scenarios use it.
+import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
-
-import { expect } from 'vitest';
 
 import { type Content, duckdbContent, postgresContent, sourceColumns } from './content.ts';
 import { readDuckdb } from './duckdb-read.ts';
@@ -140,7 +139,7 @@ export async function createPipeline(
     contents,
     expectEqual: async () => {
       const { source: there, destination: here } = await contents();
-      expect(here).toEqual(there);
+      assert.deepEqual(here, there);
     },
     read,
     slots: () => server.query('postgres', `select * from pg_replication_slots where database = '${source}'`),
@@ -173,8 +172,8 @@ async function dropSlots(server: ServerConnection, database: string): Promise<vo
 }
 
 export function expectCompleted(exit: ForebayExit): ForebayResult {
-  expect(exit.code, exit.stderr + exit.stdout).toBe(0);
-  expect(exit.result?.status).toBe('completed');
+  assert.equal(exit.code, 0, `exit ${exit.code}, ${exit.signal}:\n${exit.stderr}${exit.stdout}`);
+  assert.equal(exit.result?.status, 'completed');
   expectBalanced(exit.result);
   if (exit.result === null) throw new Error('no result');
   return exit.result;
@@ -182,7 +181,7 @@ export function expectCompleted(exit: ForebayExit): ForebayResult {
 
 export function expectBalanced(result: ForebayResult | null): void {
   for (const { stream, read, applied, folded, filtered, deadLettered } of result?.streams ?? []) {
-    expect(read, stream).toBe(applied + folded + filtered + deadLettered);
+    assert.equal(read, applied + folded + filtered + deadLettered, stream);
   }
 }
 
@@ -194,14 +193,12 @@ export async function expectLedgerOnce(pipeline: TestPipeline, rows: number): Pr
   );
   const n = String(rows);
   const empty = rows === 0;
-  expect({ total, distinct, lowest, highest }).toEqual({
-    total: n,
-    distinct: n,
-    lowest: empty ? null : '1',
-    highest: empty ? null : n,
-  });
+  assert.deepEqual(
+    { total, distinct, lowest, highest },
+    { total: n, distinct: n, lowest: empty ? null : '1', highest: empty ? null : n },
+  );
   const others = await pipeline.read(`select distinct _forebay_op from public.ledger where _forebay_op not in ('i', 'r')`);
-  expect(others).toEqual([]);
+  assert.deepEqual(others, []);
 }
 
 /** In append mode: no event twice, and the newest row of each key is what the source has. */
@@ -212,7 +209,7 @@ export async function expectAppendedOnce(pipeline: TestPipeline, ledgerRows: num
       `select _forebay_position, _forebay_op, cast(count(*) as varchar) from public.${table}
        where _forebay_op <> 'r' group by 1, 2 having count(*) > 1 limit 3`,
     );
-    expect(twice, `events of ${table} that came twice`).toEqual([]);
+    assert.deepEqual(twice, [], `events of ${table} that came twice`);
   }
   const newest = await pipeline.read(
     `select cast(id as varchar), cast(balance as varchar) from (
@@ -220,5 +217,5 @@ export async function expectAppendedOnce(pipeline: TestPipeline, ledgerRows: num
      ) latest where place = 1 order by 1`,
   );
   const source = await pipeline.sql('select id::text, balance::text from bank order by 1');
-  expect(newest).toEqual(source.map(({ id, balance }) => [id, balance]));
+  assert.deepEqual(newest, source.map(({ id, balance }) => [id, balance]));
 }

@@ -38,12 +38,16 @@ export class WorkloadDdl {
   #statements(): string[] {
     const random = this.#random;
     const table = random.pick(this.#tables);
-    const choice = this.#destructive ? random.below(10) : random.pick([0, 9]);
+    const choice = random.below(10);
+    if (!this.#destructive) {
+      if (choice < 7 && table.columns.length < MAX_COLUMNS) return [this.#add(table)];
+      return this.#tables.length < MAX_TABLES ? this.#create() : [];
+    }
     if (choice < 5 && table.columns.length < MAX_COLUMNS) return [this.#add(table)];
     if (choice < 7) return [this.#rename(table)];
     if (choice < 8 && table.columns.length > 2) return [this.#drop(table)];
     if (this.#tables.length < MAX_TABLES) return this.#create();
-    return this.#destructive ? [this.#rename(table)] : [];
+    return [this.#rename(table)];
   }
 
   #freshName(prefix: string): string {
