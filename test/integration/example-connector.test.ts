@@ -12,7 +12,7 @@ import type { PipelineSpec, RunMode, RunResult } from '../../src/engine/pipeline
 import { runPipeline } from '../../src/engine/run.ts';
 import { readDuckdb } from '../support/duckdb-read.ts';
 import { exampleAddress, exampleConnector } from '../support/example-connector.ts';
-import type { Content } from '../support/example-destination.ts';
+import type { Content } from '../support/example-store.ts';
 
 const SPEC: PipelineSpec = {
   name: 'example',

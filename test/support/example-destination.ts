@@ -1,8 +1,11 @@
 // The destination of the example connector: one JSON file, written anew by each commit and put in place by a
 // rename. So data, checkpoint and records are one; it is slow on purpose, and small enough to read.
-import { open, readFile, rename } from 'node:fs/promises';
-
-import type { Checkpoint, PipelineState, StreamRecord } from '../../src/core/checkpoint.ts';
+import {
+  type Checkpoint,
+  checkpointChecksum,
+  type PipelineState,
+  type StreamRecord,
+} from '../../src/core/checkpoint.ts';
 import type {
   ChunkData,
   ConnectorContext,
@@ -22,62 +25,15 @@ import { ACT_DELETE, ACT_PATCH, ACT_SKIP, type FoldedRows } from '../../src/core
 import { batchValueBytes, type RowBatch } from '../../src/core/row-batch.ts';
 import { streamId } from '../../src/core/stream-schema.ts';
 import { type CellEncoding, printType } from '../../src/core/value.ts';
+import {
+  type Content,
+  type Row,
+  Store,
+  type StoredPipeline,
+  type Table,
+  toState,
+} from './example-store.ts';
 import { cellText, encodeCell, isSupported, isUnchanged, readBatches } from './example-cells.ts';
-
-type Row = Record<string, string | null>;
-type Table = Record<string, Row>;
-
-interface StoredPipeline {
-  epoch: number;
-  checkpoint: Checkpoint | null;
-  streams: Record<string, StreamRecord>;
-  chunks: Record<string, string[]>;
-}
-
-export interface Content {
-  pipelines: Record<string, StoredPipeline>;
-  tables: Record<string, Table>;
-}
-
-class Store {
-  readonly path: string;
-
-  constructor(path: string) {
-    this.path = path;
-  }
-
-  async read(): Promise<Content> {
-    try {
-      return JSON.parse(await readFile(this.path, 'utf8')) as Content;
-    } catch (error) {
-      // Looking at a destination that is not there yet makes nothing.
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
-        return { pipelines: {}, tables: {} };
-      throw error;
-    }
-  }
-
-  async write(content: Content): Promise<void> {
-    const file = await open(`${this.path}.new`, 'w');
-    try {
-      await file.writeFile(JSON.stringify(content));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(`${this.path}.new`, this.path);
-  }
-}
-
-function toState(stored: StoredPipeline): PipelineState {
-  const { epoch, checkpoint, streams, chunks } = stored;
-  return {
-    epoch,
-    checkpoint,
-    streams: Object.values(streams),
-    chunks: new Map(Object.entries(chunks).map(([id, ids]) => [id, new Set(ids)])),
-  };
-}
 
 /** Why a stream cannot land here; plan tells it, prepare refuses it. */
 function refusal(target: StreamTarget): ForebayError | null {
@@ -134,6 +90,11 @@ function rekey(table: Table, rows: Extract<FoldedRows, { kind: 'rekey' }>): void
   if (kept !== undefined || whole) table[to] = { ...kept, ...sent };
 }
 
+function setCheckpoint(mine: StoredPipeline, pipeline: string, checkpoint: Checkpoint): void {
+  mine.checkpoint = checkpoint;
+  mine.checksum = checkpointChecksum(pipeline, checkpoint);
+}
+
 class ExampleSession implements DestinationSession {
   readonly epoch: number;
   readonly state: PipelineState;
@@ -165,7 +126,7 @@ class ExampleSession implements DestinationSession {
   save(records: readonly StreamRecord[], checkpoint: Checkpoint | null): Promise<void> {
     return this.#owned((_, mine) => {
       for (const record of records) mine.streams[record.stream] = record;
-      if (checkpoint !== null) mine.checkpoint = checkpoint;
+      if (checkpoint !== null) setCheckpoint(mine, this.#pipeline, checkpoint);
     });
   }
 
@@ -256,7 +217,7 @@ class ExampleSession implements DestinationSession {
     const content = this.#transaction();
     this.#open = null;
     const mine = await this.#mine(content);
-    mine.checkpoint = checkpoint;
+    setCheckpoint(mine, this.#pipeline, checkpoint);
     for (const record of records) mine.streams[record.stream] = record;
     await this.#store.write(content);
   }
@@ -358,7 +319,7 @@ export class ExampleDestination implements Destination {
 
   async readState(pipeline: string): Promise<PipelineState | null> {
     const stored = (await this.#store.read()).pipelines[pipeline];
-    return stored === undefined ? null : toState(stored);
+    return stored === undefined ? null : toState(pipeline, stored);
   }
 
   async pipelines(): Promise<readonly string[]> {
@@ -370,13 +331,15 @@ export class ExampleDestination implements Destination {
     const stored = (content.pipelines[pipeline] ??= {
       epoch: 0,
       checkpoint: null,
+      checksum: null,
       streams: {},
       chunks: {},
     });
+    const remembered = toState(pipeline, stored);
     stored.epoch += 1;
     await this.#store.write(content);
     return new ExampleSession(this.#store, pipeline, {
-      state: toState(stored),
+      state: { ...remembered, epoch: stored.epoch },
       context: this.#context,
     });
   }
