@@ -11,8 +11,8 @@ import type { RelationMessage } from './pgoutput.ts';
 import { resolveTypes } from './resolve-types.ts';
 
 const ATTRIBUTES_SQL = `
-SELECT attnum::text, attname, attisdropped, attgenerated <> '' AND NOT attisdropped
-FROM pg_catalog.pg_attribute WHERE attrelid = $1::oid AND attnum > 0 ORDER BY attnum`;
+SELECT a.attnum::text, a.attname, a.attisdropped, a.attgenerated <> '' AND NOT a.attisdropped
+FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1::oid AND a.attnum > 0 ORDER BY a.attnum`;
 
 export interface Attribute {
   readonly ref: string;
@@ -30,8 +30,8 @@ export type RelationOutcome =
  * Finds the attribute number of each column of the message; null if that cannot be proved. Pure.
  * Attribute numbers only grow, columns are sent in their order, and a column that we knew and that is there now was
  * there in between. Proof, in this order: those columns alone are as many as were sent; the message's names are
- * those of the catalog now; all that could be meant are as many as were sent; or only one ascending assignment
- * exists in which each attribute has, now or when we last knew it, the name that was sent.
+ * those of the catalog now; all that could be meant are as many as were sent; only one ascending assignment exists
+ * in which each attribute has, now or when we last knew it, the name that was sent; or no column was ever dropped.
  */
 export function matchColumns(
   names: readonly string[],
@@ -49,7 +49,17 @@ export function matchColumns(
   }
   if (candidates.length === names.length) return candidates.map((candidate) => candidate.ref);
   const [only, other] = assignments(names, candidates);
-  return other === undefined ? (only ?? null) : null;
+  if (only === undefined) return firstOf(attributes, names.length);
+  return other === undefined ? only : null;
+}
+
+/**
+ * A table that was taken in is known as the catalog had it, and the log still tells of times before. Where no
+ * column was ever dropped, those of such a message are the first that were made.
+ */
+function firstOf(attributes: readonly Attribute[], count: number): string[] | null {
+  if (attributes.some((attribute) => attribute.dropped || attribute.generated)) return null;
+  return attributes.length < count ? null : attributes.slice(0, count).map(({ ref }) => ref);
 }
 
 interface Candidate {
@@ -70,7 +80,11 @@ function candidatesFor(attributes: readonly Attribute[], known: readonly Column[
   });
   const added = attributes
     .filter((attribute) => Number(attribute.ref) > newest && !attribute.generated)
-    .map((attribute): Candidate => ({ ref: attribute.ref, names: [attribute.name], lasting: false }));
+    .map((attribute): Candidate => ({
+      ref: attribute.ref,
+      names: [attribute.name],
+      lasting: false,
+    }));
   return [...old, ...added];
 }
 
