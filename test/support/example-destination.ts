@@ -16,6 +16,7 @@ import type {
   Finding,
   Leftover,
   LoadResult,
+  SessionOptions,
   StreamTarget,
   TargetPlan,
   WriteResult,
@@ -326,7 +327,10 @@ export class ExampleDestination implements Destination {
     return Object.keys((await this.#store.read()).pipelines);
   }
 
-  async openSession(pipeline: string): Promise<DestinationSession> {
+  async openSession(
+    pipeline: string,
+    options: SessionOptions = { acceptDamaged: false },
+  ): Promise<DestinationSession> {
     const content = await this.#store.read();
     const stored = (content.pipelines[pipeline] ??= {
       epoch: 0,
@@ -335,7 +339,7 @@ export class ExampleDestination implements Destination {
       streams: {},
       chunks: {},
     });
-    const remembered = toState(pipeline, stored);
+    const remembered = toState(pipeline, stored, options.acceptDamaged);
     stored.epoch += 1;
     await this.#store.write(content);
     return new ExampleSession(this.#store, pipeline, {
