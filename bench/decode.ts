@@ -1,11 +1,24 @@
 /** Reads a pipeline's change stream up to a position and drops what it decoded: node decode.ts URL PIPELINE END ENCODING */
-import { parsePostgresUrl } from '../src/connectors/postgres/config.ts';
-import { PostgresChanges } from '../src/connectors/postgres/changes.ts';
-import { discover } from '../src/connectors/postgres/discover.ts';
-import { readSlot } from '../src/connectors/postgres/slots.ts';
-import { PostgresSystem } from '../src/connectors/postgres/system.ts';
-import { SlabPool } from '../src/core/slab.ts';
-import { Batcher } from '../src/engine/batcher.ts';
+import type * as Config from '../src/connectors/postgres/config.ts';
+import type * as Changes from '../src/connectors/postgres/changes.ts';
+import type * as Discover from '../src/connectors/postgres/discover.ts';
+import type * as Slots from '../src/connectors/postgres/slots.ts';
+import type * as System from '../src/connectors/postgres/system.ts';
+import type * as Slab from '../src/core/slab.ts';
+import type * as Batching from '../src/engine/batcher.ts';
+
+/** Compiled, as it is published. */
+function built(path: string): Promise<unknown> {
+  return import(new URL(`../dist/${path}`, import.meta.url).href);
+}
+
+const { parsePostgresUrl } = (await built('connectors/postgres/config.js')) as typeof Config;
+const { PostgresChanges } = (await built('connectors/postgres/changes.js')) as typeof Changes;
+const { discover } = (await built('connectors/postgres/discover.js')) as typeof Discover;
+const { readSlot } = (await built('connectors/postgres/slots.js')) as typeof Slots;
+const { PostgresSystem } = (await built('connectors/postgres/system.js')) as typeof System;
+const { SlabPool } = (await built('core/slab.js')) as typeof Slab;
+const { Batcher } = (await built('engine/batcher.js')) as typeof Batching;
 
 const [url = '', pipeline = '', end = '', encoding = 'binary'] = process.argv.slice(2);
 const over = new AbortController();

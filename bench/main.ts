@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type Bed, openBed } from './bed.ts';
+import { build } from './measure.ts';
 import { help, largeTransaction, linear } from './limits.ts';
 import { type Outcome, printOutcome } from './report.ts';
 import { rivals } from './rivals.ts';
@@ -36,6 +37,7 @@ const unknown = wanted.filter((name) => !(name in PARTS));
 if (unknown.length > 0)
   throw new Error(`unknown part ${unknown.join()}; there are ${Object.keys(PARTS).join()}`);
 
+await build();
 await using bed = await openBed({
   rows: Number(values.rows),
   changes: Number(values.changes),

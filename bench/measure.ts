@@ -67,10 +67,15 @@ export async function runNode(
   }
 }
 
+/** The command as it is published: compiled. */
 export function forebay(
   ...args: readonly string[]
 ): Promise<Measured & { readonly stdout: string }> {
-  return runNode('src/cli/main.ts', args);
+  return runNode('dist/cli/main.js', args);
+}
+
+export function build(): Promise<unknown> {
+  return run({ command: process.execPath, args: [join(PROJECT, 'tools/build.ts')] });
 }
 
 export async function time(work: () => Promise<unknown>): Promise<Measured> {

@@ -18,7 +18,7 @@ import {
 } from './requests.ts';
 import { serverFailure, socketFailure } from './errors.ts';
 import { MessageReader } from './message-reader.ts';
-import { openTransport, probe } from './transport.ts';
+import { openTransport, probe, type Transport } from './transport.ts';
 import {
   extendedQuery,
   message,
@@ -44,6 +44,8 @@ const SETTINGS = {
   array_nulls: 'on',
   xmloption: 'content',
   search_path: 'pg_catalog',
+  // A table whose policies would hide rows is refused instead of read in part.
+  row_security: 'off',
   statement_timeout: '0',
   idle_in_transaction_session_timeout: '0',
 } as const;
@@ -66,16 +68,20 @@ export class PgConnection implements AsyncDisposable {
   #drainWaiters: (() => void)[] = [];
   #probing = false;
 
-  private constructor(socket: Socket, config: PostgresConfig) {
+  private constructor(transport: Transport, config: PostgresConfig) {
+    const { socket } = transport;
     this.#socket = socket;
     this.#config = config;
-    this.#reader = new MessageReader({
-      message: (type, body) => this.#onMessage(type, body),
-      frames: (bytes) => this.#request?.frames?.(bytes),
-    });
+    this.#reader = new MessageReader(
+      {
+        message: (type, body) => this.#onMessage(type, body),
+        frames: (bytes) => this.#request?.frames?.(bytes),
+      },
+      transport.borrowed,
+    );
     this.#watchdog = setInterval(() => this.#watch(), SILENCE_MS / 2);
     this.#watchdog.unref();
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    transport.listen((chunk) => this.#onData(chunk));
     socket.on('error', (error) => this.#fail(socketFailure(error, this.server, true)));
     socket.on('close', () => this.#fail(this.#closedFailure()));
     socket.on('drain', () => this.#drained());
@@ -83,8 +89,9 @@ export class PgConnection implements AsyncDisposable {
   }
 
   static async connect(config: PostgresConfig, options: ConnectOptions): Promise<PgConnection> {
-    const socket = await openTransport(config, options.signal);
-    const connection = new PgConnection(socket, config);
+    const transport = await openTransport(config, options.signal, options.replication === true);
+    const { socket } = transport;
+    const connection = new PgConnection(transport, config);
     const onAbort = (): void => connection.destroy('interrupted');
     options.signal.addEventListener('abort', onAbort, { once: true });
     socket.once('close', () => options.signal.removeEventListener('abort', onAbort));

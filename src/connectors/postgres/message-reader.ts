@@ -17,6 +17,7 @@ const MAX_MESSAGE_BYTES = 0x40000000;
  */
 export class MessageReader {
   readonly #receiver: MessageReceiver;
+  readonly #borrowed: boolean;
   #parts: Buffer[] = [];
   #partBytes = 0;
   /** Bytes that must be there before reading goes on. */
@@ -25,13 +26,15 @@ export class MessageReader {
   #frameLeft = 0;
   copying = false;
 
-  constructor(receiver: MessageReceiver) {
+  /** `borrowed`: what is pushed is valid during the call only, so what is kept is copied. */
+  constructor(receiver: MessageReceiver, borrowed = false) {
     this.#receiver = receiver;
+    this.#borrowed = borrowed;
   }
 
   push(chunk: Buffer): void {
     if (this.#partBytes > 0) {
-      this.#parts.push(chunk);
+      this.#parts.push(this.#borrowed ? Buffer.from(chunk) : chunk);
       this.#partBytes += chunk.length;
       if (this.#partBytes < this.#need) return;
       const joined = Buffer.concat(this.#parts);
@@ -90,7 +93,7 @@ export class MessageReader {
   }
 
   #keep(rest: Buffer, need: number): void {
-    this.#parts = [rest];
+    this.#parts = [this.#borrowed ? Buffer.from(rest) : rest];
     this.#partBytes = rest.length;
     this.#need = need;
   }
