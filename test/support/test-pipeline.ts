@@ -7,7 +7,7 @@ import process from 'node:process';
 
 import { type Content, duckdbContent, postgresContent, sourceColumns } from './content.ts';
 import { readDuckdb } from './duckdb-read.ts';
-import { type ForebayExit, type ForebayProcess, type ForebayResult, startForebay } from './process.ts';
+import { type ForebayExit, type ForebayProcess, type ForebayResult, runForebay, startForebay } from './process.ts';
 import { runDirVariable } from './server-binaries.ts';
 import type { DisposableClient, ServerConnection } from './server-connection.ts';
 import { eventually } from './wait.ts';
@@ -48,6 +48,8 @@ export interface TestPipeline extends AsyncDisposable {
   catchUp(options?: RunOptions): Promise<ForebayExit>;
   /** The same, and it must end well, with an account that balances. */
   caughtUp(options?: RunOptions): Promise<ForebayResult>;
+  /** The same pipeline against another source. */
+  runWithSource(url: string): Promise<ForebayExit>;
   /** Runs until told to end; killed at the latest when this is disposed of. */
   start(options?: RunOptions): ForebayProcess;
   /** Any command on the two systems, under this pipeline's name. */
@@ -130,6 +132,8 @@ export async function createPipeline(
     sql: async (statement) => (await client.query<Record<string, unknown>>(statement)).rows,
     catchUp,
     caughtUp: async (run) => expectCompleted(await catchUp(run)),
+    runWithSource: (url) =>
+      runForebay(['replicate', url, urls[1], '--name', name, ...replicate, '--until-caught-up']),
     start: (run = {}) => startCommand(run, 'replicate', ...replicate),
     startCommand,
     command: async (command, ...args) => {
@@ -145,7 +149,7 @@ export async function createPipeline(
     slots: () => server.query('postgres', `select * from pg_replication_slots where database = '${source}'`),
     [Symbol.asyncDispose]: async () => {
       for (const one of running) await one[Symbol.asyncDispose]();
-      await client.end();
+      await client.end().catch(() => {});
       await dropSlots(server, source);
       await server.dropDatabase(source);
       if (kind === 'postgres') await target.dropDatabase(destination);
