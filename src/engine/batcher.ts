@@ -61,6 +61,8 @@ export class Batcher implements ChangeSink {
   readonly #references = new Map<Buffer, number>();
   readonly #sealed: ChangePiece[] = [];
   #open: OpenPiece;
+  /** Builder of the last row: most rows are of the same stream as the one before. */
+  #lastBuilder: RowBatchBuilder | null = null;
   #mark: TransactionMark | null = null;
   #markIndex = -1;
   #event = 0;
@@ -107,12 +109,18 @@ export class Batcher implements ChangeSink {
   }
 
   rows(schema: StreamSchema, encodings: readonly CellEncoding[], slab: Buffer): RowBatchBuilder {
+    const last = this.#lastBuilder;
+    if (last !== null && last.slab === slab && last.schema === schema) return last;
     const stream = this.#stream(streamId(schema.stream));
     const current = stream.builder;
-    if (current !== null && current.slab === slab && current.schema === schema) return current;
+    if (current !== null && current.slab === slab && current.schema === schema) {
+      this.#lastBuilder = current;
+      return current;
+    }
     this.#close(stream);
     const builder = new RowBatchBuilder(schema, encodings, slab);
     stream.builder = builder;
+    this.#lastBuilder = builder;
     if (!this.#open.slabs.has(slab)) {
       this.#open.slabs.add(slab);
       this.#references.set(slab, (this.#references.get(slab) ?? 0) + 1);
@@ -274,6 +282,7 @@ export class Batcher implements ChangeSink {
       stream.items.push({ kind: 'rows', batch: stream.builder.finish() });
     }
     stream.builder = null;
+    this.#lastBuilder = null;
   }
 
   #seal(): void {
