@@ -55,7 +55,8 @@ async function writeKind(
     case 'append':
       return writeAppend(workspace, table, rows);
     case 'truncate':
-      if (table.target.load === 'append') await writeTruncateEvent(workspace.connection, table, rows);
+      if (table.target.load === 'append')
+        await writeTruncateEvent(workspace.connection, table, rows);
       else await truncateTable(workspace.connection, table);
       return { applied: 1, deadLettered: 0, missing: [] };
     case 'rekey':
@@ -71,7 +72,11 @@ export async function refuseNulls(
     batch,
     rows,
     position,
-  }: { batch: RowBatch; rows: Int32Array; position?: (batch: RowBatch, row: number) => string | null },
+  }: {
+    batch: RowBatch;
+    rows: Int32Array;
+    position?: (batch: RowBatch, row: number) => string | null;
+  },
 ): Promise<Int32Array> {
   const strict = table.columns.flatMap((column, index) => (column.notNull ? [index] : []));
   if (strict.length === 0) return rows;

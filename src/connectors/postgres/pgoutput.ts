@@ -137,7 +137,9 @@ export function readTuple(
         (bytes[at + 3] ?? 0);
       at += 4;
       if (length < 0 || at + length > bytes.length) {
-        throw new ForebayError('protocol', { message: `a value of impossible length ${length} in a row` });
+        throw new ForebayError('protocol', {
+          message: `a value of impossible length ${length} in a row`,
+        });
       }
       cells[word] = at;
       cells[word + 1] = length;
