@@ -56,7 +56,7 @@ function selectionOptions(command: Command): Command {
     .option('--load <method>', 'upsert, append or replace (default: upsert)')
     .option(
       '--set <key=value>',
-      'option of a connector, e.g. duckdb.threads=2; may be repeated',
+      'option of a connector, e.g. duckdb.memory-mib=512; may be repeated',
       collect,
     );
 }

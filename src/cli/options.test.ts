@@ -61,7 +61,7 @@ describe('pipeline options', () => {
 
   test('refuse a setting without a value', () => {
     expect(messages({ set: ['threads'] })).toEqual([
-      '--set must be key=value, e.g. duckdb.threads=2',
+      '--set must be key=value, e.g. duckdb.memory-mib=512',
     ]);
   });
 });

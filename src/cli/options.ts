@@ -56,7 +56,7 @@ const settings = z.array(z.string()).transform((texts, context) => {
   for (const text of texts) {
     const [, key, value] = /^([a-z][\w.-]*)=(.*)$/is.exec(text) ?? [];
     if (key !== undefined && value !== undefined) entries.push([key, value]);
-    else context.addIssue('must be key=value, e.g. duckdb.threads=2');
+    else context.addIssue('must be key=value, e.g. duckdb.memory-mib=512');
   }
   return Object.fromEntries(entries);
 });

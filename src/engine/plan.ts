@@ -137,6 +137,14 @@ export async function planPipeline(
     targets.map((target) => target.schema),
     purpose,
   );
+  const paused = new Set(
+    targets
+      .filter(
+        (target) =>
+          purpose === 'changes' && target.schema.identity === 'none' && target.load !== 'append',
+      )
+      .map((target) => target.id),
+  );
   const isNew = state?.checkpoint === undefined || state.checkpoint === null;
   return {
     pipeline: spec.name,
@@ -149,13 +157,13 @@ export async function planPipeline(
     ],
     changes: [
       ...streams
-        .filter((stream) => !stream.exists)
+        .filter((stream) => !stream.exists && !paused.has(stream.stream))
         .map((stream) => `create table ${streamId(stream.target)}`),
       ...(isNew && mode.kind !== 'copy'
         ? ['create a position (replication slot and publication) in the source']
         : []),
       ...streams
-        .filter((stream) => isNew || stream.state === null)
+        .filter((stream) => (isNew || stream.state === null) && !paused.has(stream.stream))
         .map((stream) => `load ${stream.stream}`),
     ],
   };

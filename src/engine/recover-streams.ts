@@ -41,7 +41,7 @@ function cannotFollow(stream: RunningStream, entry: CatalogStream | undefined): 
   const { id } = stream.target;
   if (entry === undefined) return pauseOf('table_dropped', `${id} is not there at the source`);
   if (!entry.readable) return pauseOf('privilege_missing', `${id} may not be read`);
-  if (entry.schema.identity !== 'none') return null;
+  if (entry.schema.identity !== 'none' || stream.target.load === 'append') return null;
   return pauseOf('no_key', `${id} has no key by which updates and deletes could be followed`);
 }
 

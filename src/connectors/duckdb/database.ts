@@ -6,7 +6,6 @@ import duckdb, {
   type Result,
 } from '@duckdb/node-bindings';
 import { duckdbError } from './errors.ts';
-import { quoteName } from './types.ts';
 
 export type Parameter = string | number | bigint | null;
 export type SqlValue = string | number | boolean | null;
@@ -214,8 +213,4 @@ export function stringAt(data: Uint8Array, at: number): Uint8Array {
 function toArrayBuffer(data: Uint8Array): ArrayBuffer {
   if (data.buffer instanceof ArrayBuffer) return data.buffer;
   throw new TypeError('a vector is no shared memory');
-}
-
-export function quoteList(names: readonly string[]): string {
-  return names.map(quoteName).join(', ');
 }

@@ -12,7 +12,6 @@ import type { StreamId } from '../../core/stream-schema.ts';
 import type { Connection } from './database.ts';
 
 const FORMAT = 1;
-export const METADATA_SCHEMA = '_forebay';
 
 /** No primary keys: each of these tables has one writer, which looks before it writes. */
 const TABLES = [
