@@ -14,7 +14,7 @@ const TICK_MS = 1000;
 /** Well below wal_sender_timeout (60 s by default, rarely set below 10 s). */
 const STATUS_MS = 10_000;
 /** Silence after which the server is asked, and after twice of which it is given up. */
-const SILENCE_MS = 25_000;
+const SILENCE_MS = 15_000;
 const EPOCH_MS = 946_684_800_000;
 
 export interface ReaderOptions {

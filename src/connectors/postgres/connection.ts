@@ -51,7 +51,7 @@ const SETTINGS = {
 } as const;
 
 /** Silence during a request after which the server is probed by a second connection. */
-const SILENCE_MS = 20_000;
+const SILENCE_MS = 12_000;
 
 export class PgConnection implements AsyncDisposable {
   readonly #socket: Socket;
@@ -79,7 +79,7 @@ export class PgConnection implements AsyncDisposable {
       },
       transport.borrowed,
     );
-    this.#watchdog = setInterval(() => this.#watch(), SILENCE_MS / 2);
+    this.#watchdog = setInterval(() => this.#watch(), SILENCE_MS / 4);
     this.#watchdog.unref();
     transport.listen((chunk) => this.#onData(chunk));
     socket.on('error', (error) => this.#fail(socketFailure(error, this.server, true)));

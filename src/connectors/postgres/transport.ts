@@ -10,6 +10,8 @@ import { sslRequest } from './wire.ts';
 /** Bytes that a socket may buffer each way before it asks for a pause. */
 const SOCKET_BUFFER_BYTES = 1024 * 1024;
 const KEEPALIVE_MS = 15_000;
+/** A server that is there answers a connection at once, however busy it is. */
+const PROBE_MS = 8000;
 const READ_BYTES = 256 * 1024;
 
 function unreachable(config: PostgresConfig, why: string): ForebayError {
@@ -204,7 +206,8 @@ export async function openTransport(
 }
 
 /** True if the server still answers a new connection. */
-export async function probe(config: PostgresConfig): Promise<boolean> {
+export async function probe(given: PostgresConfig): Promise<boolean> {
+  const config = { ...given, connectTimeoutMs: Math.min(given.connectTimeoutMs, PROBE_MS) };
   const abort = new AbortController();
   try {
     const socket = await openSocket(config, abort.signal);
