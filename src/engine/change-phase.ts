@@ -2,6 +2,7 @@
 import type { ChangeReader } from '../core/connector.ts';
 import { asForebayError, type ForebayError } from '../core/errors.ts';
 import type { Position, SourceIdentity } from '../core/position.ts';
+import { SLAB_BYTES } from '../core/slab.ts';
 import type { CellEncoding } from '../core/value.ts';
 import { Applier, StreamFailure } from './applier.ts';
 import { type Attempt, needChanges } from './attempt.ts';
@@ -15,6 +16,8 @@ const TURN_MS = 200;
 const BUSY_TURN_MS = 5;
 const POKE_MS = 100;
 const LAG_MS = 500;
+/** The reader holds one itself, and what is being written another: with fewer, it would wait for itself. */
+const LEAST_SLABS = 4;
 
 export type ChangePhaseEnd =
   | { readonly kind: 'drained' }
@@ -230,7 +233,7 @@ export async function changePhase(
     ms: spec.batchMs,
     // An eighth of the budget for slabs: as much again for the words beside them (rows may be narrow), the rest
     // for what is being written and what the destination holds.
-    bytes: spec.memoryBytes / 8,
+    bytes: Math.max(spec.memoryBytes / 8, LEAST_SLABS * SLAB_BYTES),
   });
   await using reader = await changes.open({
     pipeline: spec.name,

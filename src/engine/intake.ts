@@ -70,9 +70,9 @@ export class Intake {
     this.#options = options;
   }
 
-  /** True if every stream that should be there is loaded. */
+  /** True if every stream that should be there is loaded, and none that is gone waits to be let go. */
   get isSettled(): boolean {
-    return this.#loading.length === 0 && this.#joining.size === 0;
+    return this.#loading.length === 0 && this.#joining.size === 0 && this.#leaving.length === 0;
   }
 
   remember(marks: readonly TransactionMark[]): void {
