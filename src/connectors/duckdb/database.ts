@@ -64,6 +64,10 @@ export class Database implements Disposable {
   }
 }
 
+/** DuckDB writes each column through a block of 256 KiB, and a table has its stage beside it. */
+const COLUMN_BYTES = 640 * 1024;
+const LEAST_ROOM = 64 * MEBIBYTE;
+
 export class Connection implements Disposable {
   readonly native: NativeConnection;
   readonly #subject: string;
@@ -71,6 +75,16 @@ export class Connection implements Disposable {
   constructor(native: NativeConnection, subject: string) {
     this.native = native;
     this.#subject = subject;
+  }
+
+  /** Raises the memory limit where a table is so wide that DuckDB could not even begin to write it. */
+  async makeRoom(columns: number): Promise<void> {
+    const wanted = LEAST_ROOM + columns * COLUMN_BYTES;
+    const limit = await this.scalar(
+      "SELECT value FROM duckdb_settings() WHERE name = 'memory_limit'",
+    );
+    if (parseSize(String(limit)) >= wanted) return;
+    await this.run(`SET memory_limit = '${Math.ceil(wanted / MEBIBYTE)}MiB'`);
   }
 
   /** Runs one statement and returns the number of rows it changed. */
@@ -213,4 +227,18 @@ export function stringAt(data: Uint8Array, at: number): Uint8Array {
 function toArrayBuffer(data: Uint8Array): ArrayBuffer {
   if (data.buffer instanceof ArrayBuffer) return data.buffer;
   throw new TypeError('a vector is no shared memory');
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  bytes: 1,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  TiB: 2 ** 40,
+};
+
+/** As DuckDB prints sizes: `64.0 MiB`. */
+function parseSize(text: string): number {
+  const [number = '0', unit = 'bytes'] = text.trim().split(' ');
+  return Number(number) * (UNITS[unit] ?? 1);
 }

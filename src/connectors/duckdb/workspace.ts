@@ -69,6 +69,7 @@ export class Workspace {
         stream: target.id,
       });
     }
+    await this.connection.makeRoom(table.columns.length);
     this.#tables.set(cacheKey(target, name), table);
     return table;
   }
