@@ -10,7 +10,7 @@ import type {
 import { ForebayError } from '../core/errors.ts';
 import type { SlabPool } from '../core/slab.ts';
 import type { StreamId } from '../core/stream-schema.ts';
-import type { PipelineSpec, RunControl, RunMode } from './pipeline.ts';
+import type { PipelineSpec, RepairedStream, RunControl, RunMode } from './pipeline.ts';
 import type { RunProgress } from './progress.ts';
 import type { RunningStream } from './stream-state.ts';
 
@@ -49,6 +49,12 @@ export interface AttemptNotes {
   /** Where a run that ends when caught up ends. */
   until: string | null;
 }
+
+/** How one try ended, if it did not fail. */
+export type AttemptEnd =
+  | { readonly kind: 'completed'; readonly repaired?: readonly RepairedStream[] }
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'again'; readonly textOnly: boolean };
 
 export function needChanges(source: Source): ChangeCapability {
   if (source.changes !== undefined) return source.changes;

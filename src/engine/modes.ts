@@ -1,9 +1,8 @@
 /** The two ways of a run: one snapshot, or a snapshot and then the changes. */
 import type { Position, SourceIdentity } from '../core/position.ts';
 import { failpoint, failpointsArmed } from '../core/failpoint.ts';
-import { type Attempt, needChanges, needSnapshot } from './attempt.ts';
+import { type Attempt, type AttemptEnd, needChanges, needSnapshot } from './attempt.ts';
 import { changePhase } from './change-phase.ts';
-import type { AttemptEnd } from './run.ts';
 import { snapshotPhase } from './snapshot-phase.ts';
 import {
   beginStreams,

@@ -14,7 +14,7 @@ import type { ChangeCapability, SnapshotReader } from '../core/connector.ts';
 import { asForebayError, ForebayError } from '../core/errors.ts';
 import { failpoint, failpointsArmed } from '../core/failpoint.ts';
 import type { Position, SourceIdentity } from '../core/position.ts';
-import { type Attempt, needChanges } from './attempt.ts';
+import { type Attempt, type AttemptEnd, needChanges } from './attempt.ts';
 import { findDifferences, type StreamSides, type StreamSums, sumStreams } from './compare.ts';
 import type { RepairedStream } from './pipeline.ts';
 import {
@@ -25,7 +25,6 @@ import {
   treatStream,
 } from './recover-streams.ts';
 import { accountsSoFar, RepairWriter } from './repair.ts';
-import type { AttemptEnd } from './run.ts';
 import { concernsOneStream, pauseStream, snapshotPhase } from './snapshot-phase.ts';
 import { preflight } from './start.ts';
 import { sidesOf } from './stream-sides.ts';

@@ -4,7 +4,7 @@ import { accountBalances } from '../core/checkpoint.ts';
 import { asForebayError, ForebayError, reportError } from '../core/errors.ts';
 import { decideRetry, DEFAULT_RETRY } from '../core/retry.ts';
 import { SlabPool } from '../core/slab.ts';
-import type { Attempt, AttemptNotes } from './attempt.ts';
+import type { Attempt, AttemptEnd, AttemptNotes } from './attempt.ts';
 import type {
   PipelineSpec,
   PipelineSystems,
@@ -20,11 +20,6 @@ import { RunProgress } from './progress.ts';
 import { runRecover } from './recover.ts';
 import type { RunningStream } from './stream-state.ts';
 import { contextFor, openSystems } from './systems.ts';
-
-export type AttemptEnd =
-  | { readonly kind: 'completed'; readonly repaired?: readonly RepairedStream[] }
-  | { readonly kind: 'stopped' }
-  | { readonly kind: 'again'; readonly textOnly: boolean };
 
 class Run {
   readonly #mode: RunMode;
