@@ -37,8 +37,10 @@ function readOptions(): Options {
   });
   const seed = Number(values.seed ?? freshSeed());
   const minutes = Number(values.minutes);
-  if (!Number.isInteger(seed) || !(minutes > 0)) throw new TypeError('--seed and --minutes are numbers');
-  if (values.pair !== 'pg-pg' && values.pair !== 'pg-duckdb') throw new TypeError('--pair is pg-pg or pg-duckdb');
+  if (!Number.isInteger(seed) || !(minutes > 0))
+    throw new TypeError('--seed and --minutes are numbers');
+  if (values.pair !== 'pg-pg' && values.pair !== 'pg-duckdb')
+    throw new TypeError('--pair is pg-pg or pg-duckdb');
   return { seed, minutes, pair: values.pair, append: values.append };
 }
 
@@ -56,7 +58,10 @@ class Run {
   #running: ForebayProcess | null = null;
   #writer: LiveWriter | null = null;
 
-  constructor(options: Options, parts: { server: RunningServer; proxy: FaultProxy; pipeline: TestPipeline }) {
+  constructor(
+    options: Options,
+    parts: { server: RunningServer; proxy: FaultProxy; pipeline: TestPipeline },
+  ) {
     this.#options = options;
     this.#server = parts.server;
     this.#proxy = parts.proxy;
@@ -140,7 +145,9 @@ class Run {
 
 async function main(): Promise<void> {
   const options = readOptions();
-  say(`seed ${options.seed}, ${options.minutes} min, ${options.pair}${options.append ? ', append' : ''}`);
+  say(
+    `seed ${options.seed}, ${options.minutes} min, ${options.pair}${options.append ? ', append' : ''}`,
+  );
   const spec = availableServers().at(-1);
   if (spec === undefined) throw new Error('no PostgreSQL server: run `npm run test:setup`');
   const runDir = mkdtempSync(join(tmpdir(), 'fb-chaos-'));

@@ -14,7 +14,9 @@ const setup = `
   insert into events select i from generate_series(1, 300) i`;
 
 async function killedAt(pipeline: TestPipeline, failpoint: string): Promise<void> {
-  const exit = await pipeline.catchUp({ failpoints: `${failpoint.includes('@') ? failpoint.replace('@', '=kill@') : `${failpoint}=kill`}` });
+  const exit = await pipeline.catchUp({
+    failpoints: `${failpoint.includes('@') ? failpoint.replace('@', '=kill@') : `${failpoint}=kill`}`,
+  });
   expect(exit.signal, `${failpoint} was not reached\n${exit.stderr}`).toBe('SIGKILL');
 }
 
@@ -22,7 +24,9 @@ const oneTransaction = `begin; insert into orders values (1001, 'a'); insert int
   update orders set note = 'b' where id = 1; delete from events where id = 1; commit`;
 
 const rowsOf = async (pipeline: TestPipeline, table: string): Promise<number> =>
-  Number((await pipeline.read(`select cast(count(*) as varchar) from public.${table}`))[0]?.[0] ?? -1);
+  Number(
+    (await pipeline.read(`select cast(count(*) as varchar) from public.${table}`))[0]?.[0] ?? -1,
+  );
 
 describeEachServer(
   'crash',
@@ -58,7 +62,10 @@ describeEachServer(
         await killedAt(pipeline, 'changes.afterCommit');
         expect(await rowsOf(pipeline, 'orders')).toBe(501);
         const result = await pipeline.caughtUp();
-        expect(result.streams.every(({ read }) => read === 0), 'the checkpoint covers what was committed').toBe(true);
+        expect(
+          result.streams.every(({ read }) => read === 0),
+          'the checkpoint covers what was committed',
+        ).toBe(true);
         await pipeline.expectEqual();
       });
 
@@ -69,8 +76,16 @@ describeEachServer(
         await pipeline.sql(oneTransaction);
         await killedAt(pipeline, 'changes.afterCommit');
         await pipeline.caughtUp();
-        expect(await pipeline.read(`select cast(count(*) as varchar) from public.orders where _forebay_op = 'i'`)).toEqual([['1']]);
-        expect(await pipeline.read(`select cast(count(*) as varchar) from public.orders where _forebay_op = 'u'`)).toEqual([['1']]);
+        expect(
+          await pipeline.read(
+            `select cast(count(*) as varchar) from public.orders where _forebay_op = 'i'`,
+          ),
+        ).toEqual([['1']]);
+        expect(
+          await pipeline.read(
+            `select cast(count(*) as varchar) from public.orders where _forebay_op = 'u'`,
+          ),
+        ).toEqual([['1']]);
         const [after] = await pipeline.slots();
         expect(after?.['confirmed_flush_lsn']).not.toBe(before?.['confirmed_flush_lsn']);
       });
@@ -78,7 +93,9 @@ describeEachServer(
       test('5 killed between snapshot and changes: the seam holds', async () => {
         await using pipeline = await createPipeline(server, { destination, setup });
         await killedAt(pipeline, 'snapshot.afterFinish@3');
-        await pipeline.sql(`update orders set id = id + 5000 where id <= 20; delete from items where id % 2 = 0`);
+        await pipeline.sql(
+          `update orders set id = id + 5000 where id <= 20; delete from items where id % 2 = 0`,
+        );
         await pipeline.sql(oneTransaction);
         await pipeline.caughtUp();
         await pipeline.expectEqual();
@@ -88,9 +105,12 @@ describeEachServer(
         await using pipeline = await createPipeline(server, { destination, setup });
         for (const phase of ['snapshot', 'changes']) {
           await using running = pipeline.start();
-          await running.waitForEvent(({ event, ...rest }) => event === 'phase' && rest['phase'] === phase);
+          await running.waitForEvent(
+            ({ event, ...rest }) => event === 'phase' && rest['phase'] === phase,
+          );
           await pipeline.sql(`update items set qty = qty + 1`);
-          if (phase === 'changes') await running.waitForEvent(({ event }) => event === 'checkpoint');
+          if (phase === 'changes')
+            await running.waitForEvent(({ event }) => event === 'checkpoint');
           await pipeline.sql(`update items set qty = qty + 1`);
           running.kill('SIGTERM');
           const exit = await running.exit;
@@ -106,7 +126,9 @@ describeEachServer(
     test('7 zombie: a run that was stopped and whose place was taken ends as fenced and writes nothing', async () => {
       await using pipeline = await createPipeline(server, { setup });
       await using zombie = pipeline.start();
-      await zombie.waitForEvent(({ event, ...rest }) => event === 'phase' && rest['phase'] === 'changes');
+      await zombie.waitForEvent(
+        ({ event, ...rest }) => event === 'phase' && rest['phase'] === 'changes',
+      );
       zombie.kill('SIGSTOP');
       await pipeline.sql(oneTransaction);
       await pipeline.caughtUp();
@@ -126,7 +148,9 @@ describeEachServer(
       await using pipeline = await createPipeline(server, { setup });
       await pipeline.caughtUp();
       await using zombie = pipeline.start({ failpoints: 'changes.beforeCommit=delay(3000)' });
-      await zombie.waitForEvent(({ event, ...rest }) => event === 'phase' && rest['phase'] === 'changes');
+      await zombie.waitForEvent(
+        ({ event, ...rest }) => event === 'phase' && rest['phase'] === 'changes',
+      );
       await pipeline.sql(oneTransaction);
       await eventually(async () => {
         const [row] = await server.query(

@@ -8,7 +8,8 @@ import { createPipeline } from '../support/test-pipeline.ts';
 import { eventually } from '../support/wait.ts';
 
 const setup = `create table orders (id int primary key, note text); insert into orders select i, 'n' || i from generate_series(1, 20) i`;
-const inChanges = ({ event, ...rest }: { event: string }) => event === 'phase' && (rest as { phase?: string }).phase === 'changes';
+const inChanges = ({ event, ...rest }: { event: string }) =>
+  event === 'phase' && (rest as { phase?: string }).phase === 'changes';
 
 describeEachServer(
   'network',
@@ -25,8 +26,12 @@ describeEachServer(
         for (const fault of ['reset', 'cut'] as const) {
           const known = running.events.length;
           proxy[fault]();
-          await pipeline.sql(`insert into orders values ((select max(id) + 1 from orders), '${fault}')`);
-          await running.waitForEvent((event) => event.event === 'retry' && running.events.indexOf(event) >= known);
+          await pipeline.sql(
+            `insert into orders values ((select max(id) + 1 from orders), '${fault}')`,
+          );
+          await running.waitForEvent(
+            (event) => event.event === 'retry' && running.events.indexOf(event) >= known,
+          );
           proxy.heal();
           await eventually(
             async () => {

@@ -29,9 +29,14 @@ describeEachServer('slot', (server) => {
   test('14 slot dropped by hand: halts, names the slot and the last position', async () => {
     await using pipeline = await createPipeline(server, { setup });
     const { position } = (await pipeline.caughtUp()) as unknown as { position: { to: string } };
-    await pipeline.sql(`select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database()`);
+    await pipeline.sql(
+      `select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database()`,
+    );
     await pipeline.sql(`insert into orders values (100, 'unseen')`);
-    await expectLost(pipeline, new RegExp(`${position.to.replace('/', '\\/')}.*forebay_${pipeline.name}.*does not exist`));
+    await expectLost(
+      pipeline,
+      new RegExp(`${position.to.replace('/', '\\/')}.*forebay_${pipeline.name}.*does not exist`),
+    );
   });
 
   test('14 slot dropped and made anew by hand: halts, never starts at its head', async () => {
@@ -45,49 +50,69 @@ describeEachServer('slot', (server) => {
   });
 });
 
-describeEachServer('slot in use', (server) => {
-  test('16 slot in use by a foreign process: says who, ends nobody', async () => {
-    await using pipeline = await createPipeline(server, { setup });
-    await pipeline.caughtUp();
-    const holder = new pg.Client({ connectionString: `${server.url(pipeline.source)}?replication=database&application_name=somebody` });
-    holder.on('error', () => {});
-    await holder.connect();
-    const slot = `forebay_${pipeline.name}`;
-    holder.query(`START_REPLICATION SLOT ${slot} LOGICAL 0/0 (proto_version '1', publication_names '${slot}')`).catch(() => {});
-    const pid = await eventually(async () => (await pipeline.slots())[0]?.['active_pid'] as number | null);
-    const exit = await pipeline.catchUp();
-    expect(exit.code, exit.stderr).toBe(3);
-    expect(exit.result?.error?.code).toBe('slot_in_use');
-    expect(exit.result?.error?.message).toContain(String(pid));
-    expect(exit.result?.error?.message).toContain('somebody');
-    expect((await pipeline.slots())[0]?.['active_pid']).toBe(pid);
-    await holder.end();
-    await eventually(async () => (await pipeline.slots())[0]?.['active'] === false);
-    await pipeline.caughtUp();
-    await pipeline.expectEqual();
-  });
+describeEachServer(
+  'slot in use',
+  (server) => {
+    test('16 slot in use by a foreign process: says who, ends nobody', async () => {
+      await using pipeline = await createPipeline(server, { setup });
+      await pipeline.caughtUp();
+      const holder = new pg.Client({
+        connectionString: `${server.url(pipeline.source)}?replication=database&application_name=somebody`,
+      });
+      holder.on('error', () => {});
+      await holder.connect();
+      const slot = `forebay_${pipeline.name}`;
+      holder
+        .query(
+          `START_REPLICATION SLOT ${slot} LOGICAL 0/0 (proto_version '1', publication_names '${slot}')`,
+        )
+        .catch(() => {});
+      const pid = await eventually(
+        async () => (await pipeline.slots())[0]?.['active_pid'] as number | null,
+      );
+      const exit = await pipeline.catchUp();
+      expect(exit.code, exit.stderr).toBe(3);
+      expect(exit.result?.error?.code).toBe('slot_in_use');
+      expect(exit.result?.error?.message).toContain(String(pid));
+      expect(exit.result?.error?.message).toContain('somebody');
+      expect((await pipeline.slots())[0]?.['active_pid']).toBe(pid);
+      await holder.end();
+      await eventually(async () => (await pipeline.slots())[0]?.['active'] === false);
+      await pipeline.caughtUp();
+      await pipeline.expectEqual();
+    });
 
-  test('19 idle database, busy neighbour: the slot moves on', async () => {
-    await using pipeline = await createPipeline(server, { setup, args: ['--set', 'postgres.heartbeat-ms=200'] });
-    await using neighbour = await createPipeline(server, { setup });
-    await pipeline.caughtUp();
-    const [before] = await pipeline.slots();
-    await using running = pipeline.start();
-    await running.waitForEvent(({ event, ...rest }) => event === 'phase' && rest['phase'] === 'changes');
-    await neighbour.sql(`insert into orders select i, repeat('x', 500) from generate_series(1000, 4000) i`);
-    const [{ lsn } = {}] = await neighbour.sql('select pg_current_wal_lsn()::text as lsn');
-    await eventually(
-      async () => {
-        const [row] = await server.query('postgres', 'select confirmed_flush_lsn > $2::pg_lsn as moved from pg_replication_slots where slot_name = $1', [
-          before?.['slot_name'],
-          lsn,
-        ]);
-        return row?.['moved'] === true;
-      },
-      { timeoutMs: 30_000, intervalMs: 200 },
-    );
-  });
-}, [17]);
+    test('19 idle database, busy neighbour: the slot moves on', async () => {
+      await using pipeline = await createPipeline(server, {
+        setup,
+        args: ['--set', 'postgres.heartbeat-ms=200'],
+      });
+      await using neighbour = await createPipeline(server, { setup });
+      await pipeline.caughtUp();
+      const [before] = await pipeline.slots();
+      await using running = pipeline.start();
+      await running.waitForEvent(
+        ({ event, ...rest }) => event === 'phase' && rest['phase'] === 'changes',
+      );
+      await neighbour.sql(
+        `insert into orders select i, repeat('x', 500) from generate_series(1000, 4000) i`,
+      );
+      const [{ lsn } = {}] = await neighbour.sql('select pg_current_wal_lsn()::text as lsn');
+      await eventually(
+        async () => {
+          const [row] = await server.query(
+            'postgres',
+            'select confirmed_flush_lsn > $2::pg_lsn as moved from pg_replication_slots where slot_name = $1',
+            [before?.['slot_name'], lsn],
+          );
+          return row?.['moved'] === true;
+        },
+        { timeoutMs: 30_000, intervalMs: 200 },
+      );
+    });
+  },
+  [17],
+);
 
 describeWithServer('servers', 17, (spec) => {
   test('13 failover: another timeline halts with position_lost', async () => {
@@ -121,7 +146,9 @@ describeWithServer('servers', 17, (spec) => {
     const first = await pipeline.catchUp();
     expect(first.stderr).toContain('max_slot_wal_keep_size');
     for (let i = 0; i < 4; i += 1) {
-      await pipeline.sql(`insert into orders select i, repeat('x', 300) from generate_series(${1000 + i * 20_000}, ${20_000 + i * 20_000}) i on conflict do nothing; select pg_switch_wal(); checkpoint`);
+      await pipeline.sql(
+        `insert into orders select i, repeat('x', 300) from generate_series(${1000 + i * 20_000}, ${20_000 + i * 20_000}) i on conflict do nothing; select pg_switch_wal(); checkpoint`,
+      );
     }
     await eventually(async () => (await pipeline.slots())[0]?.['wal_status'] === 'lost');
     await expectLost(pipeline, /invalidated|removed log/);
@@ -131,7 +158,9 @@ describeWithServer('servers', 17, (spec) => {
     await using server = await startServer(spec, { settings: { max_slot_wal_keep_size: '48MB' } });
     await using pipeline = await createPipeline(server, { setup });
     await pipeline.caughtUp();
-    await pipeline.sql(`insert into orders select i, repeat('x', 500) from generate_series(1000, 70000) i; select pg_switch_wal()`);
+    await pipeline.sql(
+      `insert into orders select i, repeat('x', 500) from generate_series(1000, 70000) i; select pg_switch_wal()`,
+    );
     const exit = await pipeline.catchUp();
     expect(exit.code, exit.stderr).toBe(0);
     expect(exit.stderr).toMatch(/"event":"notice"[^\n]*(wal|log|retention)/i);

@@ -19,7 +19,10 @@ export type TableColumns = ReadonlyMap<string, readonly ColumnOf[]>;
 const ident = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 /** Tables of `public` with their columns, as the source has them: a destination may keep more columns. */
-export async function sourceColumns(server: ServerConnection, database: string): Promise<TableColumns> {
+export async function sourceColumns(
+  server: ServerConnection,
+  database: string,
+): Promise<TableColumns> {
   const rows = await server.query(
     database,
     `select c.relname, a.attname, t.typname
@@ -51,10 +54,14 @@ function textForm({ name, type }: ColumnOf, dialect: 'postgres' | 'duckdb'): str
         ? `(extract(epoch from ${column}) * 1000000)::bigint::text`
         : `epoch_us(${column})::varchar`;
     case 'numeric':
-      return inPostgres ? `trim_scale(${column})::text` : `regexp_replace(regexp_replace(${column}::varchar, '(\\.\\d*?)0+$', '\\1'), '\\.$', '')`;
+      return inPostgres
+        ? `trim_scale(${column})::text`
+        : `regexp_replace(regexp_replace(${column}::varchar, '(\\.\\d*?)0+$', '\\1'), '\\.$', '')`;
     case 'float4':
     case 'float8':
-      return inPostgres ? `(${column}::float8)::numeric::text` : `(${column}::double)::decimal(38, 10)::varchar`;
+      return inPostgres
+        ? `(${column}::float8)::numeric::text`
+        : `(${column}::double)::decimal(38, 10)::varchar`;
     case 'bytea':
       return inPostgres ? `encode(${column}, 'hex')` : `lower(hex(${column}))`;
     case 'jsonb':
@@ -67,7 +74,8 @@ function textForm({ name, type }: ColumnOf, dialect: 'postgres' | 'duckdb'): str
 
 function rowText(columns: readonly ColumnOf[], dialect: 'postgres' | 'duckdb'): string {
   const cells = columns.map((column) => `coalesce(${textForm(column, dialect)}, '∅')`);
-  return `concat_ws('|', ${cells.join(', ')})`;
+  // Not by || or as arguments: a table may have more columns than a statement may have of either.
+  return `array_to_string(${dialect === 'postgres' ? 'array' : ''}[${cells.join(', ')}], '|')`;
 }
 
 function digest(texts: string[]): TableContent {
@@ -101,6 +109,9 @@ export async function duckdbContent(path: string, tables: TableColumns): Promise
   );
   const results = await readDuckdbAll(path, statements);
   return Object.fromEntries(
-    [...tables.keys()].map((table, i) => [table, digest((results[i] ?? []).map(([row]) => row ?? ''))]),
+    [...tables.keys()].map((table, i) => [
+      table,
+      digest((results[i] ?? []).map(([row]) => row ?? '')),
+    ]),
   );
 }

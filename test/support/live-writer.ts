@@ -41,7 +41,14 @@ export async function startWriter(
       await delay(PAUSE_MS);
     }
   };
-  const ended = write().finally(() => client.end());
+  const writeAndEnd = async (): Promise<void> => {
+    try {
+      await write();
+    } finally {
+      await client.end();
+    }
+  };
+  const ended = writeAndEnd();
   // Told to whoever awaits it.
   ended.catch(() => {});
   const stop = async (): Promise<void> => {

@@ -7,7 +7,13 @@ import process from 'node:process';
 
 import { type Content, duckdbContent, postgresContent, sourceColumns } from './content.ts';
 import { readDuckdb } from './duckdb-read.ts';
-import { type ForebayExit, type ForebayProcess, type ForebayResult, runForebay, startForebay } from './process.ts';
+import {
+  type ForebayExit,
+  type ForebayProcess,
+  type ForebayResult,
+  runForebay,
+  startForebay,
+} from './process.ts';
 import { runDirVariable } from './server-binaries.ts';
 import type { DisposableClient, ServerConnection } from './server-connection.ts';
 import { eventually } from './wait.ts';
@@ -90,7 +96,9 @@ export async function createPipeline(
   const name = `t_${process.pid}_${count}`;
   const urls = [
     withPort(server.url(source), options.sourcePort),
-    kind === 'duckdb' ? `duckdb:${destination}` : withPort(target.url(destination), options.destinationPort),
+    kind === 'duckdb'
+      ? `duckdb:${destination}`
+      : withPort(target.url(destination), options.destinationPort),
   ] as const;
   const running = new Set<ForebayProcess>();
 
@@ -110,7 +118,10 @@ export async function createPipeline(
   const read = async (sql: string): Promise<(string | null)[][]> => {
     if (kind === 'duckdb') return (await readDuckdb(destination, sql)).map((row) => [...row]);
     await using reader = await target.connect(destination);
-    const { rows } = await reader.query<unknown[]>({ text: sql, rowMode: 'array' });
+    const { rows } = await reader.query<(string | number | null)[]>({
+      text: sql,
+      rowMode: 'array',
+    });
     return rows.map((row) => row.map((value) => (value === null ? null : String(value))));
   };
   const contents = async (...without: string[]) => {
@@ -146,7 +157,8 @@ export async function createPipeline(
       assert.deepEqual(here, there);
     },
     read,
-    slots: () => server.query('postgres', `select * from pg_replication_slots where database = '${source}'`),
+    slots: () =>
+      server.query('postgres', `select * from pg_replication_slots where database = '${source}'`),
     [Symbol.asyncDispose]: async () => {
       for (const one of running) await one[Symbol.asyncDispose]();
       await client.end().catch(() => {});
@@ -201,12 +213,17 @@ export async function expectLedgerOnce(pipeline: TestPipeline, rows: number): Pr
     { total, distinct, lowest, highest },
     { total: n, distinct: n, lowest: empty ? null : '1', highest: empty ? null : n },
   );
-  const others = await pipeline.read(`select distinct _forebay_op from public.ledger where _forebay_op not in ('i', 'r')`);
+  const others = await pipeline.read(
+    `select distinct _forebay_op from public.ledger where _forebay_op not in ('i', 'r')`,
+  );
   assert.deepEqual(others, []);
 }
 
 /** In append mode: no event twice, and the newest row of each key is what the source has. */
-export async function expectAppendedOnce(pipeline: TestPipeline, ledgerRows: number): Promise<void> {
+export async function expectAppendedOnce(
+  pipeline: TestPipeline,
+  ledgerRows: number,
+): Promise<void> {
   await expectLedgerOnce(pipeline, ledgerRows);
   for (const table of ['keyed', 'pair', 'toasted', 'bare', 'bank', 'wide', 'scratch']) {
     const twice = await pipeline.read(
@@ -221,5 +238,8 @@ export async function expectAppendedOnce(pipeline: TestPipeline, ledgerRows: num
      ) latest where place = 1 order by 1`,
   );
   const source = await pipeline.sql('select id::text, balance::text from bank order by 1');
-  assert.deepEqual(newest, source.map(({ id, balance }) => [id, balance]));
+  assert.deepEqual(
+    newest,
+    source.map(({ id, balance }) => [id, balance]),
+  );
 }

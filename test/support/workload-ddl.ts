@@ -61,7 +61,12 @@ export class WorkloadDdl {
     const kind = random.pick(['int', 'text'] as const);
     const constant = kind === 'int' ? '7' : `'seven'`;
     const volatile = kind === 'int' ? '(random() * 1000)::int' : 'gen_random_uuid()::text';
-    const rest = random.pick(['', ` default ${constant}`, ` default ${volatile}`, ` not null default ${constant}`]);
+    const rest = random.pick([
+      '',
+      ` default ${constant}`,
+      ` default ${volatile}`,
+      ` not null default ${constant}`,
+    ]);
     table.columns.push({ name, kind });
     return `alter table ${table.name} add column ${name} ${kind}${rest}`;
   }
@@ -107,13 +112,18 @@ export class WorkloadDdl {
     const table = random.pick(this.#tables);
     const id = 1 + random.below(60);
     const column = random.pick(table.columns);
-    const value = (kind: 'int' | 'text') => (kind === 'int' ? String(random.below(1000)) : `'t${random.below(1000)}'`);
+    const value = (kind: 'int' | 'text') =>
+      kind === 'int' ? String(random.below(1000)) : `'t${random.below(1000)}'`;
     if (random.chance(45)) {
       const names = table.columns.map(({ name }) => name).join(', ');
       const values = table.columns.map(({ kind }) => value(kind)).join(', ');
-      return [`insert into ${table.name} (id, ${names}) values (${id}, ${values}) on conflict do nothing`];
+      return [
+        `insert into ${table.name} (id, ${names}) values (${id}, ${values}) on conflict do nothing`,
+      ];
     }
     if (random.chance(15)) return [`delete from ${table.name} where id = ${id}`];
-    return [`update ${table.name} set ${column.name} = ${value(column.kind)} where id between ${id} and ${id + 5}`];
+    return [
+      `update ${table.name} set ${column.name} = ${value(column.kind)} where id between ${id} and ${id + 5}`,
+    ];
   }
 }

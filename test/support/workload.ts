@@ -216,8 +216,13 @@ export class Workload {
     const id = 1 + random.below(20);
     const column = random.below(WIDE_COLUMNS);
     const value =
-      column % 3 === 0 ? String(random.below(1000)) : column % 3 === 1 ? quote(`w${random.below(99)}`) : `${random.below(999)}.5`;
-    if (random.chance(40)) return `insert into wide (id, c${column}) values (${id}, ${value}) on conflict do nothing`;
+      column % 3 === 0
+        ? String(random.below(1000))
+        : column % 3 === 1
+          ? quote(`w${random.below(99)}`)
+          : `${random.below(999)}.5`;
+    if (random.chance(40))
+      return `insert into wide (id, c${column}) values (${id}, ${value}) on conflict do nothing`;
     if (random.chance(15)) return `delete from wide where id = ${id}`;
     return `update wide set c${column} = ${value} where id = ${id}`;
   }
@@ -243,6 +248,10 @@ export async function perform(client: pg.Client, step: WorkloadStep): Promise<vo
   await client.query(['begin', ...step.statements, 'commit'].join(';\n'));
 }
 
-export async function performMany(client: pg.Client, workload: Workload, steps: number): Promise<void> {
+export async function performMany(
+  client: pg.Client,
+  workload: Workload,
+  steps: number,
+): Promise<void> {
   for (let i = 0; i < steps; i += 1) await perform(client, workload.next());
 }
