@@ -1,5 +1,3 @@
-import { inspect } from 'node:util';
-
 /** A value that prints as `[secret]` wherever it is logged, serialised or interpolated. */
 export class Secret {
   readonly #value: string;
@@ -21,7 +19,8 @@ export class Secret {
     return '[secret]';
   }
 
-  [inspect.custom](): string {
+  /** What console.log and util.inspect ask for. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
     return '[secret]';
   }
 }
