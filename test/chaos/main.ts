@@ -85,10 +85,15 @@ class Run {
     }
   }
 
-  /** A run that ended by itself has failed, whatever was done to its connections. */
+  /** Until it was connected once a run may end because of its connection; then a supervisor starts it again. */
   async #replaceEnded(): Promise<void> {
     const exit = await Promise.race([this.#running?.exit, delay(1)]);
     if (exit === undefined) return;
+    this.#running = null;
+    if (exit.result?.error?.class === 'transient') {
+      say(`ended: ${exit.result.error.code}`);
+      return;
+    }
     throw new Error(`the run ended by itself:\n${exit.stderr}${exit.stdout}`);
   }
 
