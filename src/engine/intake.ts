@@ -72,7 +72,9 @@ export class Intake {
 
   /** True if every stream that should be there is loaded, and none that is gone waits to be let go. */
   get isSettled(): boolean {
-    return this.#loading.length === 0 && this.#joining.size === 0 && this.#leaving.length === 0;
+    // From joining to loading a stream stands in `ready` for a while: every place counts.
+    const waiting = this.#joining.size + this.#ready.length + this.#setAside.length;
+    return waiting === 0 && this.#loading.length === 0 && this.#leaving.length === 0;
   }
 
   remember(marks: readonly TransactionMark[]): void {
