@@ -159,7 +159,7 @@ class ChangeLoop {
       this.#polledAtEnd = true;
       await this.#intake.poll();
     }
-    if (!this.#intake.isSettled) return false;
+    if (!this.#intake.isSettled || this.#wantText) return false;
     await this.#checkpointer.idle(this.#batcher.idlePosition, true);
     this.#tellLag(true);
     return true;
