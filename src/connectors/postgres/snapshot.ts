@@ -8,7 +8,6 @@ import type { CellEncoding } from '../../core/value.ts';
 import type { PgConnection } from './connection.ts';
 import { decodeCopyBinary } from './copy-decode.ts';
 import type { CopyOut } from './copy.ts';
-import { FrameMerger } from './merge-frames.ts';
 import { selectList } from './select-list.ts';
 import { quoteIdent, quoteName } from './sql.ts';
 
@@ -281,10 +280,7 @@ async function* handBack(
 ): AsyncGenerator<Buffer, void> {
   let whole = false;
   try {
-    const merger = new FrameMerger();
-    for await (const piece of copy.frames) yield* merger.push(piece);
-    const last = merger.finish();
-    if (last !== null) yield last;
+    for await (const piece of copy.frames) yield piece;
     whole = true;
   } finally {
     give(whole);
