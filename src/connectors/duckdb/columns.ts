@@ -1,7 +1,8 @@
 /** From a batch's cells to the store of a column, whatever the encoding and the column's actual type. */
-import type { CellEncoding, LogicalType } from '../../core/value.ts';
+import { type CellEncoding, type LogicalType, NULL_CELL } from '../../core/value.ts';
 import type { Vector } from '@duckdb/node-bindings';
 import { ByteSink } from './byte-sink.ts';
+import { CellRun } from './cell-run.ts';
 import { ListStore } from './list-vectors.ts';
 import { type SlabSpan, StringStore } from './string-vectors.ts';
 import { writeText } from './text-values.ts';
@@ -10,26 +11,35 @@ import { printCell } from './value-text.ts';
 import type { CellStore } from './fixed-store.ts';
 import { fixedStore } from './vectors.ts';
 
-/** Text cells, made binary on the way. */
-class ParsedStore implements CellStore {
-  readonly #type: LogicalType;
-  readonly #inner: CellStore;
-  readonly #scratch = new ByteSink(256);
+/** Converts cells before another store takes them; false if a cell is no value of its type. */
+type Conversion = (run: CellRun, cell: number, out: ByteSink) => boolean;
 
-  constructor(type: LogicalType, inner: CellStore) {
-    this.#type = type;
+class ConvertedStore implements CellStore {
+  readonly #convert: Conversion;
+  readonly #inner: CellStore;
+  readonly #scratch = new ByteSink(4096);
+  readonly #run = new CellRun();
+
+  constructor(convert: Conversion, inner: CellStore) {
+    this.#convert = convert;
     this.#inner = inner;
   }
 
-  put(index: number, bytes: Buffer, offset: number, length: number): boolean {
-    this.#scratch.clear();
-    const text = bytes.toString('utf8', offset, offset + length);
-    if (!writeText(this.#type, text, this.#scratch)) return false;
-    return this.#inner.put(index, this.#scratch.buffer, 0, this.#scratch.length);
-  }
-
-  putNull(index: number): void {
-    this.#inner.putNull(index);
+  put(first: number, run: CellRun, refused: number[]): void {
+    const scratch = this.#scratch;
+    const converted = this.#run;
+    scratch.clear();
+    converted.begin(scratch.buffer);
+    for (let cell = 0; cell < run.count; cell += 1) {
+      const start = scratch.length;
+      const isNull = (run.lengths[cell] ?? -1) < 0;
+      const isValue = isNull || this.#convert(run, cell, scratch);
+      if (!isValue) refused.push(cell);
+      converted.add(start, isNull || !isValue ? NULL_CELL : scratch.length - start);
+    }
+    // It may have grown into other memory; the places are the same.
+    converted.moveTo(scratch.buffer);
+    this.#inner.put(first, converted, refused);
   }
 
   flush(vector: Vector, count: number): void {
@@ -41,34 +51,21 @@ class ParsedStore implements CellStore {
   }
 }
 
+/** Text cells, made binary on the way. */
+function parsing(type: LogicalType): Conversion {
+  return ({ bytes, offsets, lengths }, cell, out) => {
+    const offset = offsets[cell] ?? 0;
+    return writeText(type, bytes.toString('utf8', offset, offset + (lengths[cell] ?? 0)), out);
+  };
+}
+
 /** Binary cells for a VARCHAR column. */
-class PrintedStore implements CellStore {
-  readonly #type: LogicalType;
-  readonly #inner: StringStore;
-  readonly #scratch = new ByteSink(256);
-
-  constructor(type: LogicalType, inner: StringStore) {
-    this.#type = type;
-    this.#inner = inner;
-  }
-
-  put(index: number, bytes: Buffer, offset: number, length: number): boolean {
-    this.#scratch.clear();
-    this.#scratch.text(printCell(this.#type, { bytes, offset, length }));
-    return this.#inner.put(index, this.#scratch.buffer, 0, this.#scratch.length);
-  }
-
-  putNull(index: number): void {
-    this.#inner.putNull(index);
-  }
-
-  flush(vector: Vector, count: number): void {
-    this.#inner.flush(vector, count);
-  }
-
-  clear(): void {
-    this.#inner.clear();
-  }
+function printing(type: LogicalType): Conversion {
+  return ({ bytes, offsets, lengths }, cell, out) => {
+    const place = { bytes, offset: offsets[cell] ?? 0, length: lengths[cell] ?? 0 };
+    out.text(printCell(type, place));
+    return true;
+  };
 }
 
 export interface StoreRequest {
@@ -95,10 +92,10 @@ export function openStore(request: StoreRequest, context: StoreContext): CellSto
   const isText = type.kind === 'text' || type.kind === 'json' || type.kind === 'other';
   if (column.kind === 'varchar') {
     const strings = stringStore(context);
-    return isText || encoding === 'text' ? strings : new PrintedStore(type, strings);
+    return isText || encoding === 'text' ? strings : new ConvertedStore(printing(type), strings);
   }
   const store = openBinaryStore(type, column, context);
-  return encoding === 'text' && !isText ? new ParsedStore(type, store) : store;
+  return encoding === 'text' && !isText ? new ConvertedStore(parsing(type), store) : store;
 }
 
 function openBinaryStore(type: LogicalType, column: ColumnType, context: StoreContext): CellStore {

@@ -1,4 +1,5 @@
 import duckdb, { type Vector } from '@duckdb/node-bindings';
+import { CellRun } from './cell-run.ts';
 import { type CellStore, Validity } from './fixed-store.ts';
 
 /** Entries of one level of nesting: 64-bit offset and length into the level below. */
@@ -26,6 +27,9 @@ export class ListStore implements CellStore {
   readonly #element: CellStore;
   readonly #levels: readonly Level[];
   readonly #validity = new Validity();
+  /** Elements of a run of lists, and the list that each stands in. */
+  readonly #run = new CellRun();
+  readonly #owners: number[] = [];
   #elements = 0;
 
   constructor(element: CellStore, dimensions: number) {
@@ -33,26 +37,23 @@ export class ListStore implements CellStore {
     this.#levels = Array.from({ length: dimensions }, () => new Level());
   }
 
-  put(index: number, bytes: Buffer, offset: number): boolean {
-    const dimensions = bytes.readInt32BE(offset);
-    const top = this.#levels[0];
-    if (top === undefined) return false;
-    if (dimensions === 0) {
-      top.set(index, this.#below(0), 0);
-      return true;
+  put(first: number, { bytes, offsets, lengths, count }: CellRun, refused: number[]): void {
+    const start = this.#elements;
+    this.#run.begin(bytes);
+    this.#owners.length = 0;
+    for (let cell = 0; cell < count; cell += 1) {
+      const index = first + cell;
+      if ((lengths[cell] ?? -1) < 0) {
+        this.#levels[0]?.set(index, this.#below(0), 0);
+        this.#validity.setNull(index);
+      } else if (!this.#list(index, bytes, offsets[cell] ?? 0)) refused.push(cell);
+      while (this.#owners.length < this.#run.count) this.#owners.push(cell);
     }
-    if (dimensions !== this.#levels.length) return false;
-    for (let dimension = 0; dimension < dimensions; dimension += 1) {
-      // A lower bound other than 1 has no place in a list.
-      if (bytes.readInt32BE(offset + 16 + dimension * 8) !== 1) return false;
+    const elements: number[] = [];
+    this.#element.put(start, this.#run, elements);
+    for (const cell of new Set(elements.map((element) => this.#owners[element] ?? 0))) {
+      refused.push(cell);
     }
-    const count = this.#fill(index, bytes, offset);
-    return this.#putElements(bytes, offset + 12 + dimensions * 8, count);
-  }
-
-  putNull(index: number): void {
-    this.#levels[0]?.set(index, this.#below(0), 0);
-    this.#validity.setNull(index);
   }
 
   flush(vector: Vector, count: number): void {
@@ -84,8 +85,18 @@ export class ListStore implements CellStore {
     return this.#levels[depth + 1]?.count ?? this.#elements;
   }
 
-  /** Writes the entries of all levels and returns the number of elements to come. */
-  #fill(index: number, bytes: Buffer, offset: number): number {
+  /** Writes the entries of all levels and notes the elements; false for what is no such list. */
+  #list(index: number, bytes: Buffer, offset: number): boolean {
+    const dimensions = bytes.readInt32BE(offset);
+    if (dimensions === 0) {
+      this.#levels[0]?.set(index, this.#below(0), 0);
+      return true;
+    }
+    if (dimensions !== this.#levels.length) return false;
+    for (let dimension = 0; dimension < dimensions; dimension += 1) {
+      // A lower bound other than 1 has no place in a list.
+      if (bytes.readInt32BE(offset + 16 + dimension * 8) !== 1) return false;
+    }
     let lists = 1;
     for (const [depth, level] of this.#levels.entries()) {
       const length = bytes.readInt32BE(offset + 12 + depth * 8);
@@ -96,19 +107,18 @@ export class ListStore implements CellStore {
       }
       lists *= length;
     }
-    return lists;
+    this.#noteElements(bytes, offset + 12 + dimensions * 8, lists);
+    return true;
   }
 
-  #putElements(bytes: Buffer, offset: number, count: number): boolean {
+  #noteElements(bytes: Buffer, offset: number, count: number): void {
     let at = offset;
     for (let element = 0; element < count; element += 1) {
       const length = bytes.readInt32BE(at);
       at += 4;
-      if (length < 0) this.#element.putNull(this.#elements);
-      else if (!this.#element.put(this.#elements, bytes, at, length)) return false;
-      this.#elements += 1;
+      this.#run.add(at, length);
       at += Math.max(length, 0);
     }
-    return true;
+    this.#elements += count;
   }
 }

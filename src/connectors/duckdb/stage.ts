@@ -51,9 +51,9 @@ export class Stage {
           logical: column.logical,
           type: column.type,
         })),
-        { kind: 'word', value: (_, row) => BigInt(this.facts.act(row)) },
-        { kind: 'word', value: (_, row) => BigInt(this.facts.place(row)) },
-        { kind: 'word', value: (_, row) => BigInt(this.facts.mask(row)) },
+        { kind: 'word', value: (_, row) => this.facts.act(row) },
+        { kind: 'word', value: (_, row) => this.facts.place(row) },
+        { kind: 'word', value: (_, row) => this.facts.mask(row) },
       ],
     };
   }

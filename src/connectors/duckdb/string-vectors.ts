@@ -5,6 +5,7 @@
  */
 import duckdb, { type DataChunk, type Vector } from '@duckdb/node-bindings';
 import { ByteSink } from './byte-sink.ts';
+import type { CellRun } from './cell-run.ts';
 import { type CellStore, Validity } from './fixed-store.ts';
 
 const INLINE_BYTES = 12;
@@ -44,9 +45,9 @@ export class SlabSpan {
     this.#address = 0;
   }
 
-  include(offset: number, length: number): void {
-    if (offset < this.#first) this.#first = offset;
-    if (offset + length > this.#end) this.#end = offset + length;
+  include(first: number, end: number): void {
+    if (first < this.#first) this.#first = first;
+    if (end > this.#end) this.#end = end;
   }
 
   /** Where offset 0 of the slab would be; to be asked once all strings are included. */
@@ -65,63 +66,32 @@ export class SlabSpan {
 
 const IN_SLAB = 0;
 const IN_HEAP = 1;
+const WORD_BYTES = 4;
 
 export class StringStore implements CellStore {
   readonly #span: SlabSpan;
   readonly #heap = new ByteSink(4096);
   readonly #held = new HeldBytes();
   readonly #validity = new Validity();
-  #buffer = new ArrayBuffer(2048 * 16);
-  #bytes = new Uint8Array(this.#buffer);
-  #words = new Uint32Array(this.#buffer);
+  #words = new Int32Array(2048 * 4);
 
   constructor(span: SlabSpan) {
     this.#span = span;
   }
 
-  put(index: number, bytes: Buffer, offset: number, length: number): boolean {
-    const at = this.#entry(index);
-    const words = this.#words;
-    words[at] = length;
-    words[at + 1] = 0;
-    words[at + 2] = 0;
-    words[at + 3] = 0;
-    const shown = length <= INLINE_BYTES ? length : 4;
-    const target = at * 4 + 4;
-    for (let byte = 0; byte < shown; byte += 1) {
-      this.#bytes[target + byte] = bytes[offset + byte] ?? 0;
-    }
-    if (length <= INLINE_BYTES) return true;
-    if (bytes === this.#span.slab) {
-      this.#span.include(offset, length);
-      words[at + 2] = offset;
-      words[at + 3] = IN_SLAB;
-    } else {
-      words[at + 2] = this.#heap.length;
-      words[at + 3] = IN_HEAP;
-      this.#heap.bytes(bytes, offset, length);
-    }
-    return true;
-  }
-
-  putNull(index: number): void {
-    this.#words.fill(0, this.#entry(index), this.#entry(index) + 4);
-    this.#validity.setNull(index);
+  put(first: number, run: CellRun): void {
+    this.#reserve(first + run.count);
+    this.#validity.mark(first, run);
+    if (run.bytes === this.#span.slab) this.#pointAt(first, run);
+    else this.#copy(first, run);
   }
 
   flush(vector: Vector, count: number): void {
-    if (count > 0) this.#entry(count - 1);
+    this.#reserve(count);
     const heap =
       this.#heap.length > 0 ? this.#held.hold(this.#heap.buffer.subarray(0, this.#heap.length)) : 0;
-    const slab = this.#span.origin();
-    const words = this.#words;
-    for (let at = 0; at < count * 4; at += 4) {
-      if ((words[at] ?? 0) <= INLINE_BYTES) continue;
-      const address = (words[at + 3] === IN_SLAB ? slab : heap) + (words[at + 2] ?? 0);
-      words[at + 2] = address % 0x1_0000_0000;
-      words[at + 3] = Math.floor(address / 0x1_0000_0000);
-    }
-    duckdb.copy_data_to_vector(vector, 0, this.#buffer, 0, count * 16);
+    this.#address(count, this.#span.origin(), heap);
+    duckdb.copy_data_to_vector(vector, 0, this.#words.buffer, 0, count * 16);
     this.#validity.flush(vector, count);
     this.#heap.clear();
   }
@@ -136,14 +106,79 @@ export class StringStore implements CellStore {
     this.#held.release();
   }
 
-  #entry(index: number): number {
-    if ((index + 1) * 16 > this.#buffer.byteLength) {
-      const grown = new ArrayBuffer(Math.max(this.#buffer.byteLength * 2, (index + 1) * 16));
-      new Uint8Array(grown).set(this.#bytes);
-      this.#buffer = grown;
-      this.#bytes = new Uint8Array(grown);
-      this.#words = new Uint32Array(grown);
+  /** Strings that lie in the slab: long ones by their place there. */
+  #pointAt(index: number, { bytes, view, offsets, lengths, count }: CellRun): void {
+    const words = this.#words;
+    let first = Number.MAX_SAFE_INTEGER;
+    let end = 0;
+    for (let cell = 0, at = index * 4; cell < count; cell += 1, at += 4) {
+      const length = lengths[cell] ?? -1;
+      const offset = offsets[cell] ?? 0;
+      if (length > INLINE_BYTES) {
+        words[at] = length;
+        words[at + 1] = view.getInt32(offset, true);
+        words[at + 2] = offset;
+        words[at + 3] = IN_SLAB;
+        if (offset < first) first = offset;
+        if (offset + length > end) end = offset + length;
+      } else this.#inline(at, bytes, offset, length);
     }
-    return index * 4;
+    if (end > 0) this.#span.include(first, end);
+  }
+
+  #copy(index: number, { bytes, view, offsets, lengths, count }: CellRun): void {
+    const words = this.#words;
+    for (let cell = 0, at = index * 4; cell < count; cell += 1, at += 4) {
+      const length = lengths[cell] ?? -1;
+      const offset = offsets[cell] ?? 0;
+      if (length > INLINE_BYTES) {
+        words[at] = length;
+        words[at + 1] = view.getInt32(offset, true);
+        words[at + 2] = this.#heap.length;
+        words[at + 3] = IN_HEAP;
+        this.#heap.bytes(bytes, offset, length);
+      } else this.#inline(at, bytes, offset, length);
+    }
+  }
+
+  /** A string that stands in its entry, or NULL. */
+  #inline(at: number, bytes: Buffer, offset: number, length: number): void {
+    const words = this.#words;
+    words[at] = Math.max(length, 0);
+    for (let word = 0; word < 3; word += 1) {
+      const end = Math.min(length, (word + 1) * WORD_BYTES);
+      let value = 0;
+      for (let byte = word * WORD_BYTES; byte < end; byte += 1) {
+        value |= (bytes[offset + byte] ?? 0) << ((byte & 3) * 8);
+      }
+      words[at + 1 + word] = value;
+    }
+  }
+
+  /** Makes pointers of places. */
+  #address(count: number, slab: number, heap: number): void {
+    const words = this.#words;
+    const slabLow = slab % 0x1_0000_0000;
+    const slabHigh = Math.floor(slab / 0x1_0000_0000);
+    for (let at = 0; at < count * 4; at += 4) {
+      if ((words[at] ?? 0) <= INLINE_BYTES) continue;
+      const place = words[at + 2] ?? 0;
+      if (words[at + 3] === IN_SLAB) {
+        const low = slabLow + place;
+        words[at + 2] = low;
+        words[at + 3] = low > 0xffff_ffff ? slabHigh + 1 : slabHigh;
+      } else {
+        const address = heap + place;
+        words[at + 2] = address % 0x1_0000_0000;
+        words[at + 3] = Math.floor(address / 0x1_0000_0000);
+      }
+    }
+  }
+
+  #reserve(count: number): void {
+    if (count * 4 <= this.#words.length) return;
+    const grown = new Int32Array(Math.max(this.#words.length * 2, count * 4));
+    grown.set(this.#words);
+    this.#words = grown;
   }
 }

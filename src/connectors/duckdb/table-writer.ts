@@ -1,8 +1,9 @@
 /** Rows of batches into a table by data chunks. The appender obeys the open transaction. */
 import duckdb, { type Appender, type DataChunk } from '@duckdb/node-bindings';
 import type { RowBatch } from '../../core/row-batch.ts';
-import type { CellEncoding, LogicalType } from '../../core/value.ts';
+import { type CellEncoding, type LogicalType, NULL_CELL } from '../../core/value.ts';
 import { ByteSink } from './byte-sink.ts';
+import { CellRun } from './cell-run.ts';
 import { openStore } from './columns.ts';
 import type { Connection } from './database.ts';
 import { duckdbError } from './errors.ts';
@@ -29,7 +30,10 @@ export type Slot =
   | { readonly kind: 'null' }
   | { readonly kind: 'text'; readonly value: (batch: RowBatch, row: number) => string | null }
   /** BIGINT, or a timestamp as microseconds since 1970. */
-  | { readonly kind: 'word'; readonly value: (batch: RowBatch, row: number) => bigint | null };
+  | {
+      readonly kind: 'word';
+      readonly value: (batch: RowBatch, row: number) => number | bigint | null;
+    };
 
 /** A cell that its column cannot hold exactly. */
 export interface Reject {
@@ -68,6 +72,7 @@ export class TableWriter {
   readonly #appender: Appender;
   readonly #chunk: DataChunk;
   readonly #span = new SlabSpan();
+  readonly #run = new CellRun();
   readonly #strings: StringStore[] = [];
   readonly #fillers: readonly Filler[];
 
@@ -141,7 +146,7 @@ export class TableWriter {
         const store = openStore(request, { span: this.#span, strings: this.#strings });
         return {
           store,
-          fill: (selection, rejects) => fillCells(store, slot.column, selection, rejects),
+          fill: (selection, rejects) => this.#fillCells(store, slot.column, selection, rejects),
         };
       }
       case 'null':
@@ -149,13 +154,22 @@ export class TableWriter {
       case 'text': {
         const store = new StringStore(this.#span);
         this.#strings.push(store);
-        const scratch = new ByteSink(64);
-        return { store, fill: (selection) => fillTexts(store, slot.value, scratch, selection) };
+        const memory = { run: this.#run, scratch: new ByteSink(4096) };
+        return { store, fill: (selection) => fillTexts(store, slot.value, memory, selection) };
       }
       case 'word': {
         const store = new WordStore();
         return { store, fill: (selection) => fillWords(store, slot.value, selection) };
       }
+    }
+  }
+
+  #fillCells(store: CellStore, column: number, selection: Selection, rejects: Reject[]): void {
+    const refused: number[] = [];
+    this.#run.gather(selection.batch, column, selection);
+    store.put(0, this.#run, refused);
+    for (const cell of refused) {
+      rejects.push({ row: selection.rows[selection.from + cell] ?? 0, column });
     }
   }
 
@@ -168,52 +182,30 @@ export class TableWriter {
   }
 }
 
-function fillCells(
-  store: CellStore,
-  column: number,
-  { batch, rows, from, count }: Selection,
-  rejects: Reject[],
-): void {
-  const { cells, slab } = batch;
-  const stride = batch.schema.columns.length * 2;
-  for (let index = 0; index < count; index += 1) {
-    const row = rows[from + index] ?? 0;
-    const word = row * stride + column * 2;
-    const length = cells[word + 1] ?? -1;
-    if (length < 0) store.putNull(index);
-    else if (!store.put(index, slab, cells[word] ?? 0, length)) {
-      rejects.push({ row, column });
-      store.putNull(index);
-    }
-  }
-}
-
 function fillTexts(
   store: StringStore,
   value: (batch: RowBatch, row: number) => string | null,
-  scratch: ByteSink,
+  { run, scratch }: { readonly run: CellRun; readonly scratch: ByteSink },
   { batch, rows, from, count }: Selection,
 ): void {
+  scratch.clear();
+  run.begin(scratch.buffer);
   for (let index = 0; index < count; index += 1) {
     const text = value(batch, rows[from + index] ?? 0);
-    if (text === null) {
-      store.putNull(index);
-      continue;
-    }
-    scratch.clear();
-    scratch.text(text);
-    store.put(index, scratch.buffer, 0, scratch.length);
+    const start = scratch.length;
+    if (text !== null) scratch.text(text);
+    run.add(start, text === null ? NULL_CELL : scratch.length - start);
   }
+  run.moveTo(scratch.buffer);
+  store.put(0, run);
 }
 
 function fillWords(
   store: WordStore,
-  value: (batch: RowBatch, row: number) => bigint | null,
+  value: (batch: RowBatch, row: number) => number | bigint | null,
   { batch, rows, from, count }: Selection,
 ): void {
   for (let index = 0; index < count; index += 1) {
-    const word = value(batch, rows[from + index] ?? 0);
-    if (word === null) store.putNull(index);
-    else store.set(index, word);
+    store.set(index, value(batch, rows[from + index] ?? 0));
   }
 }

@@ -3,34 +3,32 @@
  * plain memory and copies them into the vector in one call; a call per cell would cost more than the load.
  * Layouts: duckdb/common/types (interval_t, hugeint_t, date_t, timestamp_t), little endian.
  */
+import type { CellRun } from './cell-run.ts';
 import { EPOCH_DAYS, INT32_MAX, INT32_MIN } from './calendar.ts';
 import { type CellStore, FixedStore } from './fixed-store.ts';
 import { NUMERIC_NEGATIVE, NUMERIC_POSITIVE, scaledNumeric } from './numeric.ts';
 import type { ColumnType } from './types.ts';
-
-function word(bytes: Buffer, at: number): number {
-  return (
-    (((bytes[at] ?? 0) << 24) |
-      ((bytes[at + 1] ?? 0) << 16) |
-      ((bytes[at + 2] ?? 0) << 8) |
-      (bytes[at + 3] ?? 0)) >>>
-    0
-  );
-}
 
 class BooleanStore extends FixedStore {
   constructor() {
     super(1);
   }
 
-  put(index: number, bytes: Buffer, offset: number): boolean {
-    this.reserve(index);
-    this.view.setUint8(index, bytes[offset] === 0 ? 0 : 1);
-    return true;
+  protected fill(first: number, { bytes, offsets, lengths, count }: CellRun): void {
+    const { view } = this;
+    for (let cell = 0; cell < count; cell += 1) {
+      if ((lengths[cell] ?? -1) < 0) continue;
+      view.setUint8(first + cell, bytes[offsets[cell] ?? 0] === 0 ? 0 : 1);
+    }
   }
 }
 
-class IntStore extends FixedStore {
+function readInt(view: DataView, offset: number, length: number): number {
+  return length === 2 ? view.getInt16(offset) : view.getInt32(offset + length - 4);
+}
+
+/** Integers of up to 32 bits. */
+class ShortIntStore extends FixedStore {
   readonly #bytes: number;
 
   constructor(bytes: number) {
@@ -38,23 +36,47 @@ class IntStore extends FixedStore {
     this.#bytes = bytes;
   }
 
-  put(index: number, bytes: Buffer, offset: number, length: number): boolean {
-    this.reserve(index);
-    if (length > this.#bytes) return false;
-    const low =
-      length === 2
-        ? (((bytes[offset] ?? 0) << 24) >> 16) | (bytes[offset + 1] ?? 0)
-        : word(bytes, offset + length - 4) | 0;
-    const high = length === 8 ? word(bytes, offset) | 0 : low >> 31;
-    if (this.#bytes === 8) {
-      this.words[index * 2] = low;
-      this.words[index * 2 + 1] = high;
-    } else if (this.#bytes === 4) this.words[index] = low;
-    else if (this.#bytes === 2) this.view.setInt16(index * 2, low, true);
-    else {
-      this.words.set([low, high, high >> 31, high >> 31], index * 4);
+  protected fill(first: number, run: CellRun, refused: number[]): void {
+    const { view, offsets, lengths, count } = run;
+    const { words } = this;
+    const bytes = this.#bytes;
+    for (let cell = 0; cell < count; cell += 1) {
+      const length = lengths[cell] ?? -1;
+      if (length < 0) continue;
+      if (length > bytes) refused.push(cell);
+      else if (bytes === 4) words[first + cell] = readInt(view, offsets[cell] ?? 0, length);
+      else this.view.setInt16((first + cell) * 2, view.getInt16(offsets[cell] ?? 0), true);
     }
-    return true;
+  }
+}
+
+/** Integers of 64 and 128 bits. */
+class LongIntStore extends FixedStore {
+  readonly #bytes: number;
+
+  constructor(bytes: number) {
+    super(bytes);
+    this.#bytes = bytes;
+  }
+
+  protected fill(first: number, run: CellRun): void {
+    const { view, offsets, lengths, count } = run;
+    const { words } = this;
+    const step = this.#bytes / 4;
+    let at = first * step;
+    for (let cell = 0; cell < count; cell += 1, at += step) {
+      const length = lengths[cell] ?? -1;
+      if (length < 0) continue;
+      const offset = offsets[cell] ?? 0;
+      const low = readInt(view, offset, length);
+      const high = length === 8 ? view.getInt32(offset) : low >> 31;
+      words[at] = low;
+      words[at + 1] = high;
+      if (step === 4) {
+        words[at + 2] = high >> 31;
+        words[at + 3] = high >> 31;
+      }
+    }
   }
 }
 
@@ -67,19 +89,23 @@ class FloatStore extends FixedStore {
     this.#bytes = bytes;
   }
 
-  put(index: number, bytes: Buffer, offset: number, length: number): boolean {
-    this.reserve(index);
-    if (length === this.#bytes) {
-      if (length === 4) this.words[index] = word(bytes, offset);
+  protected fill(first: number, run: CellRun, refused: number[]): void {
+    const { view, offsets, lengths, count } = run;
+    const { words } = this;
+    const bytes = this.#bytes;
+    for (let cell = 0; cell < count; cell += 1) {
+      const length = lengths[cell] ?? -1;
+      if (length < 0) continue;
+      const offset = offsets[cell] ?? 0;
+      const index = first + cell;
+      if (length > bytes) refused.push(cell);
+      else if (length < bytes) this.view.setFloat64(index * 8, view.getFloat32(offset), true);
+      else if (length === 4) words[index] = view.getInt32(offset);
       else {
-        this.words[index * 2] = word(bytes, offset + 4);
-        this.words[index * 2 + 1] = word(bytes, offset);
+        words[index * 2] = view.getInt32(offset + 4);
+        words[index * 2 + 1] = view.getInt32(offset);
       }
-      return true;
     }
-    if (length > this.#bytes) return false;
-    this.view.setFloat64(index * 8, bytes.readFloatBE(offset), true);
-    return true;
   }
 }
 
@@ -91,7 +117,7 @@ function decimalBytes(precision: number): number {
 
 /** Up to so many digits a double counts exactly. */
 const EXACT_DIGITS = 15;
-const POWERS = Array.from({ length: EXACT_DIGITS + 1 }, (_, power) => 10 ** power);
+const POWERS = Float64Array.from({ length: EXACT_DIGITS + 1 }, (_, power) => 10 ** power);
 const MASK_32 = 0xffff_ffffn;
 
 class DecimalStore extends FixedStore {
@@ -108,20 +134,27 @@ class DecimalStore extends FixedStore {
     this.#exactLimit = precision > EXACT_DIGITS ? Number.MAX_SAFE_INTEGER : 10 ** precision;
   }
 
-  put(index: number, bytes: Buffer, offset: number): boolean {
-    this.reserve(index);
-    const count = ((bytes[offset] ?? 0) << 8) | (bytes[offset + 1] ?? 0);
-    const weight = (((bytes[offset + 2] ?? 0) << 24) >> 16) | (bytes[offset + 3] ?? 0);
-    const sign = ((bytes[offset + 4] ?? 0) << 8) | (bytes[offset + 5] ?? 0);
-    if ((weight + 1) * 4 + this.#scale > EXACT_DIGITS || count > 4 || this.#scale > EXACT_DIGITS) {
+  protected fill(first: number, run: CellRun, refused: number[]): void {
+    const { lengths, offsets, count } = run;
+    for (let cell = 0; cell < count; cell += 1) {
+      if ((lengths[cell] ?? -1) < 0) continue;
+      if (!this.#put(first + cell, run, offsets[cell] ?? 0)) refused.push(cell);
+    }
+  }
+
+  #put(index: number, { bytes, view }: CellRun, offset: number): boolean {
+    const count = view.getInt16(offset);
+    const weight = view.getInt16(offset + 2);
+    const sign = view.getUint16(offset + 4);
+    const scale = this.#scale;
+    let power = (weight + 1) * 4 + scale;
+    if (power > EXACT_DIGITS || count > 4 || scale > EXACT_DIGITS) {
       return this.#putWide(index, bytes, offset);
     }
     if (sign !== NUMERIC_POSITIVE && sign !== NUMERIC_NEGATIVE) return false;
     let value = 0;
-    let power = (weight + 1) * 4 + this.#scale;
     for (let group = 0; group < count; group += 1) {
-      const at = offset + 8 + group * 2;
-      const digits = ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
+      const digits = view.getInt16(offset + 8 + group * 2);
       power -= 4;
       if (power >= 0) value += digits * (POWERS[power] ?? 0);
       else {
@@ -170,61 +203,69 @@ class DateStore extends FixedStore {
     super(4);
   }
 
-  put(index: number, bytes: Buffer, offset: number): boolean {
-    this.reserve(index);
-    const days = word(bytes, offset) | 0;
-    // DuckDB's -infinity is the negative of its infinity, one above PostgreSQL's.
-    if (days === INT32_MAX) this.words[index] = INT32_MAX;
-    else if (days === INT32_MIN) this.words[index] = -INT32_MAX;
-    else {
+  protected fill(first: number, run: CellRun, refused: number[]): void {
+    const { view, offsets, lengths, count } = run;
+    const { words } = this;
+    for (let cell = 0; cell < count; cell += 1) {
+      if ((lengths[cell] ?? -1) < 0) continue;
+      const days = view.getInt32(offsets[cell] ?? 0);
       const shifted = days + EPOCH_DAYS;
-      if (shifted >= INT32_MAX || shifted <= -INT32_MAX) return false;
-      this.words[index] = shifted;
+      // DuckDB's -infinity is the negative of its infinity, one above PostgreSQL's.
+      if (days === INT32_MAX) words[first + cell] = INT32_MAX;
+      else if (days === INT32_MIN) words[first + cell] = -INT32_MAX;
+      else if (shifted >= INT32_MAX || shifted <= -INT32_MAX) refused.push(cell);
+      else words[first + cell] = shifted;
     }
-    return true;
   }
 }
 
+/** Microseconds of a day. */
 class TimeStore extends FixedStore {
   constructor() {
     super(8);
   }
 
-  put(index: number, bytes: Buffer, offset: number): boolean {
-    this.reserve(index);
-    this.words[index * 2] = word(bytes, offset + 4);
-    this.words[index * 2 + 1] = word(bytes, offset);
-    return true;
+  protected fill(first: number, { view, offsets, lengths, count }: CellRun): void {
+    const { words } = this;
+    for (let cell = 0; cell < count; cell += 1) {
+      if ((lengths[cell] ?? -1) < 0) continue;
+      const offset = offsets[cell] ?? 0;
+      words[(first + cell) * 2] = view.getInt32(offset + 4);
+      words[(first + cell) * 2 + 1] = view.getInt32(offset);
+    }
   }
 }
 
 /** 946684800000000 microseconds from 1970 to 2000, as two words. */
 const SHIFT_LOW = 946_684_800_000_000 % 0x1_0000_0000;
 const SHIFT_HIGH = Math.floor(946_684_800_000_000 / 0x1_0000_0000);
+
 /** 290309-12-22 (BC), DuckDB's first timestamp, is before PostgreSQL's first; only the end can overflow. */
 class TimestampStore extends FixedStore {
   constructor() {
     super(8);
   }
 
-  put(index: number, bytes: Buffer, offset: number): boolean {
-    this.reserve(index);
-    const high = word(bytes, offset) | 0;
-    const low = word(bytes, offset + 4);
-    if (high === INT32_MAX && low === 0xffff_ffff) return this.#set(index, INT32_MAX, 0xffff_ffff);
-    // Minus the largest integer: -0x7fffffffffffffff.
-    if (high === INT32_MIN && low === 0) return this.#set(index, INT32_MIN, 1);
-    const sum = low + SHIFT_LOW;
-    const shifted = high + SHIFT_HIGH + (sum > 0xffff_ffff ? 1 : 0);
-    const rest = sum >>> 0;
-    if (shifted > INT32_MAX || (shifted === INT32_MAX && rest >= 0xffff_fffe)) return false;
-    return this.#set(index, shifted, rest);
-  }
-
-  #set(index: number, high: number, low: number): boolean {
-    this.words[index * 2] = low;
-    this.words[index * 2 + 1] = high;
-    return true;
+  protected fill(first: number, run: CellRun, refused: number[]): void {
+    const { view, offsets, lengths, count } = run;
+    const { words } = this;
+    for (let cell = 0; cell < count; cell += 1) {
+      if ((lengths[cell] ?? -1) < 0) continue;
+      const offset = offsets[cell] ?? 0;
+      let high = view.getInt32(offset);
+      let low = view.getUint32(offset + 4);
+      if (high === INT32_MIN && low === 0) {
+        // -infinity is minus the largest integer: -0x7fffffffffffffff.
+        low = 1;
+      } else if (high !== INT32_MAX || low !== 0xffff_ffff) {
+        const sum = low + SHIFT_LOW;
+        high += SHIFT_HIGH + (sum > 0xffff_ffff ? 1 : 0);
+        low = sum >>> 0;
+        if (high > INT32_MAX || (high === INT32_MAX && low >= 0xffff_fffe)) refused.push(cell);
+      }
+      words[(first + cell) * 2] = low;
+      words[(first + cell) * 2 + 1] = high;
+    }
   }
 }
 
@@ -233,23 +274,22 @@ class IntervalStore extends FixedStore {
     super(16);
   }
 
-  put(index: number, bytes: Buffer, offset: number): boolean {
-    this.reserve(index);
-    const months = word(bytes, offset + 12) | 0;
-    const days = word(bytes, offset + 8) | 0;
-    // PostgreSQL 17's infinite intervals have all fields at their ends; DuckDB has none.
-    if (
-      (months === INT32_MAX && days === INT32_MAX) ||
-      (months === INT32_MIN && days === INT32_MIN)
-    ) {
-      return false;
+  protected fill(first: number, run: CellRun, refused: number[]): void {
+    const { view, offsets, lengths, count } = run;
+    const { words } = this;
+    for (let cell = 0; cell < count; cell += 1) {
+      if ((lengths[cell] ?? -1) < 0) continue;
+      const offset = offsets[cell] ?? 0;
+      const months = view.getInt32(offset + 12);
+      const days = view.getInt32(offset + 8);
+      // PostgreSQL 17's infinite intervals have all fields at their ends; DuckDB has none.
+      if (months === days && (months === INT32_MAX || months === INT32_MIN)) refused.push(cell);
+      const at = (first + cell) * 4;
+      words[at] = months;
+      words[at + 1] = days;
+      words[at + 2] = view.getInt32(offset + 4);
+      words[at + 3] = view.getInt32(offset);
     }
-    const at = index * 4;
-    this.words[at] = months;
-    this.words[at + 1] = days;
-    this.words[at + 2] = word(bytes, offset + 4);
-    this.words[at + 3] = word(bytes, offset);
-    return true;
   }
 }
 
@@ -259,14 +299,17 @@ class UuidStore extends FixedStore {
     super(16);
   }
 
-  put(index: number, bytes: Buffer, offset: number): boolean {
-    this.reserve(index);
-    const at = index * 4;
-    this.words[at] = word(bytes, offset + 12);
-    this.words[at + 1] = word(bytes, offset + 8);
-    this.words[at + 2] = word(bytes, offset + 4);
-    this.words[at + 3] = word(bytes, offset) ^ 0x8000_0000;
-    return true;
+  protected fill(first: number, { view, offsets, lengths, count }: CellRun): void {
+    const { words } = this;
+    for (let cell = 0; cell < count; cell += 1) {
+      if ((lengths[cell] ?? -1) < 0) continue;
+      const offset = offsets[cell] ?? 0;
+      const at = (first + cell) * 4;
+      words[at] = view.getInt32(offset + 12);
+      words[at + 1] = view.getInt32(offset + 8);
+      words[at + 2] = view.getInt32(offset + 4);
+      words[at + 3] = view.getInt32(offset) ^ 0x8000_0000;
+    }
   }
 }
 
@@ -276,7 +319,7 @@ export function fixedStore(type: ColumnType): CellStore | null {
     case 'boolean':
       return new BooleanStore();
     case 'int':
-      return new IntStore(type.bits / 8);
+      return type.bits > 32 ? new LongIntStore(type.bits / 8) : new ShortIntStore(type.bits / 8);
     case 'float':
       return new FloatStore(type.bits / 8);
     case 'decimal':

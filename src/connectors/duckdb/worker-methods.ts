@@ -76,7 +76,8 @@ export class WorkerMethods {
   #sideTurn: Promise<unknown> = Promise.resolve();
 
   async open({ path, memoryBytes, readOnly }: OpenRequest): Promise<void> {
-    const threads = availableParallelism();
+    // The main thread and, often, the source need a processor too.
+    const threads = Math.max(1, availableParallelism() - 1);
     const database = await Database.open({ path, memoryBytes, threads, readOnly });
     const side = await database.connect();
     this.#opened = { database, side, reading: new ReadingRoom(database) };

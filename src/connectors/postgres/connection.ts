@@ -65,7 +65,6 @@ export class PgConnection implements AsyncDisposable {
   #failure: ForebayError | null = null;
   #closing = false;
   #lastByteAt = performance.now();
-  #drainWaiters: (() => void)[] = [];
   #probing = false;
 
   private constructor(transport: Transport, config: PostgresConfig) {
@@ -84,12 +83,11 @@ export class PgConnection implements AsyncDisposable {
     transport.listen((chunk) => this.#onData(chunk));
     socket.on('error', (error) => this.#fail(socketFailure(error, this.server, true)));
     socket.on('close', () => this.#fail(this.#closedFailure()));
-    socket.on('drain', () => this.#drained());
     socket.resume();
   }
 
   static async connect(config: PostgresConfig, options: ConnectOptions): Promise<PgConnection> {
-    const transport = await openTransport(config, options.signal, options.replication === true);
+    const transport = await openTransport(config, options.signal);
     const { socket } = transport;
     const connection = new PgConnection(transport, config);
     const onAbort = (): void => connection.destroy('interrupted');
@@ -149,7 +147,7 @@ export class PgConnection implements AsyncDisposable {
   }
 
   copyIn(sql: string): Promise<CopyIn> {
-    return this.#start('G', sql, () => openCopyIn(this.#socket, () => this.#writable()));
+    return this.#start('G', sql, () => openCopyIn(this.#socket));
   }
 
   /** START_REPLICATION: frames go to the receiver; the function sends CopyData messages of ours. */
@@ -248,7 +246,6 @@ export class PgConnection implements AsyncDisposable {
               else if (type === 'E') {
                 error ??= serverFailure(readServerError(body), 'the server ended a COPY');
                 copy?.early?.(error);
-                this.#drained();
               } else if (type === 'Z') finish(error);
             },
             fail: finish,
@@ -311,7 +308,6 @@ export class PgConnection implements AsyncDisposable {
     const request = this.#request;
     this.#request = null;
     request?.fail(error);
-    this.#drained();
   }
 
   #closedFailure(): ForebayError {
@@ -319,18 +315,6 @@ export class PgConnection implements AsyncDisposable {
       message: `the connection to ${this.server} was closed`,
       why: this.#closing ? 'closed by us' : 'closed by the server',
     });
-  }
-
-  #writable(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#drainWaiters.push(resolve);
-    });
-  }
-
-  #drained(): void {
-    const waiters = this.#drainWaiters;
-    this.#drainWaiters = [];
-    for (const resolve of waiters) resolve();
   }
 
   /** A server that is silent during a request is either working or gone; a second connection tells which. */

@@ -74,6 +74,9 @@ export class CopyEncoder {
   readonly #fields: number;
   readonly #fixedBytes: number;
   #out: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  /** Filled while the other buffer is sent. */
+  #spare: Buffer | null = null;
+  #sent: Promise<void> = Promise.resolve();
   #at = FRAME_HEAD;
   #bytes = 0;
 
@@ -107,6 +110,7 @@ export class CopyEncoder {
   /** Sends what is left and the trailer; the COPY itself is ended by its owner. */
   async finish(): Promise<void> {
     if (this.#at > FRAME_HEAD) await this.#flush();
+    await this.#sent;
     await this.#sink.write(COPY_TRAILER);
   }
 
@@ -115,10 +119,14 @@ export class CopyEncoder {
     const end = this.#at;
     out[0] = 0x64;
     writeInt32(out, 1, end - 1);
-    // The socket keeps the buffer until the kernel has taken it, so a sent one is never filled again.
-    this.#out = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+    await this.#sent;
+    this.#sent = this.#sink.write(out.subarray(0, end));
+    // Thrown where it is awaited next.
+    this.#sent.catch(() => {});
+    this.#out = this.#spare ?? Buffer.allocUnsafeSlow(CHUNK_BYTES);
+    // One that was made for a large row is not kept.
+    this.#spare = out.length === CHUNK_BYTES ? out : null;
     this.#at = FRAME_HEAD;
-    await this.#sink.write(out.subarray(0, end));
   }
 
   /** Encodes rows until the buffer is full; returns the first that did not fit. */

@@ -3,19 +3,30 @@ import { ForebayError } from '../../core/errors.ts';
 
 /** Bytes received and not yet taken at which the socket is paused. */
 const HIGH_WATER_BYTES = 1024 * 1024;
+const BLOCK_BYTES = 128 * 1024;
 
 export interface Flow {
   pause(): void;
   resume(): void;
 }
 
+/** Bytes that came; a whole block, or what has come of one. */
+interface Piece {
+  readonly block: Buffer;
+  readonly bytes: number;
+}
+
 /**
- * CopyData frames as the server sent them: `d`, int32 length, payload. A piece may end inside a frame.
- * Iterate once.
+ * CopyData frames as the server sent them: `d`, int32 length, payload. A piece may end inside a frame, and is
+ * valid until the next one is asked for: its memory is used again, because an allocation per read makes the
+ * garbage collector the largest cost of a copy. Iterate once.
  */
 export class CopyOut {
   readonly #flow: Flow;
-  readonly #queue: Buffer[] = [];
+  readonly #queue: Piece[] = [];
+  readonly #free: Buffer[] = [];
+  #filling: Buffer | null = null;
+  #filled = 0;
   #queuedBytes = 0;
   #ended = false;
   #discarding = false;
@@ -32,10 +43,17 @@ export class CopyOut {
     return this.#rows;
   }
 
+  /** Copies the bytes; they may be used again at once. */
   push(frames: Buffer): void {
-    if (this.#discarding || frames.length === 0) return;
-    this.#queue.push(frames);
-    this.#queuedBytes += frames.length;
+    if (this.#discarding) return;
+    for (let from = 0; from < frames.length;) {
+      this.#filling ??= this.#free.pop() ?? Buffer.allocUnsafeSlow(BLOCK_BYTES);
+      const taken = frames.copy(this.#filling, this.#filled, from);
+      from += taken;
+      this.#filled += taken;
+      this.#queuedBytes += taken;
+      if (this.#filled === BLOCK_BYTES) this.#close(this.#filling);
+    }
     if (this.#queuedBytes >= HIGH_WATER_BYTES) this.#flow.pause();
     this.#wake?.();
   }
@@ -59,11 +77,13 @@ export class CopyOut {
   async *#iterate(): AsyncGenerator<Buffer, void> {
     try {
       for (;;) {
+        if (this.#queue.length === 0 && this.#filling !== null) this.#close(this.#filling);
         const next = this.#queue.shift();
         if (next !== undefined) {
-          this.#queuedBytes -= next.length;
+          this.#queuedBytes -= next.bytes;
           if (this.#queuedBytes < HIGH_WATER_BYTES / 2) this.#flow.resume();
-          yield next;
+          yield next.block.subarray(0, next.bytes);
+          this.#free.push(next.block);
         } else if (this.#ended) {
           if (this.#error !== null) throw this.#error;
           return;
@@ -81,6 +101,12 @@ export class CopyOut {
       this.#flow.resume();
     }
   }
+
+  #close(block: Buffer): void {
+    this.#queue.push({ block, bytes: this.#filled });
+    this.#filling = null;
+    this.#filled = 0;
+  }
 }
 
 export interface CopyInPort {
@@ -97,7 +123,10 @@ export class CopyIn {
     this.#port = port;
   }
 
-  /** Bytes must be whole CopyData frames when all writes are put together; resolves when more may come. */
+  /**
+   * Bytes must be whole CopyData frames when all writes are put together; resolves when they are sent, so that
+   * their memory may be used again.
+   */
   write(frames: Uint8Array): Promise<void> {
     return this.#port.write(frames);
   }

@@ -73,16 +73,17 @@ export function openCopyOut(socket: Socket): CopyRequest<CopyOut> {
   };
 }
 
-export function openCopyIn(socket: Socket, writable: () => Promise<void>): CopyRequest<CopyIn> {
+export function openCopyIn(socket: Socket): CopyRequest<CopyIn> {
   const finished = Promise.withResolvers<number>();
   // A failure may come before anyone waits for the end; it is then thrown by the next write.
   finished.promise.catch(() => {});
   let failure: ForebayError | null = null;
   const port = {
-    write: async (bytes: Uint8Array): Promise<void> => {
-      if (failure !== null) throw failure;
-      if (!socket.write(bytes)) await writable();
-    },
+    write: (bytes: Uint8Array): Promise<void> =>
+      new Promise((resolve, reject) => {
+        // What failed is told by `early` or `done`; a socket that is gone tells it there too.
+        socket.write(bytes, () => (failure === null ? resolve() : reject(failure)));
+      }),
     finish: (reason: string | null): Promise<number> => {
       if (failure === null) socket.write(reason === null ? message('c') : message('f', reason));
       return finished.promise;

@@ -178,27 +178,31 @@ function streamed(socket: Socket): Transport {
   };
 }
 
-/** A connection on which the startup message may be sent. `borrow`: the receiver copies what it keeps. */
+function borrowing(socket: Socket, reused: ReusedBuffer): Transport {
+  const listen = (receive: (bytes: Buffer) => void): void => {
+    reused.receive = receive;
+  };
+  return { socket, borrowed: true, listen };
+}
+
+async function openPlain(config: PostgresConfig, signal: AbortSignal): Promise<Transport> {
+  const reused = new ReusedBuffer();
+  return borrowing(await openSocket(config, signal, reused), reused);
+}
+
+/** A connection on which the startup message may be sent. */
 export async function openTransport(
   config: PostgresConfig,
   signal: AbortSignal,
-  borrow: boolean,
 ): Promise<Transport> {
-  const plain = config.sslMode === 'disable' || config.socketFolder !== null;
-  if (plain && borrow) {
-    const reused = new ReusedBuffer();
-    const socket = await openSocket(config, signal, reused);
-    const listen = (receive: (bytes: Buffer) => void): void => {
-      reused.receive = receive;
-    };
-    return { socket, borrowed: true, listen };
-  }
+  if (config.sslMode === 'disable' || config.socketFolder !== null)
+    return openPlain(config, signal);
   const socket = await openSocket(config, signal);
-  if (plain) return streamed(socket);
   const offered = await askForTls(socket, config);
   if (offered) return streamed(await startTls(socket, config));
-  if (config.sslMode === 'prefer') return streamed(socket);
   socket.destroy();
+  // A socket cannot change how it reads, so the one that asked is not used.
+  if (config.sslMode === 'prefer') return openPlain(config, signal);
   throw new ForebayError('tls_refused', {
     message: `${printServer(config)} does not offer TLS, but sslmode=${config.sslMode} wants it`,
     fix: 'Switch ssl on in postgresql.conf, or give sslmode=disable knowingly.',
