@@ -39,6 +39,8 @@ export class Database implements Disposable {
       autoinstall_known_extensions: 'false',
       autoload_known_extensions: 'false',
       preserve_insertion_order: 'true',
+      // Otherwise memory that a statement is done with stays with the process, up to twice the limit.
+      allocator_background_threads: 'true',
     };
     if (settings.path === ':memory:') {
       // There the data itself is in memory: the limit is DuckDB's own, a share of the machine.

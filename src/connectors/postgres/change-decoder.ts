@@ -9,15 +9,13 @@ import { orderOfLsn, printLsn } from './lsn.ts';
 import * as pg from './pgoutput.ts';
 import { RowDecoder } from './row-decoder.ts';
 import type { StreamRelations } from './stream-relations.ts';
-import type { SpillFiles } from './spill.ts';
+import { RECORD_HEADER_BYTES, type SpillFiles, type SpilledTransaction } from './spill.ts';
 
 const FRAME_HEADER_BYTES = 5;
 const XLOG_DATA = 0x77;
 const KEEPALIVE = 0x6b;
 /** After `w`: start, end, time, 8 bytes each. */
 const XLOG_HEADER_BYTES = 25;
-/** How much of a spilled transaction is replayed before others get a turn. */
-const REPLAY_SLICE_BYTES = SLAB_BYTES;
 
 export interface DecoderOptions {
   readonly sink: ChangeSink;
@@ -186,39 +184,49 @@ export class ChangeDecoder {
 
   /** Inside a stream block every message names its (sub)transaction after the type byte. */
   #spillMessage(kind: number, at: number, end: number): void {
-    const subtransaction = this.#slab.readUInt32BE(at + 1);
-    const body = this.#slab.subarray(at + 5, end);
-    const plain = Buffer.allocUnsafe(body.length + 1);
-    plain[0] = kind;
-    body.copy(plain, 1);
-    this.#options.spill.add(this.#block, subtransaction, plain);
+    const slab = this.#slab;
+    const spilled = this.#options.spill.open(this.#block);
+    spilled.add(slab.readUInt32BE(at + 1), kind, { slab, start: at + 5, end });
   }
 
   /** A transaction that was sent in blocks is now committed: its messages are read as if they came now. */
   async #replay(commit: pg.StreamCommitMessage): Promise<void> {
-    const { sink, spill } = this.#options;
+    const { spill } = this.#options;
     this.#inTransaction = true;
     this.#beginTransaction(commit);
-    let slab = sink.slabs.take();
-    sink.openSlab(slab);
-    let end = 0;
-    for (const message of spill.messages(commit.xid)) {
-      if (end + message.length > slab.length) {
-        sink.closeSlab(slab);
-        if (sink.full) await sink.drained();
-        slab = sink.slabs.take(Math.max(REPLAY_SLICE_BYTES, message.length));
-        sink.openSlab(slab);
-        end = 0;
-      }
-      if (this.#closed) break;
-      message.copy(slab, end);
-      await this.#replayMessage(slab, end);
-      end += message.length;
-    }
-    sink.closeSlab(slab);
+    const spilled = spill.get(commit.xid);
+    if (spilled !== null) await this.#replaySlabs(spilled);
     spill.forget(commit.xid);
     this.#inTransaction = false;
     if (!this.#closed) this.#commitAt(commit.endLsn);
+  }
+
+  async #replaySlabs(spilled: SpilledTransaction): Promise<void> {
+    const { sink } = this.#options;
+    let room = SLAB_BYTES;
+    for (let at = 0; at < spilled.bytes && !this.#closed;) {
+      if (sink.full) await sink.drained();
+      const slab = sink.slabs.take(room);
+      sink.openSlab(slab);
+      const taken = await this.#replayRecords(slab, spilled.read(slab, at), spilled.aborted);
+      room = taken > 0 ? SLAB_BYTES : RECORD_HEADER_BYTES + slab.readUInt32BE(0);
+      sink.closeSlab(slab);
+      at += taken;
+    }
+  }
+
+  /** Reads the records that are whole; returns their bytes. */
+  async #replayRecords(slab: Buffer, end: number, aborted: ReadonlySet<number>): Promise<number> {
+    let at = 0;
+    while (end - at >= RECORD_HEADER_BYTES) {
+      const next = at + RECORD_HEADER_BYTES + slab.readUInt32BE(at);
+      if (next > end) break;
+      const isWanted = !aborted.has(slab.readUInt32BE(at + 4));
+      const work = isWanted ? this.#replayMessage(slab, at + RECORD_HEADER_BYTES) : undefined;
+      if (work !== undefined) await work;
+      at = next;
+    }
+    return at;
   }
 
   #replayMessage(slab: Buffer, at: number): Promise<void> | undefined {

@@ -8,9 +8,11 @@ import { join } from 'node:path';
 import { ForebayError } from '../../core/errors.ts';
 import { failpoint, failpointsArmed } from '../../core/failpoint.ts';
 
-/** Kept in memory per transaction before a write to its file. */
-const BUFFER_BYTES = 1024 * 1024;
-const RECORD_HEADER_BYTES = 8;
+/** Kept in memory per transaction before a write to its file; less as long as it has less. */
+const BUFFER_BYTES = 256 * 1024;
+const FIRST_BUFFER_BYTES = 8 * 1024;
+/** Length of the message, and the subtransaction that it belongs to, 4 bytes each. */
+export const RECORD_HEADER_BYTES = 8;
 
 function diskFailure(error: unknown, folder: string): ForebayError {
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
@@ -22,76 +24,85 @@ function diskFailure(error: unknown, folder: string): ForebayError {
   });
 }
 
-class SpilledTransaction {
+/** Messages in the order they came, each behind its header. */
+export class SpilledTransaction {
   readonly aborted = new Set<number>();
   readonly #path: string;
   #file: number | null = null;
   #fileBytes = 0;
-  #pending: Buffer[] = [];
-  #pendingBytes = 0;
+  #buffer = Buffer.allocUnsafeSlow(FIRST_BUFFER_BYTES);
+  #used = 0;
 
   constructor(path: string) {
     this.#path = path;
   }
 
-  /** Copies the message: the slab it lies in is reused. */
-  add(subtransaction: number, messageBytes: Buffer): void {
-    const record = Buffer.allocUnsafe(RECORD_HEADER_BYTES + messageBytes.length);
-    record.writeUInt32BE(messageBytes.length, 0);
-    record.writeUInt32BE(subtransaction, 4);
-    messageBytes.copy(record, RECORD_HEADER_BYTES);
-    this.#pending.push(record);
-    this.#pendingBytes += record.length;
-    if (this.#pendingBytes >= BUFFER_BYTES) this.#flush();
+  get bytes(): number {
+    return this.#fileBytes + this.#used;
   }
 
-  #flush(): void {
-    try {
-      this.#file ??= openSync(this.#path, 'w+', 0o600);
-      const bytes = Buffer.concat(this.#pending);
-      for (let at = 0; at < bytes.length;) at += writeSync(this.#file, bytes, at);
-      this.#fileBytes += bytes.length;
-    } catch (error) {
-      throw diskFailure(error, this.#path);
-    }
-    this.#pending = [];
-    this.#pendingBytes = 0;
+  /** Copies the message, a type and the slab's bytes from `start` on: the slab is reused. */
+  add(
+    subtransaction: number,
+    kind: number,
+    { slab, start, end }: { readonly slab: Buffer; readonly start: number; readonly end: number },
+  ): void {
+    const length = 1 + end - start;
+    this.#makeRoom(RECORD_HEADER_BYTES + length);
+    const buffer = this.#buffer;
+    buffer.writeUInt32BE(length, this.#used);
+    buffer.writeUInt32BE(subtransaction, this.#used + 4);
+    buffer[this.#used + RECORD_HEADER_BYTES] = kind;
+    slab.copy(buffer, this.#used + RECORD_HEADER_BYTES + 1, start, end);
+    this.#used += RECORD_HEADER_BYTES + length;
   }
 
-  /** Messages in the order they came, without those of aborted subtransactions. */
-  *messages(): Generator<Buffer, void> {
-    let rest: Buffer = Buffer.alloc(0);
-    for (const piece of this.#pieces()) {
-      const bytes = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
-      let at = 0;
-      while (bytes.length - at >= RECORD_HEADER_BYTES) {
-        const end = at + RECORD_HEADER_BYTES + bytes.readUInt32BE(at);
-        if (end > bytes.length) break;
-        if (!this.aborted.has(bytes.readUInt32BE(at + 4))) {
-          yield bytes.subarray(at + RECORD_HEADER_BYTES, end);
-        }
-        at = end;
-      }
-      rest = bytes.subarray(at);
+  /** Fills `into` with what comes from byte `from` on; returns how much there was. */
+  read(into: Buffer, from: number): number {
+    let filled = 0;
+    while (filled < into.length && from + filled < this.#fileBytes) {
+      filled += this.#readFile(into, filled, from + filled);
     }
-  }
-
-  *#pieces(): Generator<Buffer, void> {
-    if (this.#file !== null) {
-      for (let at = 0; at < this.#fileBytes;) {
-        const piece = Buffer.allocUnsafe(Math.min(BUFFER_BYTES, this.#fileBytes - at));
-        const read = readSync(this.#file, piece, 0, piece.length, at);
-        if (read <= 0) throw diskFailure(new Error('the file was cut'), this.#path);
-        at += read;
-        yield piece.subarray(0, read);
-      }
-    }
-    yield* this.#pending;
+    const inBuffer = from + filled - this.#fileBytes;
+    if (inBuffer >= 0) filled += this.#buffer.copy(into, filled, inBuffer, this.#used);
+    return filled;
   }
 
   remove(): void {
     if (this.#file !== null) closeSync(this.#file);
     rmSync(this.#path, { force: true });
+  }
+
+  #makeRoom(bytes: number): void {
+    if (this.#used + bytes <= this.#buffer.length) return;
+    if (this.#used + bytes > BUFFER_BYTES) this.#flush();
+    if (this.#used + bytes <= this.#buffer.length && this.#buffer.length <= BUFFER_BYTES) return;
+    // A buffer that was made for one large message is not kept.
+    const wished = Math.min(this.#buffer.length * 4, BUFFER_BYTES);
+    const larger = Buffer.allocUnsafeSlow(Math.max(wished, this.#used + bytes));
+    this.#buffer.copy(larger, 0, 0, this.#used);
+    this.#buffer = larger;
+  }
+
+  #flush(): void {
+    try {
+      this.#file ??= openSync(this.#path, 'w+', 0o600);
+      for (let at = 0; at < this.#used;) {
+        at += writeSync(this.#file, this.#buffer, at, this.#used - at);
+      }
+    } catch (error) {
+      throw diskFailure(error, this.#path);
+    }
+    this.#fileBytes += this.#used;
+    this.#used = 0;
+  }
+
+  #readFile(into: Buffer, at: number, from: number): number {
+    if (this.#file === null) return 0;
+    const length = Math.min(into.length - at, this.#fileBytes - from);
+    const read = readSync(this.#file, into, at, length, from);
+    if (read <= 0) throw diskFailure(new Error('the file was cut'), this.#path);
+    return read;
   }
 }
 
@@ -107,23 +118,24 @@ export class SpillFiles {
     if (failpointsArmed) await failpoint('changes.spill');
   }
 
-  add(transaction: number, subtransaction: number, messageBytes: Buffer): void {
+  /** The one that messages of this transaction are added to. */
+  open(transaction: number): SpilledTransaction {
     let spilled = this.#transactions.get(transaction);
     if (spilled === undefined) {
       this.#folder ??= mkdtempSync(join(tmpdir(), 'forebay-spill-'));
       spilled = new SpilledTransaction(join(this.#folder, String(transaction)));
       this.#transactions.set(transaction, spilled);
     }
-    spilled.add(subtransaction, messageBytes);
+    return spilled;
+  }
+
+  get(transaction: number): SpilledTransaction | null {
+    return this.#transactions.get(transaction) ?? null;
   }
 
   abort(transaction: number, subtransaction: number): void {
     if (transaction === subtransaction) this.forget(transaction);
     else this.#transactions.get(transaction)?.aborted.add(subtransaction);
-  }
-
-  messages(transaction: number): Iterable<Buffer> {
-    return this.#transactions.get(transaction)?.messages() ?? [];
   }
 
   forget(transaction: number): void {
