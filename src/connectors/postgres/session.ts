@@ -82,15 +82,7 @@ export class PostgresSession implements DestinationSession {
   }
 
   prepare(target: StreamTarget): Promise<void> {
-    return this.#owned(async (lane) => {
-      const { context, run } = this.#parts;
-      const plan = await prepareTable(lane, target, context);
-      if (await this.#isBuilding(lane, target)) {
-        const name = buildingName(target.table);
-        await createTable(lane, { target, plan, name }, context);
-        await markBuilding(lane.connection, name, run.pipeline);
-      }
-    });
+    return this.#owned((lane) => this.#prepareOn(lane, target));
   }
 
   save(records: readonly StreamRecord[], checkpoint: Checkpoint | null): Promise<void> {
@@ -121,6 +113,7 @@ export class PostgresSession implements DestinationSession {
           [pipeline, target.id],
         );
         await connection.execute(`DROP TABLE IF EXISTS ${quoteName(buildingName(target.table))}`);
+        await this.#prepareOn(lane, target);
         return;
       }
       if (!options.removeRows) return;
@@ -273,6 +266,15 @@ export class PostgresSession implements DestinationSession {
       });
       this.#tables.forget();
     });
+  }
+
+  async #prepareOn(lane: Lane, target: StreamTarget): Promise<void> {
+    const { context, run } = this.#parts;
+    const plan = await prepareTable(lane, target, context);
+    if (!(await this.#isBuilding(lane, target))) return;
+    const name = buildingName(target.table);
+    await createTable(lane, { target, plan, name }, context);
+    await markBuilding(lane.connection, name, run.pipeline);
   }
 
   /** What breaks because a later run ended our connections is told as what it is. */
