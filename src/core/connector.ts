@@ -103,6 +103,16 @@ export interface FrameStream {
   rows(): number;
 }
 
+/**
+ * What a column that the source dropped after the stream's schema was made gives: NULL, which is all that is left to
+ * know, or `column_missing`, where NULL would replace values that are to be kept.
+ */
+export type DroppedColumns = 'null' | 'fail';
+
+/**
+ * Reading gives each column by its identity, under whatever name it has by now. It fails with `schema_change` where
+ * a column's values are of another type by now, with `table_rewritten` where only a new snapshot shows the rows.
+ */
 export interface SnapshotReader extends AsyncDisposable {
   /** What this snapshot sees, for `ChangeCapability.isVisible`; null where the source cannot tell. */
   readonly visibility: string | null;
@@ -119,9 +129,14 @@ export interface SnapshotReader extends AsyncDisposable {
     schema: StreamSchema,
     chunk: SnapshotChunk,
     encodings: readonly CellEncoding[],
+    dropped: DroppedColumns,
   ): AsyncIterable<RowBatch>;
   /** Rows in the source's bulk format, for a destination whose plan names the same `frameFormat`. */
-  readonly frames?: (schema: StreamSchema, chunk: SnapshotChunk) => Promise<FrameStream>;
+  readonly frames?: (
+    schema: StreamSchema,
+    chunk: SnapshotChunk,
+    dropped: DroppedColumns,
+  ) => Promise<FrameStream>;
 }
 
 /** What the source keeps for a pipeline (a slot, a publication), told before it is removed. */

@@ -198,6 +198,10 @@ export const ERROR_TABLE = {
     'The database resolved a deadlock, lock timeout or serialization conflict against us.',
     'Nothing is lost: the batch is applied again.',
   ]),
+  table_rewritten: entry('transient', 75, 409, [
+    'A table was written anew at the source (TRUNCATE, VACUUM FULL, a change of type) while its snapshot was read.',
+    'Run the same command again: the table is read under a new snapshot.',
+  ]),
   encoding_changed: entry('transient', 1, 409, [
     'A column appeared whose values can only be read as text; the change stream is opened again.',
     'Nothing to do.',

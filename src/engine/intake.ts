@@ -10,9 +10,10 @@ import type {
   CatalogStream,
   ChangeCapability,
   ChangeReader,
+  SnapshotChunk,
   SnapshotReader,
 } from '../core/connector.ts';
-import { asForebayError, ForebayError } from '../core/errors.ts';
+import { asForebayError, type ErrorCode, ForebayError } from '../core/errors.ts';
 import { failpoint, failpointsArmed } from '../core/failpoint.ts';
 import type { Position } from '../core/position.ts';
 import { streamId } from '../core/stream-schema.ts';
@@ -35,8 +36,14 @@ const POLL_MS = 3000;
 const INTAKE_CHUNK_BYTES = 16 * 1024 * 1024;
 const REMEMBERED_TRANSACTIONS = 100_000;
 const RETRY_MS = 50;
-/** Times that a chunk is tried against a table whose columns are ahead of the stream. */
-const MAX_TRIES = 40;
+
+/** How a chunk fails whose table has other columns than the stream has told of so far. */
+const AHEAD: ReadonlySet<ErrorCode> = new Set([
+  'column_missing',
+  'table_missing',
+  'schema_change',
+  'protocol',
+]);
 
 export interface IntakeOptions {
   readonly attempt: Attempt;
@@ -64,7 +71,8 @@ export class Intake {
   readonly #done = new Map<RunningStream, Set<string>>();
   #failure: ForebayError | null = null;
   #lastPollAt = performance.now();
-  #tries = 0;
+  /** Streams whose table is ahead of them, and how far the log must be applied for them to have been told. */
+  readonly #ahead = new Map<RunningStream, { readonly reason: string; readonly until: Position }>();
 
   constructor(options: IntakeOptions) {
     this.#options = options;
@@ -103,13 +111,18 @@ export class Intake {
     if (this.#failure !== null) throw this.#failure;
     await this.#leave(applied);
     if (force || performance.now() - this.#lastPollAt >= POLL_MS) await this.poll();
-    const [stream] = this.#loading;
+    const stream = this.#loading.find((candidate) => this.#mayLoad(candidate, applied));
     if (stream === undefined) return;
     try {
       await (needsExactStart(stream.target) ? this.#loadWhole(stream) : this.#loadNext(stream));
     } catch (error) {
       await this.#loadFailed(stream, asForebayError(error));
     }
+  }
+
+  #mayLoad(stream: RunningStream, applied: Position): boolean {
+    const until = this.#ahead.get(stream)?.until;
+    return until === undefined || this.#options.changes.comparePositions(applied, until) >= 0;
   }
 
   /** Looks for tables that appeared, went or were made anew. */
@@ -268,12 +281,22 @@ export class Intake {
     const next = chunks.find((chunk) => !done.has(chunk.id));
     if (next !== undefined) {
       stream.merge = true;
-      countLoad(attempt, stream, await loadOneChunk(attempt, snapshot, { stream, chunk: next }));
+      await this.#loadChunk(snapshot, stream, next);
       done.add(next.id);
       if (failpointsArmed) await failpoint('resync.afterChunk');
     }
-    this.#tries = 0;
     if (chunks.every((chunk) => done.has(chunk.id))) await this.#finish(stream);
+  }
+
+  /** Values of a dropped column are kept where they are, unless the stream will not tell of the drop. */
+  async #loadChunk(
+    snapshot: SnapshotReader,
+    stream: RunningStream,
+    chunk: SnapshotChunk,
+  ): Promise<void> {
+    const { attempt } = this.#options;
+    const dropped = this.#ahead.has(stream) ? 'null' : 'fail';
+    countLoad(attempt, stream, await loadOneChunk(attempt, snapshot, { stream, chunk }, dropped));
   }
 
   #doneChunks(stream: RunningStream): Set<string> {
@@ -297,7 +320,7 @@ export class Intake {
     });
     stream.merge = false;
     for (const chunk of chunks) {
-      countLoad(attempt, stream, await loadOneChunk(attempt, snapshot, { stream, chunk }));
+      await this.#loadChunk(snapshot, stream, chunk);
       if (failpointsArmed) await failpoint('resync.afterChunk');
       if (attempt.control.drain.aborted) return;
     }
@@ -308,6 +331,7 @@ export class Intake {
   async #finish(stream: RunningStream): Promise<void> {
     this.#loading.splice(this.#loading.indexOf(stream), 1);
     this.#done.delete(stream);
+    this.#ahead.delete(stream);
     await finishStream(this.#options.attempt, stream);
   }
 
@@ -324,18 +348,20 @@ export class Intake {
     return null;
   }
 
-  /** The table's columns may be ahead of the stream: then the stream gets time to bring the change. */
+  /**
+   * The table may be ahead of the stream, which then gets the time to bring the change: until all is applied that was
+   * committed by now. A table that was written anew needs a new snapshot only.
+   */
   async #loadFailed(stream: RunningStream, error: ForebayError): Promise<void> {
-    this.#tries += 1;
-    const maybeAhead =
-      error.code === 'column_missing' ||
-      error.code === 'table_missing' ||
-      error.code === 'protocol';
-    if (maybeAhead && this.#tries < MAX_TRIES) {
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    if (error.code === 'table_rewritten') return;
+    const reason = `${error.code} ${stream.target.schema.version}`;
+    if (AHEAD.has(error.code) && this.#ahead.get(stream)?.reason !== reason) {
+      const until = await this.#options.changes.currentPosition();
+      this.#ahead.set(stream, { reason, until });
       return;
     }
     if (!concernsOneStream(error)) throw error;
+    this.#ahead.delete(stream);
     this.#loading.splice(this.#loading.indexOf(stream), 1);
     await pauseStream(this.#options.attempt, stream, error);
   }

@@ -1,5 +1,10 @@
 /** Loads the chunks of one consistent snapshot, several at once, each with its record in the data's transaction. */
-import type { LoadResult, SnapshotChunk, SnapshotReader } from '../core/connector.ts';
+import type {
+  DroppedColumns,
+  LoadResult,
+  SnapshotChunk,
+  SnapshotReader,
+} from '../core/connector.ts';
 import { asForebayError, ForebayError } from '../core/errors.ts';
 import { failpoint, failpointsArmed } from '../core/failpoint.ts';
 import type { CellEncoding } from '../core/value.ts';
@@ -54,6 +59,7 @@ export async function loadOneChunk(
   attempt: Attempt,
   reader: SnapshotReader,
   task: Task,
+  dropped: DroppedColumns = 'null',
 ): Promise<LoadResult> {
   const { stream, chunk } = task;
   const { id, schema } = stream.target;
@@ -63,7 +69,7 @@ export async function loadOneChunk(
   const relays = format !== undefined && attempt.plans.get(id)?.frameFormat === format;
   if (relays && reader.frames !== undefined) {
     try {
-      const frames = await reader.frames(schema, chunk);
+      const frames = await reader.frames(schema, chunk, dropped);
       const counted = countFrames(frames, (bytes) => attempt.progress.moved(id, 0, bytes));
       const result = await attempt.session.loadChunk(stream.target, how, {
         kind: 'frames',
@@ -76,7 +82,8 @@ export async function loadOneChunk(
       if (!(error instanceof ForebayError) || error.class !== 'data') throw error;
     }
   }
-  const batches = readAhead(reader.read(schema, chunk, snapshotEncodings(attempt, stream)), {
+  const encodings = snapshotEncodings(attempt, stream);
+  const batches = readAhead(reader.read(schema, chunk, encodings, dropped), {
     ahead: BATCHES_AHEAD,
     slabs: attempt.slabs,
     seen: (rows, bytes) => attempt.progress.moved(id, rows, bytes),
@@ -128,6 +135,26 @@ export function concernsOneStream(error: ForebayError): boolean {
   return (error.class === 'schema' || error.class === 'data') && error.code !== 'error_budget';
 }
 
+/**
+ * A table that changed so that this snapshot no longer shows it: where changes follow, it is read beside them under
+ * a new one, as a table that joins. A single snapshot cannot be had without it.
+ */
+function canJoinLater(attempt: Attempt, error: ForebayError): boolean {
+  const outlived = error.code === 'table_rewritten' || error.code === 'schema_change';
+  return outlived && attempt.mode.kind === 'replicate';
+}
+
+async function joinLater(attempt: Attempt, stream: RunningStream): Promise<void> {
+  await attempt.session.resetSnapshot(stream.target, { removeRows: false });
+  stream.chunks = null;
+  stream.merge = true;
+  await attempt.session.save([toRecord(stream)], null);
+  attempt.progress.emit(
+    { event: 'notice', message: 'changed while the snapshot was read; it is read again' },
+    stream.target.id,
+  );
+}
+
 /** Loads all streams that are in state `snapshot`. Resolves early when the run is told to end. */
 export async function snapshotPhase(attempt: Attempt, reader: SnapshotReader): Promise<void> {
   const streams = [...attempt.streams.values()].filter((stream) => stream.state === 'snapshot');
@@ -142,11 +169,12 @@ export async function snapshotPhase(attempt: Attempt, reader: SnapshotReader): P
   for (const stream of streams) if (left.get(stream) === 0) await finishStream(attempt, stream);
 
   const stopped = new AbortController();
+  const outlived = new Set<RunningStream>();
   const work = async (): Promise<void> => {
     for (;;) {
       const task = queue.shift();
       if (task === undefined || attempt.control.drain.aborted || stopped.signal.aborted) return;
-      if (task.stream.state === 'paused') continue;
+      if (task.stream.state === 'paused' || outlived.has(task.stream)) continue;
       await runTask(task);
     }
   };
@@ -159,6 +187,10 @@ export async function snapshotPhase(attempt: Attempt, reader: SnapshotReader): P
       if (remaining === 0) await finishStream(attempt, task.stream);
     } catch (error) {
       const failure = asForebayError(error);
+      if (canJoinLater(attempt, failure)) {
+        outlived.add(task.stream);
+        return;
+      }
       if (!concernsOneStream(failure)) throw failure;
       await pauseStream(attempt, task.stream, failure);
     }
@@ -174,4 +206,7 @@ export async function snapshotPhase(attempt: Attempt, reader: SnapshotReader): P
   const results = await Promise.allSettled(workers);
   const failed = results.find((result) => result.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
+  for (const stream of outlived) {
+    if (stream.state !== 'paused') await joinLater(attempt, stream);
+  }
 }

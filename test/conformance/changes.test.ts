@@ -36,7 +36,12 @@ async function snapshotIds(
     previous: null,
     targetBytes: 1024 * 1024,
   })) {
-    for await (const batch of start.snapshot.read(schema, chunk, encodingsOf(schema, 'text'))) {
+    for await (const batch of start.snapshot.read(
+      schema,
+      chunk,
+      encodingsOf(schema, 'text'),
+      'null',
+    )) {
       ids.push(...batchTexts(batch).map(([id = null]) => id));
       subject.slabs.give(batch.slab);
     }

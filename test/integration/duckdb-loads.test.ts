@@ -264,11 +264,11 @@ describe('as a source', () => {
       await Promise.all(
         chunks
           .slice(0, 2)
-          .map((chunk) => texts(snapshot.read(many.schema, chunk, ['binary', 'text']))),
+          .map((chunk) => texts(snapshot.read(many.schema, chunk, ['binary', 'text'], 'null'))),
       )
     ).flat();
     for (const chunk of chunks.slice(2)) {
-      for (const row of await texts(snapshot.read(many.schema, chunk, ['binary', 'text'])))
+      for (const row of await texts(snapshot.read(many.schema, chunk, ['binary', 'text'], 'null')))
         rows.push(row);
     }
     expect(rows.length).toBe(45_000);
@@ -277,7 +277,7 @@ describe('as a source', () => {
     const [chunk] = await snapshot.chunks(wide.schema, { previous: null, targetBytes: 1_000_000 });
     if (chunk === undefined) throw new Error('no chunk');
     expect(
-      await texts(snapshot.read(wide.schema, chunk, encodingsOf(wide.schema, 'binary'))),
+      await texts(snapshot.read(wide.schema, chunk, encodingsOf(wide.schema, 'binary'), 'null')),
     ).toEqual([
       [
         '255',

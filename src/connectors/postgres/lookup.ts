@@ -2,8 +2,7 @@
 import { ForebayError } from '../../core/errors.ts';
 import { OP_READ, type RowBatch, RowBatchBuilder, rowStride } from '../../core/row-batch.ts';
 import type { StreamSchema } from '../../core/stream-schema.ts';
-import { selectList } from './select-list.ts';
-import { quoteIdent, quoteName } from './sql.ts';
+import { columnName, holdTable, selectList } from './held-table.ts';
 import type { PostgresSystem } from './system.ts';
 
 interface Wanted {
@@ -28,14 +27,20 @@ function keyOf(wanted: Wanted, row: number): (Buffer | string)[] {
 export async function lookupRows(system: PostgresSystem, wanted: Wanted): Promise<RowBatch | null> {
   const { schema } = wanted;
   const encodings = schema.columns.map(() => 'text' as const);
-  const columns = await selectList(system.catalog, schema, encodings);
+  await using holder = await system.connect('lookup');
+  const held = await holdTable(
+    { catalog: system.catalog, holder },
+    { schema, oid: schema.ref, only: false },
+    'BEGIN READ ONLY',
+  );
+  const columns = selectList(held, schema, { encodings, dropped: 'null' });
   const where = schema.key
-    .map((column, i) => `${quoteIdent(schema.columns[column]?.name ?? '')} = $${i + 1}`)
+    .map((column, i) => `${columnName(held, schema, column)} = $${i + 1}`)
     .join(' AND ');
-  const sql = `SELECT ${columns} FROM ${quoteName(schema.stream)} WHERE ${where}`;
+  const sql = `SELECT ${columns} FROM ${held.name} WHERE ${where}`;
   const found: (string | null)[][] = [];
   for (const row of wanted.rows) {
-    const { rows } = await system.catalog.query(sql, keyOf(wanted, row));
+    const { rows } = await holder.query(sql, keyOf(wanted, row));
     found.push(...rows);
   }
   if (found.length === 0) return null;

@@ -1,5 +1,10 @@
 /** Reading tables under one snapshot: COPY BINARY by ranges of physical rows, several connections at once. */
-import type { FrameStream, SnapshotChunk, SnapshotReader } from '../../core/connector.ts';
+import type {
+  DroppedColumns,
+  FrameStream,
+  SnapshotChunk,
+  SnapshotReader,
+} from '../../core/connector.ts';
 import { ForebayError } from '../../core/errors.ts';
 import type { RowBatch } from '../../core/row-batch.ts';
 import type { SlabPool } from '../../core/slab.ts';
@@ -8,8 +13,7 @@ import type { CellEncoding } from '../../core/value.ts';
 import type { PgConnection } from './connection.ts';
 import { decodeCopyBinary } from './copy-decode.ts';
 import type { CopyOut } from './copy.ts';
-import { selectList } from './select-list.ts';
-import { quoteIdent, quoteName } from './sql.ts';
+import { type HeldTable, holdTable, selectList } from './held-table.ts';
 
 export const FRAME_FORMAT = 'pg-copy-binary';
 
@@ -19,10 +23,10 @@ const MAX_CHUNKS = 20_000;
 
 /** Leaves of a partitioned table, or the table itself; with file number, to notice a rewrite. */
 const LEAVES_SQL = `
-SELECT c.oid::text, n.nspname, c.relname, pg_catalog.pg_relation_filenode(c.oid)::text,
+SELECT c.oid::text, pg_catalog.pg_relation_filenode(c.oid)::text,
   (pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8)::text,
   pg_catalog.pg_table_size(c.oid)::text, greatest(c.reltuples, 0)::int8::text
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+FROM pg_catalog.pg_class c
 WHERE c.oid IN (
   SELECT t.relid FROM pg_catalog.pg_partition_tree($1::oid) t WHERE t.isleaf
   UNION ALL SELECT $1::oid WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_partition_tree($1::oid)))
@@ -31,7 +35,6 @@ ORDER BY c.oid`;
 
 interface Leaf {
   readonly oid: string;
-  readonly table: string;
   readonly fileNumber: string;
   readonly blocks: number;
   readonly bytes: number;
@@ -79,8 +82,11 @@ function whereClause(range: ChunkRange): string {
 }
 
 export interface SnapshotOptions {
-  /** Opens a connection that sees the snapshot, inside a read-only transaction. */
   readonly connect: () => Promise<PgConnection>;
+  /** Begins a read-only transaction that sees the snapshot. */
+  readonly begin: string;
+  /** Sees the catalog as it is. */
+  readonly catalog: PgConnection;
   readonly parallel: number;
   readonly slabs: SlabPool;
   readonly visibility: string | null;
@@ -96,7 +102,6 @@ export class PostgresSnapshot implements SnapshotReader {
   readonly #waiting: (() => void)[] = [];
   readonly #leaves = new Map<string, Leaf>();
   #supportsRanges = true;
-  readonly #selects = new Map<string, Promise<string>>();
 
   constructor(options: SnapshotOptions) {
     this.#options = options;
@@ -120,26 +125,31 @@ export class PostgresSnapshot implements SnapshotReader {
     schema: StreamSchema,
     chunk: SnapshotChunk,
     encodings: readonly CellEncoding[],
+    dropped: DroppedColumns,
   ): AsyncGenerator<RowBatch, void> {
     const connection = await this.#take();
     let whole = false;
     try {
-      const copy = await this.#copy(connection, schema, { chunk, encodings });
+      const copy = await this.#copy(connection, schema, { chunk, encodings, dropped });
       yield* decodeCopyBinary(copy, { schema, encodings, slabs: this.#options.slabs });
       whole = true;
     } finally {
-      this.#give(connection, whole);
+      await this.#give(connection, whole);
     }
   }
 
-  async frames(schema: StreamSchema, chunk: SnapshotChunk): Promise<FrameStream> {
+  async frames(
+    schema: StreamSchema,
+    chunk: SnapshotChunk,
+    dropped: DroppedColumns,
+  ): Promise<FrameStream> {
     const connection = await this.#take();
-    const give = (whole: boolean): void => this.#give(connection, whole);
+    const give = (whole: boolean): Promise<void> => this.#give(connection, whole);
     try {
-      const copy = await this.#copy(connection, schema, { chunk, encodings: null });
+      const copy = await this.#copy(connection, schema, { chunk, encodings: null, dropped });
       return { rows: () => copy.rows(), frames: handBack(copy, give) };
     } catch (error) {
-      give(false);
+      await give(false);
       throw error;
     }
   }
@@ -167,6 +177,7 @@ export class PostgresSnapshot implements SnapshotReader {
     let leaves: Leaf[] = [];
     try {
       this.#supportsRanges = connection.serverVersion >= TID_RANGE_SCAN;
+      await connection.execute(this.#options.begin);
       leaves = await this.#leavesOn(connection, schema);
       // A partitioned table may have no partition; a table that is gone must not look like an empty one.
       known =
@@ -176,9 +187,9 @@ export class PostgresSnapshot implements SnapshotReader {
             schema.ref,
           ])
         ).rows.length > 0;
-      this.#give(connection, true);
+      await this.#give(connection, true);
     } catch (error) {
-      this.#give(connection, false);
+      await this.#give(connection, false);
       throw error;
     }
     if (known) return leaves;
@@ -188,34 +199,37 @@ export class PostgresSnapshot implements SnapshotReader {
     });
   }
 
+  /**
+   * Each chunk is read in a transaction of its own, so that its lock is the only one that the connection holds: a
+   * statement that locks many tables gets its turn, and never stands in a ring of waiting with us.
+   */
   async #copy(
     connection: PgConnection,
     schema: StreamSchema,
-    what: { readonly chunk: SnapshotChunk; readonly encodings: readonly CellEncoding[] | null },
+    what: {
+      readonly chunk: SnapshotChunk;
+      readonly encodings: readonly CellEncoding[] | null;
+      readonly dropped: DroppedColumns;
+    },
   ): Promise<CopyOut> {
     const range = parseChunk(what.chunk.id);
-    if (!this.#leaves.has(range.leaf)) await this.#leavesOn(connection, schema);
-    const leaf = this.#leaves.get(range.leaf);
-    if (leaf === undefined) {
-      throw new ForebayError('table_missing', {
-        message: `${streamId(schema.stream)}: a part of the table is gone`,
-        stream: streamId(schema.stream),
-      });
-    }
-    const columns =
-      what.encodings === null
-        ? schema.columns.map((column) => quoteIdent(column.name)).join(', ')
-        : await this.#selectFor(connection, schema, what.encodings);
+    const { catalog, begin } = this.#options;
+    const held = await holdTable(
+      { catalog, holder: connection },
+      { schema, oid: range.leaf, only: true },
+      begin,
+    );
+    await assertSameFile(connection, { schema, range, held });
+    const columns = selectList(held, schema, what);
     return connection.copyOut(
-      `COPY (SELECT ${columns} FROM ONLY ${leaf.table}${whereClause(range)}) TO STDOUT (FORMAT binary)`,
+      `COPY (SELECT ${columns} FROM ONLY ${held.name}${whereClause(range)}) TO STDOUT (FORMAT binary)`,
     );
   }
 
   async #leavesOn(connection: PgConnection, schema: StreamSchema): Promise<Leaf[]> {
     const { rows } = await connection.query(LEAVES_SQL, [schema.ref]);
-    const leaves = rows.map(([oid, namespace, name, fileNumber, blocks, bytes, count]): Leaf => ({
+    const leaves = rows.map(([oid, fileNumber, blocks, bytes, count]): Leaf => ({
       oid: oid ?? '',
-      table: quoteName({ namespace: namespace ?? '', name: name ?? '' }),
       fileNumber: fileNumber ?? '',
       blocks: Number(blocks),
       bytes: Number(bytes),
@@ -223,19 +237,6 @@ export class PostgresSnapshot implements SnapshotReader {
     }));
     for (const leaf of leaves) this.#leaves.set(leaf.oid, leaf);
     return leaves;
-  }
-
-  #selectFor(
-    connection: PgConnection,
-    schema: StreamSchema,
-    encodings: readonly CellEncoding[],
-  ): Promise<string> {
-    const key = `${schema.ref}/${schema.version}/${encodings.join()}`;
-    const known = this.#selects.get(key);
-    if (known !== undefined) return known;
-    const made = selectList(connection, schema, encodings);
-    this.#selects.set(key, made);
-    return made;
   }
 
   async #take(): Promise<PgConnection> {
@@ -254,14 +255,39 @@ export class PostgresSnapshot implements SnapshotReader {
   }
 
   /** A connection whose COPY was not read to its end is given up: draining it could take minutes. */
-  #give(connection: PgConnection, whole: boolean): void {
-    if (whole && connection.isOpen) this.#idle.push(connection);
-    else {
-      this.#all.delete(connection);
-      connection.destroy('reading was given up');
+  async #give(connection: PgConnection, whole: boolean): Promise<void> {
+    try {
+      if (whole) await connection.execute('COMMIT');
+      else connection.destroy('reading was given up');
+    } finally {
+      if (whole && connection.isOpen) this.#idle.push(connection);
+      else this.#all.delete(connection);
+      this.#waiting.shift()?.();
     }
-    this.#waiting.shift()?.();
   }
+}
+
+/**
+ * A table that was written anew (TRUNCATE, VACUUM FULL, most changes of type) looks empty to a snapshot from before,
+ * or has its rows in other places: neither may be taken for what the table held.
+ */
+async function assertSameFile(
+  connection: PgConnection,
+  table: { readonly schema: StreamSchema; readonly range: ChunkRange; readonly held: HeldTable },
+): Promise<void> {
+  const { schema, range, held } = table;
+  const [seen] = (
+    await connection.query(
+      'SELECT relfilenode::text FROM pg_catalog.pg_class WHERE oid = $1::oid',
+      [range.leaf],
+    )
+  ).rows;
+  const sameFile = seen?.[0] === held.fileNumber && range.fileNumber === held.fileNumber;
+  if (sameFile && held.attached) return;
+  throw new ForebayError('table_rewritten', {
+    message: `${streamId(schema.stream)} was written anew at the source after the snapshot began`,
+    stream: streamId(schema.stream),
+  });
 }
 
 /** Earlier ranges are good while every leaf still has its file and no leaf is new. */
@@ -276,13 +302,13 @@ function stillCovers(previous: readonly ChunkRange[], leaves: readonly Leaf[]): 
 
 async function* handBack(
   copy: CopyOut,
-  give: (whole: boolean) => void,
+  give: (whole: boolean) => Promise<void>,
 ): AsyncGenerator<Buffer, void> {
   let whole = false;
   try {
     for await (const piece of copy.frames) yield piece;
     whole = true;
   } finally {
-    give(whole);
+    await give(whole);
   }
 }

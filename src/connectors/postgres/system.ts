@@ -56,22 +56,20 @@ export class PostgresSystem implements AsyncDisposable {
       await holder.execute('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
       name = (await holder.query('SELECT pg_catalog.pg_export_snapshot()')).rows[0]?.[0] ?? '';
     }
-    const join = async (): Promise<PgConnection> => {
-      const connection = await this.connect('snapshot');
-      await connection.execute(
-        `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '${name ?? ''}'`,
-      );
-      return connection;
-    };
-    const first = await join();
+    const begin = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '${name ?? ''}'`;
+    const first = await this.connect('snapshot');
+    await first.execute(begin);
     const seen = await first.query('SELECT pg_catalog.pg_current_snapshot()::text');
+    await first.execute('COMMIT');
     let spare: PgConnection | null = first;
     return new PostgresSnapshot({
       connect: () => {
         const connection = spare;
         spare = null;
-        return connection === null ? join() : Promise.resolve(connection);
+        return connection === null ? this.connect('snapshot') : Promise.resolve(connection);
       },
+      begin,
+      catalog: this.catalog,
       parallel: options.parallel,
       slabs: this.context.slabs,
       visibility: seen.rows[0]?.[0] ?? null,
