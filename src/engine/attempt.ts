@@ -36,8 +36,6 @@ export interface Attempt {
   readonly textOnly: boolean;
   readonly sameSystem: boolean;
   readonly notes: AttemptNotes;
-  /** Both systems were there and fit: from now on a failure of the network is waited out. */
-  readonly connected: () => void;
 }
 
 /** What the run wants to know afterwards. */

@@ -23,7 +23,6 @@ export async function runCopy(attempt: Attempt): Promise<AttemptEnd> {
   const streams = await beginStreams(attempt);
   await preflight(attempt, streams);
   await prepareTargets(attempt, streams);
-  attempt.connected();
   attempt.progress.phase('snapshot');
   await using reader = await snapshots.open({ parallel: attempt.parallel });
   await snapshotPhase(attempt, reader);
@@ -67,7 +66,6 @@ async function begin(attempt: Attempt): Promise<Start> {
   await preflight(attempt, streams);
   const followed = streams.filter((stream) => !lacksKey(attempt, stream));
   await prepareTargets(attempt, followed);
-  attempt.connected();
   await pauseKeyless(attempt, streams);
   const { position, identity, snapshot } = await changes.create(
     attempt.spec.name,
@@ -96,7 +94,6 @@ async function resume(attempt: Attempt): Promise<Start> {
   if (checkpoint === null) throw new Error('resume without a checkpoint');
   const identity = await changes.verify(attempt.spec.name, checkpoint);
   await resumeStreams(attempt);
-  attempt.connected();
   await rereadUnpublished(attempt);
   return { position: checkpoint.position, identity };
 }

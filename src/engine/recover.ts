@@ -274,7 +274,6 @@ export async function runRecover(attempt: Attempt): Promise<AttemptEnd> {
     attempt.sameSystem,
   );
   await preflight(attempt, asked);
-  attempt.connected();
   if (attempt.control.drain.aborted) return { kind: 'stopped' };
   const { position, identity, snapshot } = await changes.create(
     attempt.spec.name,

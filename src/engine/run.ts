@@ -124,6 +124,7 @@ class Run {
     });
     try {
       await using systems = await openSystems(this.#systems, context);
+      this.#connectedOnce = true;
       await this.#assertNotReplaced(systems);
       await using session = await systems.destination.openSession(this.#spec.name, {
         acceptDamaged: this.#mode.kind === 'recover',
@@ -146,9 +147,6 @@ class Run {
         textOnly: this.#textOnly,
         sameSystem: this.#systems.sameSystem,
         notes: this.#notes,
-        connected: () => {
-          this.#connectedOnce = true;
-        },
       };
       this.#streams = attempt.streams;
       return await this.#perform(attempt);

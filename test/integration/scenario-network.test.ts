@@ -1,15 +1,26 @@
 // Servers and connections that go away. Each test's number is that of the scenario in docs/scoreboard.md.
+import pg from 'pg';
 import { describe, expect, test } from 'vitest';
 
-import { startFaultProxy } from '../support/fault-proxy.ts';
+import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { findServer, startServer } from '../support/servers.ts';
 import { describeEachServer } from '../support/shared-servers.ts';
-import { createPipeline } from '../support/test-pipeline.ts';
+import { createPipeline, expectCompleted, type TestPipeline } from '../support/test-pipeline.ts';
 import { eventually } from '../support/wait.ts';
 
 const setup = `create table orders (id int primary key, note text); insert into orders select i, 'n' || i from generate_series(1, 20) i`;
 const inChanges = ({ event, ...rest }: { event: string }) =>
   event === 'phase' && (rest as { phase?: string }).phase === 'changes';
+
+/** Bytes that one connection costs until it can be asked something. */
+async function measureContact(pipeline: TestPipeline, proxy: FaultProxy): Promise<number> {
+  const url = pipeline.urls.find((one) => new URL(one).port === String(proxy.port)) ?? '';
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  const bytes = proxy.passed.toClient;
+  await client.end();
+  return bytes;
+}
 
 describeEachServer(
   'network',
@@ -41,6 +52,20 @@ describeEachServer(
             { timeoutMs: 40_000, intervalMs: 100 },
           );
         }
+      });
+
+      test.each([1, 2, 3])('10 a start that is cut off is tried again, place %i', async (place) => {
+        await using proxy = await startFaultProxy(server.port);
+        await using pipeline = await createPipeline(server, {
+          setup,
+          ...(side === 'source' ? { sourcePort: proxy.port } : { destinationPort: proxy.port }),
+        });
+        const contact = await measureContact(pipeline, proxy);
+        proxy.cutAfter(contact + place * 1200, 'toClient');
+        const exit = await pipeline.catchUp();
+        expectCompleted(exit);
+        expect(exit.stderr).toContain('"event":"retry"');
+        await pipeline.expectEqual();
       });
 
       test('11 black hole: noticed within a minute, connected again, nothing lost', async () => {
