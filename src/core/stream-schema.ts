@@ -64,4 +64,6 @@ export interface StreamSchema {
   readonly key: readonly number[];
   /** System that the native types belong to, e.g. `postgres`. */
   readonly family: string;
+  /** The source does not know in which encoding its text is: cells of text may hold bytes that are no UTF-8. */
+  readonly rawText?: boolean;
 }

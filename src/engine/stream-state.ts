@@ -51,6 +51,7 @@ const streamSchemaSchema = z.object({
   identity: z.enum(['key', 'whole-row', 'none']),
   key: z.array(z.number()),
   family: z.string(),
+  rawText: z.boolean().default(false),
 });
 
 const detailSchema = z.object({
@@ -131,6 +132,7 @@ function withoutTransient(schema: StreamSchema): StreamDetail['schema'] {
     })),
     computed: schema.computed.map((column) => ({ ...column })),
     key: [...schema.key],
+    rawText: schema.rawText ?? false,
   };
 }
 

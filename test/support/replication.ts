@@ -19,6 +19,8 @@ export interface Replication extends AsyncDisposable {
   urlOf(kind: DestinationKind): string;
   /** Replicates until caught up. */
   run(kind: DestinationKind, ...args: readonly string[]): Promise<ForebayExit>;
+  /** Replays all dead letters. */
+  replay(kind: DestinationKind): Promise<ForebayExit>;
   /** Runs statements in the source. */
   sql(...statements: readonly string[]): Promise<void>;
   /** Rows of a query as texts; every expression must be text. */
@@ -62,6 +64,7 @@ export async function openReplication(
         ...args,
       ]);
     },
+    replay: (kind) => runForebay(['dlq', 'replay', urlOf(kind), '--all']),
     sql: async (...statements) => {
       await using client = await server.connect(source);
       for (const statement of statements) await client.query(statement);

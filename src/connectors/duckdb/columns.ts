@@ -3,6 +3,7 @@ import { type CellEncoding, type LogicalType, NULL_CELL } from '../../core/value
 import type { Vector } from '@duckdb/node-bindings';
 import { ByteSink } from './byte-sink.ts';
 import { CellRun } from './cell-run.ts';
+import { CheckedStore } from './checked-text.ts';
 import { ListStore } from './list-vectors.ts';
 import { type SlabSpan, StringStore } from './string-vectors.ts';
 import { writeText } from './text-values.ts';
@@ -72,6 +73,8 @@ export interface StoreRequest {
   readonly type: LogicalType;
   readonly encoding: CellEncoding;
   readonly column: ColumnType;
+  /** Text may hold bytes that are no UTF-8. */
+  readonly rawText: boolean;
 }
 
 export interface StoreContext {
@@ -88,6 +91,11 @@ function stringStore(context: StoreContext): StringStore {
 
 /** Throws a TypeError for pairs that `columnTakes` refuses. */
 export function openStore(request: StoreRequest, context: StoreContext): CellStore {
+  const store = openTrusting(request, context);
+  return request.rawText ? new CheckedStore(request.type, request.encoding, store) : store;
+}
+
+function openTrusting(request: StoreRequest, context: StoreContext): CellStore {
   const { type, encoding, column } = request;
   const isText = type.kind === 'text' || type.kind === 'json' || type.kind === 'other';
   if (column.kind === 'varchar') {
@@ -103,7 +111,13 @@ function openBinaryStore(type: LogicalType, column: ColumnType, context: StoreCo
   if (type.kind === 'array') {
     const element = listElement(column, type.dimensions);
     if (element !== null) {
-      const request = { type: type.element, encoding: 'binary', column: element } as const;
+      // What an array holds is checked with it.
+      const request = {
+        type: type.element,
+        encoding: 'binary',
+        column: element,
+        rawText: false,
+      } as const;
       return new ListStore(openStore(request, context), type.dimensions);
     }
   }

@@ -12,7 +12,7 @@ import {
 import { OP_LETTERS, type RowBatch, RowBatchBuilder } from '../../core/row-batch.ts';
 import { NULL_CELL } from '../../core/value.ts';
 import type { Connection } from './database.ts';
-import type { Payload } from './letters.ts';
+import type { LetterTarget, Payload } from './letters.ts';
 import { hasMetadata } from './metadata.ts';
 import { Workspace } from './workspace.ts';
 import { unchangedColumns, writeRows } from './write-rows.ts';
@@ -155,12 +155,16 @@ export async function replayLetter(connection: Connection, id: string): Promise<
   }
   if (row[6] === true) return 'it was replayed before';
   if (row[5] === true) return 'a later change of the same key was applied';
+  // Written by us as it came from the engine.
+  const target = JSON.parse(String(row[3])) as LetterTarget;
+  if (target.replayable === false) {
+    return 'it holds text that is not UTF-8; correct the row at the source, or drop the letter';
+  }
   const letter: Letter = {
     op: String(row[0]),
     pipeline: String(row[1]),
     payload: payloadSchema.parse(JSON.parse(String(row[2]))),
-    // Written by us as it came from the engine.
-    target: JSON.parse(String(row[3])) as StreamTarget,
+    target,
     position: String(row[4]),
   };
   return writeLetter(connection, id, letter);

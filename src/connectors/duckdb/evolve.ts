@@ -99,7 +99,7 @@ async function stageValue(
   const writer = new TableWriter(
     connection,
     { catalog: 'temp', namespace: 'main', name: 'forebay_value' },
-    [{ kind: 'cell', column: 0, logical: column.type, type }],
+    [{ kind: 'cell', column: 0, logical: column.type, type, rawText: false }],
     ['text'],
   );
   const { rejects } = writer.write(builder.finish(), Int32Array.of(0), 0);

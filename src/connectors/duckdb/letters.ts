@@ -5,7 +5,7 @@ import { type RowBatch, rowStride } from '../../core/row-batch.ts';
 import type { StreamId } from '../../core/stream-schema.ts';
 import { NULL_CELL } from '../../core/value.ts';
 import type { Connection } from './database.ts';
-import { printCell } from './value-text.ts';
+import { printCell, printText } from './value-text.ts';
 
 export type Payload = Readonly<Record<string, string | null>>;
 
@@ -18,7 +18,12 @@ export interface NewLetter {
   readonly position: string;
   readonly payload: Payload;
   readonly key: string | null;
+  /** False: the payload shows a value in another form, so it cannot be written again. */
+  readonly replayable: boolean;
 }
+
+/** How a letter is written again; stands as JSON beside its payload. */
+export type LetterTarget = StreamTarget & { readonly replayable?: boolean };
 
 /** A cell as text; null is NULL, undefined a cell that was not sent. */
 function cellText(batch: RowBatch, row: number, column: number): string | null | undefined {
@@ -28,9 +33,8 @@ function cellText(batch: RowBatch, row: number, column: number): string | null |
   if (length === NULL_CELL) return null;
   const type = batch.schema.columns[column]?.type;
   if (length < 0 || type === undefined) return undefined;
-  if (batch.encodings[column] === 'text')
-    return batch.slab.toString('utf8', offset, offset + length);
-  return printCell(type, { bytes: batch.slab, offset, length });
+  const cell = { bytes: batch.slab, offset, length };
+  return batch.encodings[column] === 'text' ? printText(cell) : printCell(type, cell);
 }
 
 export function rowPayload(batch: RowBatch, row: number): Payload {
@@ -65,7 +69,7 @@ export async function addLetter(connection: Connection, letter: NewLetter): Prom
       letter.position,
       JSON.stringify(letter.payload),
       letter.key,
-      JSON.stringify(letter.target),
+      JSON.stringify({ ...letter.target, replayable: letter.replayable } satisfies LetterTarget),
     ],
   );
 }

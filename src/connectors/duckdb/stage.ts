@@ -45,11 +45,12 @@ export class Stage {
     return {
       ref: { catalog: 'temp', namespace: 'main', name: this.name },
       slots: (): readonly Slot[] => [
-        ...table().columns.map((column, index): Slot => ({
+        ...table().columns.map(({ logical, type, rawText }, index): Slot => ({
           kind: 'cell',
           column: index,
-          logical: column.logical,
-          type: column.type,
+          logical,
+          type,
+          rawText,
         })),
         { kind: 'word', value: (_, row) => this.facts.act(row) },
         { kind: 'word', value: (_, row) => this.facts.place(row) },

@@ -26,6 +26,8 @@ export type Slot =
       readonly column: number;
       readonly logical: LogicalType;
       readonly type: ColumnType;
+      /** Text may hold bytes that are no UTF-8. */
+      readonly rawText: boolean;
     }
   | { readonly kind: 'null' }
   | { readonly kind: 'text'; readonly value: (batch: RowBatch, row: number) => string | null }
@@ -142,7 +144,12 @@ export class TableWriter {
     switch (slot.kind) {
       case 'cell': {
         const encoding = this.encodings[slot.column] ?? 'text';
-        const request = { type: slot.logical, column: slot.type, encoding };
+        const request = {
+          type: slot.logical,
+          column: slot.type,
+          encoding,
+          rawText: slot.rawText,
+        };
         const store = openStore(request, { span: this.#span, strings: this.#strings });
         return {
           store,

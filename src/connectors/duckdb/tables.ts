@@ -26,6 +26,7 @@ export interface TableColumn {
 /** A column of the stream at its place in the table. */
 export interface BoundColumn extends TableColumn {
   readonly logical: LogicalType;
+  readonly rawText: boolean;
 }
 
 /** A stream's table as it is now; made anew after every change to it. */
@@ -143,7 +144,7 @@ export function bindTable(
       const needs = printColumnType(chooseColumnType(type));
       throw incompatible(target, `column ${wanted} is ${has}, the stream needs ${needs}`);
     }
-    return { ...column, logical: type };
+    return { ...column, logical: type, rawText: target.schema.rawText ?? false };
   });
   for (const own of ownColumns(target)) {
     if (!byName.has(own.name)) throw incompatible(target, `it has no column ${own.name}`);
@@ -178,7 +179,8 @@ export function directSlots(table: BoundTable, special: ReadonlyMap<string, Slot
     const index = places.get(column.name.toLowerCase());
     const bound = index === undefined ? undefined : table.columns[index];
     if (index !== undefined && bound !== undefined) {
-      return { kind: 'cell', column: index, logical: bound.logical, type: bound.type };
+      const { logical, type, rawText } = bound;
+      return { kind: 'cell', column: index, logical, type, rawText };
     }
     return special.get(column.name) ?? { kind: 'null' };
   });

@@ -1,4 +1,5 @@
 /** Binary cells to PostgreSQL's text. */
+import { isUtf8 } from 'node:buffer';
 import type { LogicalType } from '../../core/value.ts';
 import { printDate, printInterval, printTime, printTimestamp } from './calendar.ts';
 import { printNumeric } from './numeric.ts';
@@ -47,6 +48,12 @@ export interface CellBytes {
   readonly length: number;
 }
 
+/** Bytes that are no UTF-8, which only dead letters have, are shown as `\\x` and hexadecimal digits. */
+export function printText({ bytes, offset, length }: CellBytes): string {
+  const part = bytes.subarray(offset, offset + length);
+  return isUtf8(part) ? part.toString('utf8') : `\\x${part.toString('hex')}`;
+}
+
 /** Throws a RangeError on bytes that are no value of the type. */
 export function printCell(type: LogicalType, { bytes, offset, length }: CellBytes): string {
   switch (type.kind) {
@@ -63,7 +70,7 @@ export function printCell(type: LogicalType, { bytes, offset, length }: CellByte
     case 'text':
     case 'json':
     case 'other':
-      return bytes.toString('utf8', offset, offset + length);
+      return printText({ bytes, offset, length });
     case 'bytes':
       return `\\x${bytes.toString('hex', offset, offset + length)}`;
     case 'date':

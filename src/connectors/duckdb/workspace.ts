@@ -5,6 +5,7 @@ import { ForebayError } from '../../core/errors.ts';
 import { OP_LETTERS, type RowBatch } from '../../core/row-batch.ts';
 import type { StreamId } from '../../core/stream-schema.ts';
 import { openReader } from './cell-reader.ts';
+import { cellHoldsUtf8, rowHoldsUtf8 } from './checked-text.ts';
 import { ByteSink } from './byte-sink.ts';
 import type { Connection } from './database.ts';
 import { addLetter, openLetterKeys, rowKey, rowPayload } from './letters.ts';
@@ -119,19 +120,24 @@ export class Workspace {
     rejects: readonly Reject[],
     options: { readonly stage: Stage | null; readonly position: PositionOf },
   ): Promise<ReadonlySet<number>> {
-    const columns = [...new Set(rejects.map(({ column }) => column))];
+    const misfits = rejects.filter(({ row, column }) => cellHoldsUtf8(batch, row, column));
+    const columns = [...new Set(misfits.map(({ column }) => column))];
     const wide = columns.filter((column) =>
       isWidenable(table.columns[column]?.type ?? { kind: 'varchar' }),
     );
     const widened = wide.length > 0 && (await this.#mayAlter(table)) ? wide : [];
     for (const column of widened) await this.#widen(table, column, options.stage);
     const refused = new Set<number>();
-    for (const { row, column } of rejects) {
-      if (widened.includes(column) || refused.has(row)) continue;
+    for (const reject of rejects) {
+      const { row, column } = reject;
+      const mended = widened.includes(column) && misfits.includes(reject);
+      if (mended || refused.has(row)) continue;
       refused.add(row);
       const bound = table.columns[column];
       const type = printColumnType(bound?.type ?? { kind: 'varchar' });
-      const reason = `column ${bound?.name ?? ''} is ${type} and cannot hold the value exactly`;
+      const reason = misfits.includes(reject)
+        ? `column ${bound?.name ?? ''} is ${type} and cannot hold the value exactly`
+        : `the text in column ${bound?.name ?? ''} is not UTF-8`;
       await this.refuse(table, {
         batch,
         row,
@@ -166,6 +172,7 @@ export class Workspace {
       position,
       payload: rowPayload(batch, row),
       key,
+      replayable: rowHoldsUtf8(batch, row),
     });
     if (key === null) return;
     this.#letters.get(table.target.id)?.add(key);

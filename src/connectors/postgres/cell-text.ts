@@ -1,4 +1,5 @@
 /** A cell as PostgreSQL would print it. For dead letters and messages; the data path never makes text of cells. */
+import { isUtf8 } from 'node:buffer';
 import type { RowBatch } from '../../core/row-batch.ts';
 import type { LogicalType } from '../../core/value.ts';
 
@@ -9,21 +10,21 @@ const MAX_INT32 = 2_147_483_647;
 const MIN_INT64 = -(2n ** 63n);
 const MAX_INT64 = 2n ** 63n - 1n;
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
 function hex(bytes: Buffer): string {
   return `\\x${bytes.toString('hex')}`;
 }
 
-/** Bytes that are no UTF-8 are shown as `\x` and hexadecimal digits. */
-function plainText(bytes: Buffer): string {
-  try {
-    // The decoder does not take shared memory.
-    const text = utf8.decode(Buffer.from(bytes));
-    return text.includes('\0') ? hex(bytes) : text;
-  } catch {
-    return hex(bytes);
-  }
+/** What was found while cells were printed. */
+export interface Printed {
+  /** A value could not be shown as it is: its text does not give it back. */
+  altered: boolean;
+}
+
+/** Bytes that are no UTF-8, or hold U+0000, are shown as `\x` and hexadecimal digits. */
+function plainText(bytes: Buffer, printed: Printed): string {
+  if (isUtf8(bytes) && !bytes.includes(0)) return bytes.toString('utf8');
+  printed.altered = true;
+  return hex(bytes);
 }
 
 function pad(value: number, digits: number): string {
@@ -136,7 +137,7 @@ function elementText(text: string): string {
   return plain ? text : `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
 }
 
-function arrayText(bytes: Buffer, element: LogicalType): string {
+function arrayText(bytes: Buffer, element: LogicalType, printed: Printed): string {
   const dimensions = bytes.readInt32BE(0);
   if (dimensions === 0) return '{}';
   const sizes: number[] = [];
@@ -160,7 +161,7 @@ function arrayText(bytes: Buffer, element: LogicalType): string {
       const length = bytes.readInt32BE(at);
       at += 4;
       if (length < 0) parts.push('NULL');
-      else parts.push(elementText(binaryText(bytes.subarray(at, at + length), element)));
+      else parts.push(elementText(binaryText(bytes.subarray(at, at + length), element, printed)));
       at += Math.max(0, length);
     }
     return `{${parts.join(',')}}`;
@@ -168,7 +169,7 @@ function arrayText(bytes: Buffer, element: LogicalType): string {
   return `${shifted ? `${bounds}=` : ''}${read(0)}`;
 }
 
-function binaryText(bytes: Buffer, type: LogicalType): string {
+function binaryText(bytes: Buffer, type: LogicalType, printed: Printed): string {
   switch (type.kind) {
     case 'boolean':
       return bytes[0] === 1 ? 't' : 'f';
@@ -196,27 +197,33 @@ function binaryText(bytes: Buffer, type: LogicalType): string {
     case 'uuid':
       return uuidText(bytes);
     case 'array':
-      return arrayText(bytes, type.element);
+      return arrayText(bytes, type.element, printed);
     case 'text':
     case 'json':
     case 'other':
-      return plainText(bytes);
+      return plainText(bytes, printed);
   }
 }
 
 /** A cell's text; null for NULL, undefined where the row has no value (unchanged, absent). */
-export function cellText(batch: RowBatch, row: number, column: number): string | null | undefined {
+export function cellText(
+  batch: RowBatch,
+  row: number,
+  column: number,
+  printed: Printed = { altered: false },
+): string | null | undefined {
   const word = (row * batch.schema.columns.length + column) * 2;
   const offset = batch.cells[word] ?? 0;
   const length = batch.cells[word + 1] ?? -3;
   const type = batch.schema.columns[column]?.type;
   if (length < 0 || type === undefined) return length === -1 ? null : undefined;
   const bytes = batch.slab.subarray(offset, offset + length);
-  if (batch.encodings[column] === 'text') return plainText(bytes);
+  if (batch.encodings[column] === 'text') return plainText(bytes, printed);
   try {
-    return binaryText(bytes, type);
+    return binaryText(bytes, type, printed);
   } catch {
     // Torn bytes are one of the reasons for a rejection.
+    printed.altered = true;
     return hex(bytes);
   }
 }

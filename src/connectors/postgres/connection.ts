@@ -98,9 +98,7 @@ export class PgConnection implements AsyncDisposable {
       await connection.#startup(options);
       // Such a database holds bytes of any encoding. Asked for UTF-8, the server fails a whole read, or the stream
       // for ever, at the first value that is none; whoever stores the value refuses it alone.
-      if (connection.#parameters.get('server_encoding') === 'SQL_ASCII') {
-        await connection.execute("SET client_encoding = 'SQL_ASCII'");
-      }
+      if (connection.hasRawText) await connection.execute("SET client_encoding = 'SQL_ASCII'");
     } catch (error) {
       connection.destroy('startup failed');
       throw error;
@@ -115,6 +113,11 @@ export class PgConnection implements AsyncDisposable {
 
   get processId(): number {
     return this.#processId;
+  }
+
+  /** The database checks no encoding: text may be any bytes. */
+  get hasRawText(): boolean {
+    return this.#parameters.get('server_encoding') === 'SQL_ASCII';
   }
 
   /** As `server_version_num`, e.g. 150018. */

@@ -112,6 +112,12 @@ async function writeAgain(
   plan: LetterPlan,
   payload: Values,
 ): Promise<void> {
+  if (plan.altered === true) {
+    throw new ForebayError('value_rejected', {
+      message:
+        'it holds bytes that are no text of the database; correct the row at the source, or drop the letter',
+    });
+  }
   const table = await readTable(connection, plan.table);
   if (table === null) {
     throw new ForebayError('table_missing', { message: `table ${quoteName(plan.table)} is gone` });

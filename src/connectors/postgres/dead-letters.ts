@@ -6,7 +6,7 @@ import { ACT_APPEND, ACT_DELETE, ACT_PATCH } from '../../core/folded-rows.ts';
 import { OP_LETTERS, type RowBatch } from '../../core/row-batch.ts';
 import type { StreamId, StreamName } from '../../core/stream-schema.ts';
 import { batchOf, type NumberedRows } from './apply-rows.ts';
-import { cellText } from './cell-text.ts';
+import { cellText, type Printed } from './cell-text.ts';
 import type { PgConnection } from './connection.ts';
 
 /** How a letter is written again; stands as JSON beside its payload. */
@@ -18,6 +18,8 @@ export interface LetterPlan {
   /** Columns of our own that go with the payload. */
   readonly extra: Readonly<Record<string, string | null>>;
   readonly soft: boolean;
+  /** The payload shows a value in another form, so it cannot be written again. */
+  readonly altered?: boolean;
 }
 
 /** Keys of rows with letters not yet replayed, per stream: a later change of such a row outdates its letter. */
@@ -41,10 +43,10 @@ export function sortableId(now: number = Date.now()): string {
   return `${millis.slice(0, 8)}-${millis.slice(8)}-7${sequence}-${variant}${random.slice(1, 4)}-${random.slice(4, 16)}`;
 }
 
-export function rowPayload(batch: RowBatch, row: number): Record<string, string | null> {
+function rowPayload(batch: RowBatch, row: number, printed: Printed): Record<string, string | null> {
   const payload: Record<string, string | null> = {};
   for (const [column, { name }] of batch.schema.columns.entries()) {
-    const text = cellText(batch, row, column);
+    const text = cellText(batch, row, column, printed);
     if (text !== undefined) payload[name] = text;
   }
   return payload;
@@ -124,6 +126,8 @@ export class DeadLetterWriter {
     const { batch, row, plan, position } = letter;
     const { connection, pipeline, target, open } = this.#context;
     const id = sortableId();
+    const printed = { altered: false };
+    const payload = rowPayload(batch, row, printed);
     const key = keyText(plan.match);
     await connection.query(
       `INSERT INTO _forebay.dead_letters
@@ -137,8 +141,8 @@ export class DeadLetterWriter {
         codeOf(error),
         error.why ?? error.message,
         position ?? '',
-        JSON.stringify(rowPayload(batch, row)),
-        JSON.stringify(plan),
+        JSON.stringify(payload),
+        JSON.stringify({ ...plan, ...printed } satisfies LetterPlan),
         key,
       ],
     );

@@ -217,6 +217,7 @@ export async function discover(
         identity: usable ? identity : 'none',
         key: usable ? positions : [],
         family: FAMILY,
+        rawText: connection.hasRawText,
       };
       return {
         schema,
