@@ -56,11 +56,13 @@ describe('tables of the user', () => {
     ]);
   });
 
-  it('fails with a code and writes nothing when a CHECK refuses a row', async () => {
+  it('fails with a code and writes nothing when a foreign key refuses a row', async () => {
     await using file = duckdbFixture();
     await file.sql(
       `CREATE SCHEMA public`,
-      `CREATE TABLE public.orders (id BIGINT, name VARCHAR CHECK (name <> 'bad'), big VARCHAR)`,
+      `CREATE TABLE public.names (name VARCHAR PRIMARY KEY)`,
+      `INSERT INTO public.names VALUES ('good')`,
+      `CREATE TABLE public.orders (id BIGINT, name VARCHAR REFERENCES public.names, big VARCHAR)`,
     );
     const target = streamTarget(orders);
     const destination = await file.destination();

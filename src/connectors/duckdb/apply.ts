@@ -18,10 +18,15 @@ export interface Application {
 
 const isSoft = (table: BoundTable): boolean => table.target.deletes === 'soft';
 
-function keyJoin(table: BoundTable): string {
+export function keyJoin(table: BoundTable, alias = 's'): string {
   return table.target.schema.key
-    .map((index) => `t.${quoteName(table.columns[index]?.name ?? '')} = s.c${index}`)
+    .map((index) => `t.${quoteName(table.columns[index]?.name ?? '')} = ${alias}.c${index}`)
     .join(' AND ');
+}
+
+/** Leaves out rows that are deleted softly. */
+export function alive(table: BoundTable): string {
+  return isSoft(table) ? ` AND t.${DELETED_COLUMN} IS NULL` : '';
 }
 
 function names(table: BoundTable): string {
@@ -81,9 +86,8 @@ async function patchRows(
   masks: readonly ReadonlySet<number>[],
 ): Promise<number[]> {
   const { connection, table, stage } = application;
-  const alive = isSoft(table) ? ` AND t.${DELETED_COLUMN} IS NULL` : '';
   const missing = await connection.all(
-    `SELECT s.place FROM ${stage.sql} AS s ANTI JOIN ${table.sql} AS t ON ${keyJoin(table)}${alive}
+    `SELECT s.place FROM ${stage.sql} AS s ANTI JOIN ${table.sql} AS t ON ${keyJoin(table)}${alive(table)}
      WHERE s.act = ${ACT_PATCH}`,
   );
   for (const [mask, unchanged] of masks.entries()) {
@@ -92,7 +96,7 @@ async function patchRows(
     if (present.length === 0) continue;
     await connection.run(
       `UPDATE ${table.sql} AS t SET ${assignments(table, present).join(', ')} FROM ${stage.sql} AS s
-       WHERE ${keyJoin(table)}${alive} AND s.act = ${ACT_PATCH} AND s.mask = ${mask}`,
+       WHERE ${keyJoin(table)}${alive(table)} AND s.act = ${ACT_PATCH} AND s.mask = ${mask}`,
     );
   }
   return missing.map(([place]) => Number(place));
@@ -111,12 +115,12 @@ export async function applyKeyed(application: Application, work: KeyedWork): Pro
 }
 
 /** One equal row goes for each staged delete; equality takes NULL for equal to NULL. */
-export async function applyMultiset({ connection, table, stage }: Application): Promise<void> {
+export async function removeMultiset({ connection, table, stage }: Application): Promise<void> {
+  if (table.target.deletes === 'ignore') return;
   const columns = table.columns.map((column, index) => ({
     name: quoteName(column.name),
     at: `c${index}`,
   }));
-  const alive = isSoft(table) ? ` AND t.${DELETED_COLUMN} IS NULL` : '';
   const same = columns
     .map(({ name, at }) => `t.${name} IS NOT DISTINCT FROM s.${at}`)
     .join(' AND ');
@@ -126,12 +130,15 @@ export async function applyMultiset({ connection, table, stage }: Application): 
       SELECT t.rowid AS row_id, s.copies, row_number() OVER (PARTITION BY s.kind ORDER BY t.rowid) AS nth
       FROM ${table.sql} AS t JOIN (
         SELECT ${list}, count(*) AS copies, min(place) AS kind FROM ${stage.sql}
-        WHERE act = ${ACT_DELETE} GROUP BY ${list}) AS s ON ${same}${alive})
+        WHERE act = ${ACT_DELETE} GROUP BY ${list}) AS s ON ${same}${alive(table)})
     WHERE nth <= copies`;
   const sql = isSoft(table)
     ? `UPDATE ${table.sql} SET ${DELETED_COLUMN} = now() WHERE rowid IN (${victims})`
     : `DELETE FROM ${table.sql} WHERE rowid IN (${victims})`;
-  if (table.target.deletes !== 'ignore') await connection.run(sql);
+  await connection.run(sql);
+}
+
+export async function addMultiset({ connection, table, stage }: Application): Promise<void> {
   await connection.run(
     `INSERT INTO ${table.sql} (${names(table)}) SELECT ${staged(table)} FROM ${stage.sql} AS s
      WHERE s.act IN (${WHOLE_ROWS})`,
@@ -147,10 +154,9 @@ export async function applyRekey(
   unchanged: ReadonlySet<number>,
 ): Promise<boolean> {
   const { connection, table, stage } = application;
-  const alive = isSoft(table) ? ` AND t.${DELETED_COLUMN} IS NULL` : '';
   const there = await connection.scalar(
     `SELECT count(*) FROM ${table.sql} AS t JOIN ${stage.sql} AS s ON ${keyJoin(table)}
-     WHERE s.act = ${ACT_PATCH}${alive}`,
+     WHERE s.act = ${ACT_PATCH}${alive(table)}`,
   );
   if (there !== 0) {
     await removeByKey(application, ACT_OLD_KEY);
@@ -163,12 +169,12 @@ export async function applyRekey(
     );
   }
   const present = allColumns(table).filter((index) => !unchanged.has(index));
-  const oldKey = keyJoin(table).replaceAll('= s.c', '= o.c');
+  const oldKey = keyJoin(table, 'o');
   const moved = await connection.run(
     `UPDATE ${table.sql} AS t SET ${assignments(table, present).join(', ')}
      FROM (SELECT * FROM ${stage.sql} WHERE act = ${ACT_PATCH}) AS s,
           (SELECT * FROM ${stage.sql} WHERE act = ${ACT_OLD_KEY}) AS o
-     WHERE ${oldKey}${alive}`,
+     WHERE ${oldKey}${alive(table)}`,
   );
   return moved > 0;
 }

@@ -4,6 +4,8 @@ import { ACT_INSERT } from '../../core/folded-rows.ts';
 import { batchValueBytes, type RowBatch } from '../../core/row-batch.ts';
 import { type AppendSlots, snapshotSlots } from './append-rows.ts';
 import { mergeWholeRows } from './apply.ts';
+import { breakableRules } from './guard.ts';
+import { admitAdded, type StagedManner } from './guarded-rows.ts';
 import { RowSink } from './row-sink.ts';
 import { Stage } from './stage.ts';
 import { type BoundTable, directSlots } from './tables.ts';
@@ -46,6 +48,8 @@ export class ChunkLoad {
   /** Null if rows go straight into the table. */
   readonly #stage: Stage | null;
   readonly #merge: boolean;
+  readonly #manner: StagedManner;
+  readonly #guarded: boolean;
   readonly #position: AppendSlots['position'];
   #read = 0;
   #applied = 0;
@@ -55,8 +59,10 @@ export class ChunkLoad {
     workspace: Workspace,
     current: () => BoundTable,
     stage: Stage | null,
-    chunk: ChunkRequest,
+    chunk: ChunkRequest & { readonly manner: StagedManner; readonly guarded: boolean },
   ) {
+    this.#manner = chunk.manner;
+    this.#guarded = chunk.guarded;
     this.id = chunk.id;
     this.stream = current().target.id;
     this.#workspace = workspace;
@@ -88,9 +94,14 @@ export class ChunkLoad {
       await stage.create(workspace.connection, table);
       stage.facts = { act: () => ACT_INSERT, place: (row) => row, mask: () => 0 };
     }
+    const keyed = target.load !== 'append' && target.schema.key.length > 0;
+    const manner = keyed ? 'keyed' : 'added';
+    const rules = breakableRules(table, await workspace.rules(table), manner);
     return new ChunkLoad(workspace, () => workspace.current(target, name), stage, {
       ...chunk,
       merge: merging,
+      manner,
+      guarded: rules.length > 0,
     });
   }
 
@@ -102,10 +113,34 @@ export class ChunkLoad {
     });
     this.#read += batch.rowCount;
     this.#bytes += batchValueBytes(batch);
-    this.#applied += await this.#sink.write(batch, rows);
+    const admitted = await admitAdded(this.#workspace, this.#current, this.#sink, {
+      batch,
+      rows,
+      position: this.#position,
+      manner: this.#manner,
+    });
+    this.#applied += await this.#sink.write(batch, admitted);
+    if (this.#guarded) await this.#bring();
   }
 
   async finish(): Promise<ChunkCounts> {
+    if (!this.#guarded) await this.#bring();
+    // What a chunk held would otherwise stay in memory until the next one.
+    await this.#stage?.drop(this.#workspace.connection);
+    return {
+      read: this.#read,
+      applied: this.#applied,
+      deadLettered: this.#read - this.#applied,
+      bytes: this.#bytes,
+    };
+  }
+
+  abandon(): void {
+    this.#sink.abandon();
+  }
+
+  /** Into the table, with what was staged. */
+  async #bring(): Promise<void> {
     this.#sink.close();
     const table = this.#current();
     const { connection } = this.#workspace;
@@ -118,17 +153,7 @@ export class ChunkLoad {
         `INSERT INTO ${table.sql} (${names}) SELECT ${staged} FROM ${this.#stage.sql}`,
       );
     }
-    // What a chunk held would otherwise stay in memory until the next one.
-    await this.#stage?.drop(connection);
-    return {
-      read: this.#read,
-      applied: this.#applied,
-      deadLettered: this.#read - this.#applied,
-      bytes: this.#bytes,
-    };
-  }
-
-  abandon(): void {
-    this.#sink.abandon();
+    // Rules look at the table, so each batch is there before the next one is held against them.
+    if (this.#guarded) await this.#stage?.create(connection, table);
   }
 }

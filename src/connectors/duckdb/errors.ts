@@ -4,6 +4,13 @@ import { type ErrorCode, ForebayError } from '../../core/errors.ts';
 type Rule = readonly [pattern: RegExp, code: ErrorCode, message: string];
 
 const RULES: readonly Rule[] = [
+  // These quote values, which may hold any words: they come before the rules that look for words.
+  [
+    /^Constraint Error|^TransactionContext Error: Failed to commit: .*constraint/,
+    'constraint_violated',
+    'A constraint of the destination table refused a row',
+  ],
+  [/^Conversion Error/, 'value_rejected', 'A value cannot be cast to another type'],
   [/Conflicting lock is held/, 'file_locked', 'Another process has the database file open'],
   [
     /Could not set lock on file/,
@@ -28,11 +35,6 @@ const RULES: readonly Rule[] = [
     'database_missing',
     'The database file or its directory does not exist',
   ],
-  [
-    /^Constraint Error/,
-    'constraint_violated',
-    'A constraint of the destination table refused a row',
-  ],
   [/conflict/i, 'conflict', 'Another transaction in the file got in the way'],
   [/^Catalog Error: Table/, 'table_missing', 'A table does not exist'],
   [/^Binder Error: .*[Cc]olumn/, 'column_missing', 'A column does not exist'],
@@ -41,7 +43,6 @@ const RULES: readonly Rule[] = [
     'destination_incompatible',
     'Something depends on the table and keeps it as it is',
   ],
-  [/^Conversion Error/, 'value_rejected', 'A value cannot be cast to another type'],
   [/^Out of Memory Error/, 'internal', 'DuckDB ran out of the memory it may use'],
 ];
 

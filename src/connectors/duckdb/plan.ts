@@ -41,7 +41,7 @@ export async function planTable(connection: Connection, target: StreamTarget): P
     const missing = ownColumns(target).filter(
       (own) => !present.some((column) => sameName(column.name, own.name)),
     );
-    const added = missing.map((own) => ({ ...own, notNull: false, hasDefault: false }));
+    const added = missing.map((own) => ({ ...own, notNull: false, defaultSql: null }));
     const table = bindTable(target, name, [...present, ...added]);
     const columns = table.columns.map((column): TargetColumn => ({
       name: column.name,

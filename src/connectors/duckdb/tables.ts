@@ -20,7 +20,8 @@ export interface TableColumn {
   readonly name: string;
   readonly type: ColumnType;
   readonly notNull: boolean;
-  readonly hasDefault: boolean;
+  /** The expression that fills it where a row has no value for it. */
+  readonly defaultSql: string | null;
 }
 
 /** A column of the stream at its place in the table. */
@@ -77,18 +78,18 @@ export async function readColumns(
   name: string,
 ): Promise<TableColumn[]> {
   const rows = await connection.all(
-    `SELECT column_name, data_type, NOT is_nullable, column_default IS NOT NULL
+    `SELECT column_name, data_type, NOT is_nullable, column_default
      FROM duckdb_columns()
      WHERE database_name = current_database()
        AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?)
      ORDER BY column_index`,
     [namespace, name],
   );
-  return rows.map(([column, type, notNull, hasDefault]) => ({
+  return rows.map(([column, type, notNull, defaultSql]) => ({
     name: String(column),
     type: parseColumnType(String(type)),
     notNull: notNull === true,
-    hasDefault: hasDefault === true,
+    defaultSql: typeof defaultSql === 'string' ? defaultSql : null,
   }));
 }
 
@@ -153,7 +154,7 @@ export function bindTable(
     [...columns, ...ownColumns(target)].map((column) => column.name.toLowerCase()),
   );
   const foreign = physical.filter((column) => !known.has(column.name.toLowerCase()));
-  const refusing = foreign.find((column) => column.notNull && !column.hasDefault);
+  const refusing = foreign.find((column) => column.notNull && column.defaultSql === null);
   if (refusing !== undefined) {
     throw incompatible(
       target,
@@ -168,7 +169,7 @@ export function bindTable(
     columns,
     physical,
     hasForeign: foreign.some((column) => column.name !== DELETED_COLUMN),
-    appendable: foreign.every((column) => !column.hasDefault),
+    appendable: foreign.every((column) => column.defaultSql === null),
   };
 }
 

@@ -10,6 +10,7 @@ import { ByteSink } from './byte-sink.ts';
 import type { Connection } from './database.ts';
 import { addLetter, openLetterKeys, rowKey, rowPayload } from './letters.ts';
 import { renewTable } from './renew.ts';
+import { readRules, type Rule } from './rules.ts';
 import type { Stage } from './stage.ts';
 import type { Reject } from './table-writer.ts';
 import { type BoundTable, loadTable } from './tables.ts';
@@ -44,6 +45,7 @@ export class Workspace {
   readonly connection: Connection;
   readonly pipeline: string;
   readonly #tables = new Map<string, BoundTable>();
+  readonly #rules = new Map<string, readonly Rule[]>();
   readonly #letters = new Map<StreamId, Set<string>>();
   readonly #replaying: boolean;
   #notices: Notice[] = [];
@@ -82,6 +84,16 @@ export class Workspace {
     return table;
   }
 
+  /** What the table demands of rows beside their types. */
+  async rules(table: BoundTable): Promise<readonly Rule[]> {
+    const { namespace, name } = table.ref;
+    const known = this.#rules.get(`${namespace}.${name}`);
+    if (known !== undefined) return known;
+    const rules = await readRules(this.connection, namespace, name);
+    this.#rules.set(`${namespace}.${name}`, rules);
+    return rules;
+  }
+
   /** A transaction begins. */
   begun(): void {
     this.#written.clear();
@@ -100,6 +112,7 @@ export class Workspace {
   /** To be called after a rollback, and after tables were changed. */
   forget(): void {
     this.#tables.clear();
+    this.#rules.clear();
     this.#letters.clear();
   }
 

@@ -12,7 +12,16 @@ import type { StreamTarget } from '../../core/connector.ts';
 import { type RowBatch, rowStride } from '../../core/row-batch.ts';
 import { ABSENT_CELL, NULL_CELL, UNCHANGED_CELL } from '../../core/value.ts';
 import { appendSlots, writeTruncateEvent } from './append-rows.ts';
-import { ACT_OLD_KEY, applyKeyed, applyMultiset, applyRekey, truncateTable } from './apply.ts';
+import {
+  ACT_OLD_KEY,
+  addMultiset,
+  applyKeyed,
+  applyRekey,
+  removeMultiset,
+  truncateTable,
+} from './apply.ts';
+import type { StagedRows } from './guard.ts';
+import { admitAdded, refuseForbidden, type StagedManner } from './guarded-rows.ts';
 import { rowKey, supersedeLetters } from './letters.ts';
 import { RowSink } from './row-sink.ts';
 import { Stage } from './stage.ts';
@@ -142,11 +151,12 @@ interface Staged {
   readonly masks: readonly ReadonlySet<number>[];
 }
 
-/** Puts all rows that are not skipped into a new stage. */
+/** Puts all rows that are not skipped into a new stage; those that rules forbid too if there is no manner. */
 async function stageParts(
   workspace: Workspace,
   table: BoundTable,
   parts: readonly FoldedPart[],
+  manner: StagedManner | null,
 ): Promise<Staged> {
   const { target, ref } = table;
   const stage = new Stage(STAGE);
@@ -183,9 +193,32 @@ async function stageParts(
     deadLettered += chosen.length - done;
   }
   sink.close();
+  if (manner !== null) {
+    const forbidden = await refuseStaged(
+      workspace,
+      current(),
+      { stage, masks: masks.sets, manner },
+      parts,
+    );
+    written -= forbidden;
+    deadLettered += forbidden;
+  }
   const refused = workspace.takeRefusedKeys();
   for (const part of parts) await supersede(workspace, target, part, refused);
   return { stage, written, deadLettered, counts, masks: masks.sets };
+}
+
+function refuseStaged(
+  workspace: Workspace,
+  table: BoundTable,
+  staged: Omit<StagedRows, 'table' | 'connection'>,
+  parts: readonly FoldedPart[],
+): Promise<number> {
+  const rows = { connection: workspace.connection, table, ...staged };
+  return refuseForbidden(workspace, rows, (place) => {
+    const batch = parts[Math.floor(place / ROWS_PER_PART)]?.batch;
+    return batch === undefined ? null : { batch, row: place % ROWS_PER_PART, position: '' };
+  });
 }
 
 /** Letters of rows that are written now are not to be written again. */
@@ -223,7 +256,7 @@ async function writeKeyed(
   table: BoundTable,
   parts: readonly FoldedPart[],
 ): Promise<WriteAnswer> {
-  const staged = await stageParts(workspace, table, parts);
+  const staged = await stageParts(workspace, table, parts, 'keyed');
   const count = (action: number): number => staged.counts[action] ?? 0;
   const bound = workspace.current(table.target, table.ref.name);
   const places = await applyKeyed(
@@ -251,10 +284,19 @@ async function writeMultiset(
   table: BoundTable,
   parts: readonly FoldedPart[],
 ): Promise<WriteAnswer> {
-  const { stage, written, deadLettered } = await stageParts(workspace, table, parts);
+  const { stage, written, deadLettered } = await stageParts(workspace, table, parts, null);
   const bound = workspace.current(table.target, table.ref.name);
-  await applyMultiset({ connection: workspace.connection, table: bound, stage });
-  return { applied: written + ignoredDeletes(table, parts), deadLettered, missing: [] };
+  const application = { connection: workspace.connection, table: bound, stage };
+  await removeMultiset(application);
+  // What is to be removed would stand in the way of what is to be added.
+  const staged = { stage, masks: [], manner: 'added' } as const;
+  const forbidden = await refuseStaged(workspace, bound, staged, parts);
+  await addMultiset(application);
+  return {
+    applied: written - forbidden + ignoredDeletes(table, parts),
+    deadLettered: deadLettered + forbidden,
+    missing: [],
+  };
 }
 
 async function writeAppend(
@@ -278,7 +320,13 @@ async function writeAppend(
       rows: chosen,
       position,
     });
-    const written = await sink.write(part.batch, strict);
+    const admitted = await admitAdded(workspace, current, sink, {
+      batch: part.batch,
+      rows: strict,
+      position,
+      manner: 'added',
+    });
+    const written = await sink.write(part.batch, admitted);
     applied += written;
     deadLettered += chosen.length - written;
   }
@@ -309,6 +357,19 @@ async function writeRekey(
   sink.close();
   if (written < 2) return { applied: 0, deadLettered: 1, missing: [] };
   const unchanged = new Set(unchangedColumns(batch, after));
+  const moved = {
+    connection,
+    table: current(),
+    stage,
+    masks: [unchanged],
+    manner: 'rekey',
+  } as const;
+  const forbidden = await refuseForbidden(workspace, moved, (row) => ({
+    batch,
+    row,
+    position: '',
+  }));
+  if (forbidden > 0) return { applied: 0, deadLettered: 1, missing: [] };
   const found = await applyRekey({ connection, table: current(), stage }, unchanged);
   if (found) return { applied: 1, deadLettered: 0, missing: [] };
   return { applied: 0, deadLettered: 0, missing: [{ part: 0, rows: [after] }] };
