@@ -49,7 +49,10 @@ function allColumns(table: BoundTable): number[] {
 }
 
 /** Rows that the stream no longer has; in `keyed` and `rekey`. */
-async function removeByKey({ connection, table, stage }: Application, act: number): Promise<void> {
+export async function removeByKey(
+  { connection, table, stage }: Application,
+  act: number,
+): Promise<void> {
   if (table.target.deletes === 'ignore') return;
   const where = `${keyJoin(table)} AND s.act = ${act}`;
   const sql = isSoft(table)

@@ -5,7 +5,7 @@ import { batchValueBytes, type RowBatch } from '../../core/row-batch.ts';
 import { type AppendSlots, snapshotSlots } from './append-rows.ts';
 import { mergeWholeRows } from './apply.ts';
 import { breakableRules } from './guard.ts';
-import { admitAdded, type StagedManner } from './guarded-rows.ts';
+import { admitAdded, refuseForbidden, type StagedManner, writeApart } from './guarded-rows.ts';
 import { RowSink } from './row-sink.ts';
 import { Stage } from './stage.ts';
 import { type BoundTable, directSlots } from './tables.ts';
@@ -88,20 +88,21 @@ export class ChunkLoad {
   ): Promise<ChunkLoad> {
     const table = await workspace.table(target, name);
     const merging = chunk.merge && target.load !== 'append' && target.schema.key.length > 0;
-    const staged = merging || (!table.appendable && target.load !== 'append');
+    const keyed = target.load !== 'append' && target.schema.key.length > 0;
+    const manner = keyed ? 'keyed' : 'added';
+    const rules = breakableRules(table, await workspace.rules(table), manner);
+    const guarded = rules.length > 0;
+    const staged = target.load !== 'append' && (merging || !table.appendable || guarded);
     const stage = staged ? new Stage(STAGE) : null;
     if (stage !== null) {
       await stage.create(workspace.connection, table);
       stage.facts = { act: () => ACT_INSERT, place: (row) => row, mask: () => 0 };
     }
-    const keyed = target.load !== 'append' && target.schema.key.length > 0;
-    const manner = keyed ? 'keyed' : 'added';
-    const rules = breakableRules(table, await workspace.rules(table), manner);
     return new ChunkLoad(workspace, () => workspace.current(target, name), stage, {
       ...chunk,
       merge: merging,
       manner,
-      guarded: rules.length > 0,
+      guarded,
     });
   }
 
@@ -113,14 +114,32 @@ export class ChunkLoad {
     });
     this.#read += batch.rowCount;
     this.#bytes += batchValueBytes(batch);
-    const admitted = await admitAdded(this.#workspace, this.#current, this.#sink, {
+    if (this.#guarded) await this.#writeGuarded(batch, rows);
+    else this.#applied += await this.#sink.write(batch, rows);
+  }
+
+  /** Rules look at the table, so each batch is there before the next one is held against them. */
+  async #writeGuarded(batch: RowBatch, rows: Int32Array): Promise<void> {
+    const position = this.#position;
+    if (this.#stage === null) {
+      const added = { batch, rows, position };
+      const admitted = await admitAdded(this.#workspace, this.#current, this.#sink, added);
+      this.#applied += await this.#sink.write(batch, admitted);
+      this.#sink.close();
+      return;
+    }
+    this.#applied += await this.#sink.write(batch, rows);
+    this.#sink.close();
+    const { connection } = this.#workspace;
+    const table = this.#current();
+    const staged = { connection, table, stage: this.#stage, masks: [], manner: this.#manner };
+    this.#applied -= await refuseForbidden(this.#workspace, staged, (row) => ({
       batch,
-      rows,
-      position: this.#position,
-      manner: this.#manner,
-    });
-    this.#applied += await this.#sink.write(batch, admitted);
-    if (this.#guarded) await this.#bring();
+      row,
+      position: position(batch, row) ?? '',
+    }));
+    if ((await writeApart(this.#workspace, staged)) === null) await this.#bring();
+    await this.#stage.create(connection, table);
   }
 
   async finish(): Promise<ChunkCounts> {
@@ -153,7 +172,5 @@ export class ChunkLoad {
         `INSERT INTO ${table.sql} (${names}) SELECT ${staged} FROM ${this.#stage.sql}`,
       );
     }
-    // Rules look at the table, so each batch is there before the next one is held against them.
-    if (this.#guarded) await this.#stage?.create(connection, table);
   }
 }

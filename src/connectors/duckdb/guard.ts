@@ -1,6 +1,6 @@
 /** Holds staged rows against the table's rules, as they would stand in the table. */
 import { ACT_DELETE, ACT_INSERT, ACT_PATCH, ACT_REPLACE } from '../../core/folded-rows.ts';
-import { ACT_OLD_KEY, alive, keyJoin } from './apply.ts';
+import { ACT_OLD_KEY, alive, keyJoin, removeByKey } from './apply.ts';
 import type { Connection } from './database.ts';
 import type { Rule } from './rules.ts';
 import type { Stage } from './stage.ts';
@@ -66,8 +66,28 @@ export async function removeViolations(
         found.push(...(await remove(rows, rule.reason, takenValues(rows, rule))));
     }
   }
-  await connection.run(`DROP TABLE ${CANDIDATES}`);
   return found;
+}
+
+/**
+ * Writes the rows that were held against rules as they will stand, all old ones away before any new one comes: in
+ * any other order a value would still be taken that its row is about to give up. Returns the places of updates that
+ * found no row.
+ */
+export async function applyCandidates(rows: StagedRows): Promise<number[]> {
+  const { connection, table, stage } = rows;
+  const held = `place IN (SELECT ${PLACE} FROM ${CANDIDATES})`;
+  const missing = await connection.all(
+    `SELECT place FROM ${stage.sql} WHERE act = ${ACT_PATCH} AND NOT ${held}`,
+  );
+  await removeByKey(rows, ACT_DELETE);
+  await connection.run(
+    `DELETE FROM ${table.sql} AS t USING (SELECT * FROM ${stage.sql} WHERE ${held}) AS s
+     WHERE ${keyJoin(table)}`,
+  );
+  const names = table.physical.map(({ name }) => quoteName(name)).join(', ');
+  await connection.run(`INSERT INTO ${table.sql} (${names}) SELECT ${names} FROM ${CANDIDATES}`);
+  return missing.map(([place]) => Number(place));
 }
 
 async function remove(
@@ -138,10 +158,10 @@ function candidates(rows: StagedRows): string {
 function movedRow({ table, stage, masks }: StagedRows): string {
   const columns = select(table, patched(masks[0] ?? new Set()));
   const staged = (act: number): string => `(SELECT * FROM ${stage.sql} WHERE act = ${act})`;
-  const there = `FROM ${staged(ACT_PATCH)} AS s JOIN ${table.sql} AS t ON ${keyJoin(table)}`;
+  const there = `FROM ${staged(ACT_PATCH)} AS s JOIN ${table.sql} AS t ON ${keyJoin(table)}${alive(table)}`;
   return `${columns} ${there} UNION ALL
     ${columns} FROM ${staged(ACT_PATCH)} AS s CROSS JOIN ${staged(ACT_OLD_KEY)} AS o
-    JOIN ${table.sql} AS t ON ${keyJoin(table, 'o')} WHERE NOT EXISTS (SELECT 1 ${there})`;
+    JOIN ${table.sql} AS t ON ${keyJoin(table, 'o')}${alive(table)} WHERE NOT EXISTS (SELECT 1 ${there})`;
 }
 
 type Expression = (index: number | null, column: TableColumn) => string;

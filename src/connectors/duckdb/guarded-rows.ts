@@ -1,7 +1,7 @@
 /** Rows that the rules of a table of the user's forbid go to the dead letters; the others go on. */
 import { ACT_INSERT } from '../../core/folded-rows.ts';
 import type { RowBatch } from '../../core/row-batch.ts';
-import { breakableRules, removeViolations, type StagedRows } from './guard.ts';
+import { applyCandidates, breakableRules, removeViolations, type StagedRows } from './guard.ts';
 import { RowSink } from './row-sink.ts';
 import { Stage } from './stage.ts';
 import type { BoundTable } from './tables.ts';
@@ -33,11 +33,17 @@ export async function refuseForbidden(
   return violations.length;
 }
 
+/** Null if the table's rules leave it open in which order rows are written. */
+export async function writeApart(workspace: Workspace, rows: StagedRows): Promise<number[] | null> {
+  const rules = breakableRules(rows.table, await workspace.rules(rows.table), rows.manner);
+  const apart = rows.manner === 'keyed' && rules.some(({ kind }) => kind === 'unique');
+  return apart ? applyCandidates(rows) : null;
+}
+
 export interface AddedRows {
   readonly batch: RowBatch;
   readonly rows: Int32Array;
   readonly position: (batch: RowBatch, row: number) => string | null;
-  readonly manner: StagedManner;
 }
 
 /**
@@ -48,10 +54,10 @@ export async function admitAdded(
   workspace: Workspace,
   current: () => BoundTable,
   sink: RowSink,
-  { batch, rows, position, manner }: AddedRows,
+  { batch, rows, position }: AddedRows,
 ): Promise<Int32Array> {
   const table = current();
-  const rules = breakableRules(table, await workspace.rules(table), manner);
+  const rules = breakableRules(table, await workspace.rules(table), 'added');
   if (rules.length === 0 || rows.length === 0) return rows;
   sink.close();
   const { connection } = workspace;
@@ -63,7 +69,7 @@ export async function admitAdded(
   );
   await trial.write(batch, rows);
   trial.close();
-  const staged = { connection, table: current(), stage, masks: [], manner };
+  const staged = { connection, table: current(), stage, masks: [], manner: 'added' } as const;
   await refuseForbidden(workspace, staged, (row) => ({
     batch,
     row,

@@ -21,7 +21,7 @@ import {
   truncateTable,
 } from './apply.ts';
 import type { StagedRows } from './guard.ts';
-import { admitAdded, refuseForbidden, type StagedManner } from './guarded-rows.ts';
+import { admitAdded, refuseForbidden, type StagedManner, writeApart } from './guarded-rows.ts';
 import { rowKey, supersedeLetters } from './letters.ts';
 import { RowSink } from './row-sink.ts';
 import { Stage } from './stage.ts';
@@ -259,14 +259,15 @@ async function writeKeyed(
   const staged = await stageParts(workspace, table, parts, 'keyed');
   const count = (action: number): number => staged.counts[action] ?? 0;
   const bound = workspace.current(table.target, table.ref.name);
-  const places = await applyKeyed(
-    { connection: workspace.connection, table: bound, stage: staged.stage },
-    {
+  const application = { connection: workspace.connection, table: bound, stage: staged.stage };
+  const staging = { ...application, masks: staged.masks, manner: 'keyed' } as const;
+  const places =
+    (await writeApart(workspace, staging)) ??
+    (await applyKeyed(application, {
       deletes: count(ACT_DELETE),
       wholeRows: count(ACT_INSERT) + count(ACT_REPLACE),
       masks: staged.masks,
-    },
-  );
+    }));
   const missing = new Map<number, number[]>();
   for (const place of places) {
     const part = Math.floor(place / ROWS_PER_PART);
@@ -324,7 +325,6 @@ async function writeAppend(
       batch: part.batch,
       rows: strict,
       position,
-      manner: 'added',
     });
     const written = await sink.write(part.batch, admitted);
     applied += written;
