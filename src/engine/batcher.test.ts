@@ -201,6 +201,22 @@ describe('Batcher', () => {
     expect(batcher.full).toBe(false);
   });
 
+  test('is not full of a row that is larger than its budget and not yet whole', async () => {
+    const pool = new SlabPool(0);
+    const batcher = new Batcher(pool, { ...limits, bytes: SLAB_BYTES }, () => 0);
+    const writer = new Writer(batcher);
+    batcher.begin({ order: '1', committedAtMicros: null, ref: '1' });
+    writer.put({ stream: 0, pair: false, newSlab: true });
+    const large = pool.take(SLAB_BYTES * 4);
+    expect(batcher.full).toBe(true);
+    const woken = batcher.drained();
+    const piece = await batcher.next(0, never);
+    if (piece !== null) batcher.release(piece);
+    await woken;
+    expect(batcher.full).toBe(false);
+    pool.give(large);
+  });
+
   test('tells an idle position only when nothing is in hand', async () => {
     const batcher = new Batcher(new SlabPool(0), limits, () => 0);
     const writer = new Writer(batcher);

@@ -69,6 +69,8 @@ export class Batcher implements ChangeSink {
   #inTransaction = false;
   #cutDue = false;
   #idleAt: Position | null = null;
+  /** Pieces that are sealed or handed out. */
+  #unreleased = 0;
   #waiter: (() => void) | null = null;
   #drainWaiters: (() => void)[] = [];
 
@@ -155,8 +157,10 @@ export class Batcher implements ChangeSink {
     this.#waiter?.();
   }
 
+  /** While nothing is gathered nothing can be drained: a row larger than the memory is read all the same. */
   get full(): boolean {
-    return this.slabs.takenBytes >= this.#limits.bytes;
+    const drainable = this.#open.events > 0 || this.#unreleased > 0;
+    return drainable && this.slabs.takenBytes >= this.#limits.bytes;
   }
 
   drained(): Promise<void> {
@@ -208,6 +212,7 @@ export class Batcher implements ChangeSink {
   /** The rows of a piece are done with. */
   release(piece: ChangePiece): void {
     for (const slab of piece.slabs) this.#release(slab);
+    this.#unreleased -= 1;
     if (this.full) return;
     const waiters = this.#drainWaiters;
     this.#drainWaiters = [];
@@ -288,6 +293,7 @@ export class Batcher implements ChangeSink {
   #seal(): void {
     const open = this.#open;
     for (const stream of open.streams.values()) this.#close(stream);
+    this.#unreleased += 1;
     this.#sealed.push({
       streams: new Map([...open.streams].map(([id, stream]) => [id, stream.items])),
       transactions: open.transactions,
