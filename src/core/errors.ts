@@ -166,6 +166,10 @@ export const ERROR_TABLE = {
     'A disk is full.',
     'Free space, then run the same command again: it goes on from the last checkpoint.',
   ]),
+  memory_exhausted: entry('config', 1, 507, [
+    'The system ran out of the memory that it may use.',
+    'Raise --memory-mib, or for DuckDB alone --set duckdb.memory-mib.',
+  ]),
   destination_unmoved: entry('bug', 1, 500, [
     'The source moved rows but the row account does not add up at the destination.',
     'Please report this; run `forebay recover` to compare and repair.',

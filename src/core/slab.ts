@@ -5,8 +5,9 @@
  */
 export const SLAB_BYTES = 4 * 1024 * 1024;
 
+/** Whole words, since others are counted from a slab's length. */
 export function allocateSlab(bytes: number): Buffer {
-  return Buffer.from(new SharedArrayBuffer(bytes));
+  return Buffer.from(new SharedArrayBuffer(Math.ceil(bytes / 4) * 4));
 }
 
 export class SlabPool {

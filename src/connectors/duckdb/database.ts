@@ -1,4 +1,5 @@
 /** The database and its connections; lives in the worker thread, where waiting for DuckDB hurts nobody. */
+import { totalmem } from 'node:os';
 import duckdb, {
   type Connection as NativeConnection,
   type Database as NativeDatabase,
@@ -31,6 +32,18 @@ export class Database implements Disposable {
   }
 
   static async open(settings: DatabaseSettings): Promise<Database> {
+    try {
+      return await Database.#open(settings);
+    } catch (error) {
+      const failure = duckdbError(error, settings.path);
+      // What a killed run left in the log may need more to be read again than the file does afterwards.
+      const memoryBytes = settings.memoryBytes * 4;
+      if (failure.code !== 'memory_exhausted' || memoryBytes > totalmem()) throw failure;
+      return Database.open({ ...settings, memoryBytes });
+    }
+  }
+
+  static async #open(settings: DatabaseSettings): Promise<Database> {
     const config = duckdb.create_config();
     const options: Record<string, string> = {
       memory_limit: `${Math.floor(settings.memoryBytes / MEBIBYTE)}MiB`,
@@ -48,11 +61,7 @@ export class Database implements Disposable {
       delete options['memory_limit'];
     }
     for (const [name, value] of Object.entries(options)) duckdb.set_config(config, name, value);
-    try {
-      return new Database(await duckdb.open(settings.path, config), settings);
-    } catch (error) {
-      throw duckdbError(error, settings.path);
-    }
+    return new Database(await duckdb.open(settings.path, config), settings);
   }
 
   async connect(): Promise<Connection> {
@@ -68,7 +77,7 @@ export class Database implements Disposable {
 
 /** DuckDB writes each column through a block of 256 KiB, and a table has its stage beside it. */
 const COLUMN_BYTES = 640 * 1024;
-const LEAST_ROOM = 64 * MEBIBYTE;
+export const LEAST_ROOM = 64 * MEBIBYTE;
 
 export class Connection implements Disposable {
   readonly native: NativeConnection;
@@ -80,8 +89,12 @@ export class Connection implements Disposable {
   }
 
   /** Raises the memory limit where a table is so wide that DuckDB could not even begin to write it. */
-  async makeRoom(columns: number): Promise<void> {
-    const wanted = LEAST_ROOM + columns * COLUMN_BYTES;
+  makeRoomForColumns(columns: number): Promise<void> {
+    return this.makeRoom(LEAST_ROOM + columns * COLUMN_BYTES);
+  }
+
+  /** Raises the memory limit to what cannot be done without, if that is more. */
+  async makeRoom(wanted: number): Promise<void> {
     const limit = await this.scalar(
       "SELECT value FROM duckdb_settings() WHERE name = 'memory_limit'",
     );

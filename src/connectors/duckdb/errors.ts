@@ -11,6 +11,13 @@ const RULES: readonly Rule[] = [
     'A constraint of the destination table refused a row',
   ],
   [/^Conversion Error/, 'value_rejected', 'A value cannot be cast to another type'],
+  [/failed to offload|max_temp_directory_size/i, 'disk_full', 'The temporary directory is full'],
+  // Also while a log is replayed or a transaction committed, which other rules would take for something else.
+  [
+    /^Out of Memory Error|could not allocate block/,
+    'memory_exhausted',
+    'DuckDB needs more memory than it may use',
+  ],
   [/Conflicting lock is held/, 'file_locked', 'Another process has the database file open'],
   [
     /Could not set lock on file/,
@@ -18,7 +25,6 @@ const RULES: readonly Rule[] = [
     'Another process has the database file open, or the file system knows no locks',
   ],
   [/No space left|disk is full|Could not write .*space/i, 'disk_full', 'The disk is full'],
-  [/failed to offload|max_temp_directory_size/i, 'disk_full', 'The temporary directory is full'],
   [/read-only|Permission denied/i, 'read_only', 'The database file cannot be written'],
   [
     /not a valid DuckDB database|Is a directory|Corrupt|checksum|Failure while replaying WAL|Serialization Error/i,
@@ -43,7 +49,6 @@ const RULES: readonly Rule[] = [
     'destination_incompatible',
     'Something depends on the table and keeps it as it is',
   ],
-  [/^Out of Memory Error/, 'internal', 'DuckDB ran out of the memory it may use'],
 ];
 
 /** DuckDB's messages quote values and statements; only the part that names things is kept. */

@@ -1,5 +1,6 @@
 import type { RowBatch } from '../../core/row-batch.ts';
-import type { Connection } from './database.ts';
+import { SLAB_BYTES } from '../../core/slab.ts';
+import { type Connection, LEAST_ROOM } from './database.ts';
 import {
   type Reject,
   sameEncodings,
@@ -7,6 +8,9 @@ import {
   type TableRef,
   TableWriter,
 } from './table-writer.ts';
+
+/** Of a large value, in DuckDB's memory at once. */
+const COPIES = 5;
 
 export interface SinkTable {
   readonly ref: TableRef;
@@ -35,6 +39,10 @@ export class RowSink {
 
   /** Returns how many of the rows were written. */
   async write(batch: RowBatch, rows: Int32Array): Promise<number> {
+    // Larger than others: it holds a row that DuckDB keeps whole, in the chunk, the table and the log.
+    if (batch.slab.length > SLAB_BYTES) {
+      await this.#connection.makeRoom(LEAST_ROOM + batch.slab.length * COPIES);
+    }
     let pending = rows;
     let from = 0;
     let left = 0;

@@ -72,7 +72,7 @@ export class Workspace {
         stream: target.id,
       });
     }
-    await this.connection.makeRoom(table.columns.length);
+    await this.connection.makeRoomForColumns(table.columns.length);
     this.#tables.set(cacheKey(target, name), table);
     return table;
   }

@@ -120,7 +120,7 @@ async function appendRows(
     paths,
     tail: {
       row: tail,
-      columns: EVENT_COLUMNS.map(({ name, type }) => `${quoteIdent(name)} ${type}`),
+      columns: EVENT_COLUMNS,
     },
   };
   if (paths.every((path) => path.direct)) {

@@ -8,6 +8,7 @@ import type { PgConnection } from './connection.ts';
 import { DELETED_AT } from './lane.ts';
 import { FRAME_FORMAT } from './snapshot.ts';
 import { quoteIdent, quoteName } from './sql.ts';
+import { MAX_COLUMNS, type NewColumn } from './stage.ts';
 import {
   type ExistingColumn,
   type ExistingTable,
@@ -17,12 +18,6 @@ import {
   type TargetType,
 } from './target-table.ts';
 import { columnFits, isPortable, typeForLogical } from './target-types.ts';
-
-/** A column as it would be made. */
-export interface NewColumn {
-  readonly name: string;
-  readonly type: string;
-}
 
 export interface TablePlan {
   readonly existing: ExistingTable | null;
@@ -166,6 +161,19 @@ async function privilegeFinding(
   };
 }
 
+function tooWide(target: StreamTarget, width: number): Finding {
+  const table = quoteName(target.table);
+  const own = ownColumns(target).length;
+  const message = `table ${table} would have ${width} columns, PostgreSQL allows ${MAX_COLUMNS}`;
+  const fix =
+    own < width - MAX_COLUMNS
+      ? `Leave ${target.id} out with --streams, and copy a narrower view of it as a table.`
+      : `Load without ${target.load === 'append' ? '--load append' : '--deletes soft'}, which adds ${own} of them, or leave ${target.id} out with --streams.`;
+  const error = new ForebayError('destination_incompatible', { message, fix, stream: target.id });
+  const { id: stream } = target;
+  return { step: 'destination_table', severity: 'error', message, fix, stream, error };
+}
+
 export async function planTable(
   connection: PgConnection,
   target: StreamTarget,
@@ -176,6 +184,8 @@ export async function planTable(
   const findings: Finding[] = [];
   const privileges = await privilegeFinding(connection, target, existing);
   if (privileges !== null) findings.push(privileges);
+  const width = wanted.length + own.length;
+  if (width > MAX_COLUMNS) findings.push(tooWide(target, width));
   if (existing !== null) {
     const problems = mismatches(target, existing, { own, resolved });
     if (problems.length > 0) {

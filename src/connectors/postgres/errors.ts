@@ -34,6 +34,8 @@ const EXACT: Readonly<Record<string, ErrorCode>> = {
   '55P03': 'conflict',
   '42P16': 'destination_incompatible',
   '42804': 'destination_incompatible',
+  // Too many columns.
+  '54011': 'destination_incompatible',
   '58030': 'disk_full',
 };
 

@@ -46,12 +46,10 @@ async function mergeFrames(context: WriteContext, stream: FrameStream): Promise<
     stageType: path.target.bare,
   }));
   const columns = paths.map((path) => `${path.stageName} ${path.stageType}`).join(', ');
-  const stage = 'pg_temp.forebay_chunk';
-  await lane.connection.execute(
-    `CREATE TEMP TABLE forebay_chunk (g integer DEFAULT ${GROUP_WHOLE}, ${columns}) ON COMMIT DROP`,
-  );
+  const chunk = 'pg_temp.forebay_chunk';
+  await lane.connection.execute(`CREATE TEMP TABLE forebay_chunk (${columns}) ON COMMIT DROP`);
   const list = paths.map((path) => path.stageName).join(', ');
-  const sent = await pump(context, `COPY ${stage} (${list}) FROM STDIN (FORMAT binary)`, stream);
+  const sent = await pump(context, `COPY ${chunk} (${list}) FROM STDIN (FORMAT binary)`, stream);
   const keyPaths = target.schema.key.flatMap((column) => paths[column] ?? []);
   const keyed = hasUniqueKey(
     table,
@@ -64,6 +62,8 @@ async function mergeFrames(context: WriteContext, stream: FrameStream): Promise<
     keyPaths,
     soft: target.deletes === 'soft' && table.columns.has(DELETED_AT),
   };
+  // No column of its own beside the stream's: the table may have as many as there can be.
+  const stage = `(SELECT ${GROUP_WHOLE} AS g, c.* FROM ${chunk} c)`;
   const source = { stage, group: GROUP_WHOLE };
   const updated = await updateGroup(lane.connection, sql, { ...source, present: paths });
   if (updated < sent.rows) await insertUnmatched(lane.connection, sql, source);

@@ -2,6 +2,7 @@
 import type { CellPath } from './cell-path.ts';
 import type { PgConnection } from './connection.ts';
 import { CopyEncoder, type RowPick, type RowTail } from './copy-encode.ts';
+import { quoteIdent } from './sql.ts';
 
 /** Every commit truncates all stages of the connection, used or not, so their number is bounded. */
 const MAX_STAGES = 100;
@@ -9,7 +10,21 @@ const MAX_STAGES = 100;
 /** A table that takes rows by COPY: which columns, how encoded. */
 export interface StageShape {
   readonly paths: readonly CellPath[];
-  readonly tail: { readonly row: RowTail; readonly columns: readonly string[] } | null;
+  readonly tail: { readonly row: RowTail; readonly columns: readonly NewColumn[] } | null;
+}
+
+/** A column to be made. */
+export interface NewColumn {
+  readonly name: string;
+  readonly type: string;
+}
+
+/** What PostgreSQL lets a table have. */
+export const MAX_COLUMNS = 1600;
+const NUMBER_COLUMNS = 2;
+
+function isWide({ paths, tail }: StageShape): boolean {
+  return paths.length + (tail?.columns.length ?? 0) + NUMBER_COLUMNS > MAX_COLUMNS;
 }
 
 interface StageState {
@@ -47,6 +62,7 @@ export class Stages {
 
   /** Copies rows into an empty stage and returns its name as SQL; `groups` comes with the picks. */
   async fill(shape: StageShape, picks: Iterable<RowPick>): Promise<string> {
+    if (isWide(shape)) return this.#fillHalves(shape, [...picks]);
     const state = await this.#ensure(shape);
     const name = `pg_temp.${state.name}`;
     state.dirty = true;
@@ -54,11 +70,25 @@ export class Stages {
     return name;
   }
 
+  /** Our own columns would be too many for one table: two stages, joined where they are read. */
+  async #fillHalves(shape: StageShape, picks: readonly RowPick[]): Promise<string> {
+    const middle = shape.paths.length >>> 1;
+    const first = await this.fill({ paths: shape.paths.slice(0, middle), tail: null }, picks);
+    const rest = { paths: shape.paths.slice(middle), tail: shape.tail };
+    const second = await this.fill(rest, picks);
+    const names = [
+      ...rest.paths.map(({ stageName }) => stageName),
+      ...(shape.tail?.columns ?? []).map(({ name }) => quoteIdent(name)),
+    ];
+    return `(SELECT a.*, ${names.map((name) => `b.${name}`).join(', ')}
+      FROM ${first} a JOIN ${second} b ON b.r = a.r)`;
+  }
+
   async #ensure(shape: StageShape): Promise<StageState> {
     const columns = [
       'r integer, g integer',
       ...shape.paths.map((path) => `${path.stageName} ${path.stageType}`),
-      ...(shape.tail?.columns ?? []),
+      ...(shape.tail?.columns ?? []).map(({ name, type }) => `${quoteIdent(name)} ${type}`),
     ].join(', ');
     const known = this.#states.get(columns);
     const state = known ?? { name: `forebay_${this.#next++}`, certain: false, dirty: false };
