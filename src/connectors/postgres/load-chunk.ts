@@ -31,7 +31,8 @@ async function pump(
       await copy.write(piece);
     }
   } catch (error) {
-    await copy.abort('the source ended early').catch(() => {});
+    // Pieces end inside frames: the server would take all that follows, CopyFail and ROLLBACK, for the rest of one.
+    context.lane.connection.destroy('a relay was broken off inside a frame');
     throw error;
   }
   return { rows: await copy.end(), bytes };
