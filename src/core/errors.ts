@@ -100,7 +100,7 @@ export const ERROR_TABLE = {
   ]),
   privilege_missing: entry('auth', 4, 403, [
     'The user lacks a privilege that is needed.',
-    'Grant it with the statement shown.',
+    'Grant it; `forebay check` and `forebay plan` print the statement.',
   ]),
   read_only: entry('auth', 4, 403, [
     'The destination only takes reads.',
@@ -146,6 +146,10 @@ export const ERROR_TABLE = {
     'No pipeline of this name is recorded at the destination.',
     'Check the two systems, --streams and --name: they must be the ones it was started with.',
   ]),
+  pipeline_differs: entry('config', 2, 409, [
+    'The pipeline was begun with other options than those of this command.',
+    'Give the options it was begun with, or begin another pipeline with another --name.',
+  ]),
   position_lost: entry('position-lost', 7, 409, [
     'The source no longer has the changes that follow the checkpoint, or is another server.',
     'Run `forebay recover <source> <destination>`: it takes a new position and repairs only what differs.',
@@ -180,11 +184,11 @@ export const ERROR_TABLE = {
   ]),
   no_key: entry('schema', 5, 409, [
     'The table has no key by which updates and deletes could be found.',
-    'Add a primary key, or run ALTER TABLE ... REPLICA IDENTITY FULL.',
+    'Add a primary key, or run ALTER TABLE ... REPLICA IDENTITY FULL; then `forebay recover` takes the table in.',
   ]),
   table_dropped: entry('schema', 5, 409, [
     'The source table was dropped or renamed; the destination table is kept.',
-    'Deselect the stream, or run `forebay recover` after the table is back.',
+    'Nothing, if it is to be gone. A table made anew under its name is read again when the pipeline starts.',
   ]),
   value_rejected: entry('data', 5, 422, [
     'A value cannot be stored at the destination without changing it.',

@@ -1,6 +1,5 @@
 /** What a run would do; touches nothing. */
 import type { Finding, StreamTarget, TargetPlan } from '../core/connector.ts';
-import { ForebayError } from '../core/errors.ts';
 import { SlabPool } from '../core/slab.ts';
 import { type StreamId, streamId } from '../core/stream-schema.ts';
 import { needChanges, needSnapshot } from './attempt.ts';
@@ -13,7 +12,14 @@ import type {
 } from './pipeline.ts';
 import { fromRecord } from './stream-state.ts';
 import { contextFor, openSystems, type OpenSystems } from './systems.ts';
-import { assertDistinct, selectStreams, targetFor } from './targets.ts';
+import {
+  assertAsBegun,
+  assertDistinct,
+  nothingSelected,
+  selectStreams,
+  targetFor,
+  unreadable,
+} from './targets.ts';
 import type { PipelineState, StreamState } from '../core/checkpoint.ts';
 
 interface Planning {
@@ -98,15 +104,23 @@ async function planTargets(planning: Planning): Promise<{
   readonly targets: StreamTarget[];
 }> {
   const { spec, systems } = planning;
-  const selected = selectStreams(await systems.source.discover(), spec.selection);
-  if (selected.length === 0) {
-    throw new ForebayError('no_streams', {
-      message: 'no table that may be read matches the selection',
-    });
-  }
+  const recorded = (planning.state?.streams ?? []).map(fromRecord);
+  if (planning.mode.kind !== 'copy' && planning.state?.checkpoint != null)
+    for (const { target } of recorded) assertAsBegun(spec, target);
+  const catalog = await systems.source.discover();
+  const begun = new Set(recorded.map(({ target }) => target.id));
+  const selected = selectStreams(catalog, spec.selection, begun);
+  if (selected.length === 0 && begun.size === 0) throw nothingSelected(catalog, spec.selection);
   const targets = selected.map((entry) => targetFor(spec, entry.schema));
   const streams: PlannedStream[] = [];
-  const findings: Finding[] = [];
+  const findings = unreadable(catalog, spec.selection).map((id): Finding => ({
+    step: 'select_privilege',
+    severity: 'warning',
+    message: 'may not be read and is left out',
+    fix: null,
+    stream: id,
+    error: null,
+  }));
   for (const [i, target] of targets.entries()) {
     const plan = await systems.destination.plan(target);
     findings.push(...plan.findings);

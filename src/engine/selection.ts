@@ -21,7 +21,7 @@ export function assertNamed(selection: readonly string[], ids: readonly StreamId
   );
   if (missing.length === 0) return;
   throw new ForebayError('stream_not_found', {
-    message: `the source has no table ${missing.join(', ')}`,
+    message: `The source has no table ${missing.join(', ')}`,
     fix: `Tables there: ${ids.slice(0, 20).join(', ') || 'none that may be read'}.`,
   });
 }

@@ -5,13 +5,17 @@ import { streamId } from '../core/stream-schema.ts';
 import type { Attempt } from './attempt.ts';
 import { pauseStream } from './snapshot-phase.ts';
 import { fromRecord, type RunningStream, toRecord } from './stream-state.ts';
+import { matches } from './selection.ts';
 import {
+  assertAsBegun,
   assertDistinct,
   assertLoadable,
   firstError,
   needsExactStart,
+  nothingSelected,
   selectStreams,
   targetFor,
+  unreadable,
 } from './targets.ts';
 
 export function newStream(attempt: Pick<Attempt, 'spec'>, entry: CatalogStream): RunningStream {
@@ -30,11 +34,12 @@ export function newStream(attempt: Pick<Attempt, 'spec'>, entry: CatalogStream):
 
 /** Streams of a pipeline that begins: all that is selected, in state `snapshot`. */
 export async function beginStreams(attempt: Attempt): Promise<RunningStream[]> {
-  const selected = selectStreams(await attempt.source.discover(), attempt.spec.selection);
-  if (selected.length === 0) {
-    throw new ForebayError('no_streams', {
-      message: 'no table that may be read matches the selection',
-    });
+  const { selection } = attempt.spec;
+  const catalog = await attempt.source.discover();
+  const selected = selectStreams(catalog, selection);
+  if (selected.length === 0) throw nothingSelected(catalog, selection);
+  for (const id of unreadable(catalog, selection)) {
+    attempt.progress.emit({ event: 'notice', message: 'may not be read and is left out' }, id);
   }
   const streams = selected.map((entry) => newStream(attempt, entry));
   assertDistinct(
@@ -123,7 +128,12 @@ export async function prepareTargets(
 export async function resumeStreams(attempt: Attempt): Promise<void> {
   for (const record of attempt.state.streams) {
     const stream = fromRecord(record);
+    assertAsBegun(attempt.spec, stream.target);
     attempt.streams.set(record.stream, stream);
+    if (!matches(attempt.spec.selection, record.stream)) {
+      const message = 'is followed though --streams leaves it out: the pipeline was begun with it';
+      attempt.progress.emit({ event: 'notice', message }, record.stream);
+    }
     if (stream.state === 'paused' && stream.pause !== null) {
       attempt.progress.emit({ event: 'stream-paused', ...stream.pause }, record.stream);
     }
@@ -132,8 +142,9 @@ export async function resumeStreams(attempt: Attempt): Promise<void> {
     if (stream.state !== 'paused')
       attempt.plans.set(stream.target.id, await attempt.destination.plan(stream.target));
   }
-  const selected = selectStreams(await attempt.source.discover(), attempt.spec.selection);
-  for (const entry of selected) {
+  const known = new Set(attempt.streams.keys());
+  const catalog = await attempt.source.discover();
+  for (const entry of selectStreams(catalog, attempt.spec.selection, known)) {
     const id = streamId(entry.schema.stream);
     if (attempt.streams.has(id)) continue;
     const stream = newStream(attempt, entry);

@@ -5,23 +5,57 @@ import { type StreamId, streamId, type StreamSchema } from '../core/stream-schem
 import type { PipelineSpec } from './pipeline.ts';
 import { assertNamed, matches } from './selection.ts';
 
+/** `known`: streams that the pipeline has already. What becomes of those is decided one by one, later. */
 export function selectStreams(
   catalog: readonly CatalogStream[],
   selection: readonly string[],
+  known: ReadonlySet<StreamId> = new Set(),
 ): readonly CatalogStream[] {
   const ids = catalog.map((entry) => streamId(entry.schema.stream));
-  assertNamed(selection, ids);
+  assertNamed(
+    selection.filter((glob) => !known.has(glob)),
+    ids,
+  );
   return catalog.filter((entry, i) => {
     const id = ids[i] ?? '';
     if (!matches(selection, id)) return false;
-    if (!entry.readable && selection.includes(id)) {
-      throw new ForebayError('privilege_missing', {
-        message: `${id} may not be read`,
-        fix: 'Grant SELECT on it; `forebay check` prints the statement.',
-        stream: id,
-      });
-    }
+    if (!entry.readable && selection.includes(id) && !known.has(id)) throw mayNotBeRead([id]);
     return entry.readable;
+  });
+}
+
+/** Tables that are asked for and may not be read. */
+export function unreadable(
+  catalog: readonly CatalogStream[],
+  selection: readonly string[],
+): readonly StreamId[] {
+  return catalog
+    .filter((entry) => !entry.readable)
+    .map((entry) => streamId(entry.schema.stream))
+    .filter((id) => matches(selection, id));
+}
+
+function mayNotBeRead(ids: readonly StreamId[]): ForebayError {
+  const [first] = ids;
+  return new ForebayError('privilege_missing', {
+    message: `${ids.slice(0, 20).join(', ')} may not be read`,
+    fix: 'GRANT SELECT ON ... TO the user of the source URL, and USAGE on the schema.',
+    ...(ids.length === 1 && first !== undefined ? { stream: first } : {}),
+  });
+}
+
+/** Why a pipeline would begin without a single stream. */
+export function nothingSelected(
+  catalog: readonly CatalogStream[],
+  selection: readonly string[],
+): ForebayError {
+  const hidden = unreadable(catalog, selection);
+  if (hidden.length > 0) return mayNotBeRead(hidden);
+  return new ForebayError('no_streams', {
+    message:
+      catalog.length === 0
+        ? 'The source has no table'
+        : `No table of the source matches --streams ${selection.join(',')}`,
   });
 }
 
@@ -36,6 +70,22 @@ export function targetFor(spec: PipelineSpec, schema: StreamSchema): StreamTarge
     load: spec.load,
     deletes: spec.deletes,
   };
+}
+
+/** Rows that were loaded in one way cannot be followed in another: the pipeline goes on as it was begun, or not. */
+export function assertAsBegun(spec: PipelineSpec, begun: StreamTarget): void {
+  const asked = targetFor(spec, begun.schema);
+  const differs = (option: string, was: string, is: string): ForebayError =>
+    new ForebayError('pipeline_differs', {
+      message: `pipeline ${spec.name} was begun with ${option} ${was}, and is now asked for ${is}`,
+      fix: `Give ${option} ${was} as before, or begin another pipeline with another --name.`,
+      stream: begun.id,
+    });
+  if (begun.load !== asked.load) throw differs('--load', begun.load, asked.load);
+  if (begun.load !== 'append' && begun.deletes !== asked.deletes)
+    throw differs('--deletes', begun.deletes, asked.deletes);
+  if (begun.table.namespace !== asked.table.namespace)
+    throw differs('--schema', begun.table.namespace, asked.table.namespace);
 }
 
 /** No two streams in one table, and none in itself. */
