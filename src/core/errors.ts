@@ -174,6 +174,10 @@ export const ERROR_TABLE = {
     'The system ran out of the memory that it may use.',
     'Raise --memory-mib, or for DuckDB alone --set duckdb.memory-mib.',
   ]),
+  spill_folder: entry('config', 1, 500, [
+    'The temporary folder for large transactions cannot be written.',
+    'Make the folder writable or set TMPDIR to one that is, then run the same command again.',
+  ]),
   destination_unmoved: entry('bug', 1, 500, [
     'The source moved rows but the row account does not add up at the destination.',
     'Please report this; run `forebay recover` to compare and repair.',

@@ -39,6 +39,8 @@ export async function runReplicate(attempt: Attempt, untilCaughtUp: boolean): Pr
   // Asked for once per run: a retry still has to reach what was committed when the command started.
   if (untilCaughtUp) attempt.notes.until ??= await changes.currentPosition();
   attempt.progress.phase('changes');
+  // A pipeline that follows is under way, also while nothing comes.
+  attempt.progress.begun = true;
   const end = await changePhase(attempt, {
     start: start.position,
     identity: start.identity,

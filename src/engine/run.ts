@@ -1,6 +1,7 @@
 /** A run of a pipeline: tries, waits and tries again until it has ended, was told to stop, or cannot go on. */
 import { availableParallelism } from 'node:os';
 import { accountBalances } from '../core/checkpoint.ts';
+import type { Destination, DestinationSession } from '../core/connector.ts';
 import { asForebayError, ForebayError, reportError } from '../core/errors.ts';
 import { decideRetry, DEFAULT_RETRY } from '../core/retry.ts';
 import { SlabPool } from '../core/slab.ts';
@@ -20,6 +21,7 @@ import { RunProgress } from './progress.ts';
 import { runRecover } from './recover.ts';
 import type { RunningStream } from './stream-state.ts';
 import { contextFor, openSystems } from './systems.ts';
+import { firstError } from './targets.ts';
 
 class Run {
   readonly #mode: RunMode;
@@ -117,18 +119,26 @@ class Run {
       slabs: this.#slabs,
       memoryBytes: this.#spec.memoryBytes,
       signal: over.signal,
-      notice: (event, fields) => {
+      notice: (event, { stream, ...fields }) => {
         const details = Object.entries(fields).map(([key, value]) => `${key} ${String(value)}`);
-        this.#progress.emit({ event: 'notice', message: [event, ...details].join(', ') });
+        const message = [event.replaceAll('_', ' '), ...details].join(', ');
+        this.#progress.emit(
+          { event: 'notice', message },
+          typeof stream === 'string' ? stream : null,
+        );
       },
     });
+    const { drain } = this.#control;
+    // Nothing is in hand yet: what waits for an answer is given up at once.
+    const giveUp = (): void => over.abort();
+    drain.addEventListener('abort', giveUp, { once: true });
+    if (drain.aborted) giveUp();
     try {
       await using systems = await openSystems(this.#systems, context);
       this.#connectedOnce = true;
       await this.#assertNotReplaced(systems);
-      await using session = await systems.destination.openSession(this.#spec.name, {
-        acceptDamaged: this.#mode.kind === 'recover',
-      });
+      await using session = await this.#openSession(systems.destination);
+      drain.removeEventListener('abort', giveUp);
       this.#epoch = session.epoch;
       const attempt: Attempt = {
         mode: this.#mode,
@@ -151,7 +161,20 @@ class Run {
       this.#streams = attempt.streams;
       return await this.#perform(attempt);
     } finally {
+      drain.removeEventListener('abort', giveUp);
       over.abort();
+    }
+  }
+
+  /** A destination that may not be written tells little of its own; its check knows the statement that mends it. */
+  async #openSession(destination: Destination): Promise<DestinationSession> {
+    try {
+      return await destination.openSession(this.#spec.name, {
+        acceptDamaged: this.#mode.kind === 'recover',
+      });
+    } catch (error) {
+      if (asForebayError(error).class !== 'auth') throw error;
+      throw firstError(await destination.check()) ?? error;
     }
   }
 

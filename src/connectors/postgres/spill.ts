@@ -24,6 +24,20 @@ function diskFailure(error: unknown, folder: string): ForebayError {
   });
 }
 
+function makeFolder(): string {
+  try {
+    return mkdtempSync(join(tmpdir(), 'forebay-spill-'));
+  } catch (error) {
+    const why = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    if (why === 'ENOSPC') throw diskFailure(error, tmpdir());
+    throw new ForebayError('spill_folder', {
+      message: `the temporary folder ${tmpdir()} cannot hold a large transaction`,
+      why,
+      cause: error,
+    });
+  }
+}
+
 /** Messages in the order they came, each behind its header. */
 export class SpilledTransaction {
   readonly aborted = new Set<number>();
@@ -122,7 +136,7 @@ export class SpillFiles {
   open(transaction: number): SpilledTransaction {
     let spilled = this.#transactions.get(transaction);
     if (spilled === undefined) {
-      this.#folder ??= mkdtempSync(join(tmpdir(), 'forebay-spill-'));
+      this.#folder ??= makeFolder();
       spilled = new SpilledTransaction(join(this.#folder, String(transaction)));
       this.#transactions.set(transaction, spilled);
     }

@@ -21,6 +21,10 @@ function unreachable(config: PostgresConfig, why: string): ForebayError {
   });
 }
 
+function interruptedWhileConnecting(): ForebayError {
+  return new ForebayError('interrupted', { message: 'interrupted while connecting' });
+}
+
 /** An open connection. */
 export interface Transport {
   readonly socket: Socket;
@@ -65,8 +69,7 @@ function openSocket(
       socket.destroy();
       reject(error);
     };
-    const onAbort = (): void =>
-      finish(new ForebayError('interrupted', { message: 'interrupted while connecting' }));
+    const onAbort = (): void => finish(interruptedWhileConnecting());
     const timer = setTimeout(
       () => finish(unreachable(config, `no answer within ${config.connectTimeoutMs} ms`)),
       config.connectTimeoutMs,
@@ -84,16 +87,19 @@ function openSocket(
 }
 
 /** Sends SSLRequest and reads the one byte of the answer. */
-function askForTls(socket: Socket, config: PostgresConfig): Promise<boolean> {
+function askForTls(socket: Socket, config: PostgresConfig, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const finish = (act: () => void): void => {
       clearTimeout(timer);
       socket.removeAllListeners('data');
       socket.removeAllListeners('error');
       socket.removeAllListeners('close');
+      signal.removeEventListener('abort', onAbort);
       socket.pause();
       act();
     };
+    const onAbort = (): void => finish(() => reject(interruptedWhileConnecting()));
+    signal.addEventListener('abort', onAbort, { once: true });
     const fail = (why: string): void => finish(() => reject(unreachable(config, why)));
     const timer = setTimeout(
       () => fail(`no answer within ${config.connectTimeoutMs} ms`),
@@ -118,6 +124,7 @@ function readPem(path: string, parameter: string): Buffer {
     throw new ForebayError('invalid_url', {
       message: `${parameter}=${path} cannot be read`,
       why: error instanceof Error && 'code' in error ? String(error.code) : 'unknown',
+      fix: `Correct the path of ${parameter}.`,
     });
   }
 }
@@ -153,7 +160,8 @@ function startTls(socket: Socket, config: PostgresConfig): Promise<Socket> {
       reject(
         new ForebayError('tls_refused', {
           message: `TLS with ${printServer(config)} failed`,
-          why: error.message,
+          // Node adds advice on its own options.
+          why: error.message.replace(/; if the root CA .*$/s, ''),
           cause: error,
         }),
       );
@@ -190,6 +198,17 @@ async function openPlain(config: PostgresConfig, signal: AbortSignal): Promise<T
   return borrowing(await openSocket(config, signal, reused), reused);
 }
 
+/** A handshake that failed leaves no socket open. */
+async function destroyedOnFailure<T>(socket: Socket, act: Promise<T>): Promise<T> {
+  try {
+    return await act;
+  } catch (error) {
+    socket.on('error', () => {});
+    socket.destroy();
+    throw error;
+  }
+}
+
 /** A connection on which the startup message may be sent. */
 export async function openTransport(
   config: PostgresConfig,
@@ -198,7 +217,7 @@ export async function openTransport(
   if (config.sslMode === 'disable' || config.socketFolder !== null)
     return openPlain(config, signal);
   const socket = await openSocket(config, signal);
-  const offered = await askForTls(socket, config);
+  const offered = await destroyedOnFailure(socket, askForTls(socket, config, signal));
   if (offered) return streamed(await startTls(socket, config));
   socket.destroy();
   // A socket cannot change how it reads, so the one that asked is not used.
@@ -216,7 +235,7 @@ export async function probe(given: PostgresConfig): Promise<boolean> {
   try {
     const socket = await openSocket(config, abort.signal);
     try {
-      await askForTls(socket, config);
+      await askForTls(socket, config, abort.signal);
       return true;
     } finally {
       socket.on('error', () => {});
