@@ -31,6 +31,7 @@ export class RunProgress {
   readonly #totals = new Map<StreamId, number>();
   #rates = new Map<StreamId, Rate>();
   #phase: RunPhase = 'plan';
+  #phaseStartedAt = performance.now();
   #lag: Lag = { lagMs: null, lagBytes: null };
   /** True once something was written at the destination. */
   begun = false;
@@ -46,7 +47,10 @@ export class RunProgress {
   }
 
   phase(phase: RunPhase): void {
-    if (phase !== this.#phase) this.#rates = new Map();
+    if (phase !== this.#phase) {
+      this.#rates = new Map();
+      this.#phaseStartedAt = performance.now();
+    }
     this.#phase = phase;
     this.emit({ event: 'phase', phase });
   }
@@ -111,7 +115,23 @@ export class RunProgress {
 
   /** The last word on every stream of this phase. */
   reportAll(): void {
+    if (this.#rates.size === 0 && this.#phase === 'changes') this.#reportIdle();
     for (const stream of this.#rates.keys()) this.report(stream);
+  }
+
+  /** While no stream has had a change: how far the pipeline is behind is told all the same. */
+  #reportIdle(): void {
+    this.emit({
+      event: 'progress',
+      phase: this.#phase,
+      rows: 0,
+      rowsPerSecond: 0,
+      bytes: 0,
+      bytesPerSecond: 0,
+      totalRows: null,
+      etaMs: null,
+      ...this.#lag,
+    });
   }
 
   retry(error: ForebayError, attempt: number, delayMs: number): void {
@@ -121,7 +141,10 @@ export class RunProgress {
   #rate(stream: StreamId): Rate {
     let rate = this.#rates.get(stream);
     if (rate === undefined) {
-      rate = { rows: 0, bytes: 0, startedAt: performance.now(), lastReportAt: performance.now() };
+      const now = performance.now();
+      // A table's snapshot begins with its first row; changes are told only once a whole piece is applied.
+      const startedAt = this.#phase === 'changes' ? this.#phaseStartedAt : now;
+      rate = { rows: 0, bytes: 0, startedAt, lastReportAt: now };
       this.#rates.set(stream, rate);
     }
     return rate;

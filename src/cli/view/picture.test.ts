@@ -167,7 +167,7 @@ describe('plainLine', () => {
       [900, progress('public.a', 'changes', 100)],
     );
     expect(plainLine(state, START + 1000)).toBe(
-      'changes   1 streams, 100 changes, 100 rows/s, 9.8 KiB/s, lag 45 ms, 2.0 KiB',
+      'changes   1 stream, 100 changes, 100 rows/s, 9.8 KiB/s, lag 45 ms, 2.0 KiB',
     );
   });
 });

@@ -1,3 +1,4 @@
+import type { RunPhase } from '../../engine/pipeline.ts';
 import type { Terminal } from '../terminal.ts';
 import { formatCount, formatDuration } from '../format.ts';
 import { eventLine } from './event-lines.ts';
@@ -9,16 +10,26 @@ const INTERVAL_MS = 2000;
 /** A run in which nothing moves is told less often, so that a log of days stays short. */
 const QUIET_INTERVALS = 15;
 
+/** While no stream has told anything. */
+const IDLE: Record<RunPhase, string> = {
+  plan: 'waiting for the two systems',
+  snapshot: 'waiting for rows',
+  changes: 'no changes yet',
+  compare: 'waiting for rows',
+  repair: 'waiting for rows',
+};
+
 /** One line of progress; also when nothing has moved, so that nobody thinks it hangs. */
 export function plainLine(state: RunState, nowMs: number): string {
   const total = totalOf(state, nowMs);
   const streams = [...state.streams.values()];
   const paused = streams.filter(({ pausedCode }) => pausedCode !== null).length;
   const facts = total === null ? [] : progressFacts(total);
-  if (streams.length > 0) facts.unshift(`${formatCount(streams.length)} streams`);
+  if (streams.length > 0)
+    facts.unshift(streams.length === 1 ? '1 stream' : `${formatCount(streams.length)} streams`);
   if (paused > 0) facts.push(`${formatCount(paused)} paused`);
   if (state.retry !== null) facts.push(`trying again (${state.retry.code})`);
-  const text = facts.length === 0 ? 'waiting for the two systems' : facts.join(', ');
+  const text = facts.length === 0 ? IDLE[state.phase] : facts.join(', ');
   return `${state.phase.padEnd(8)}  ${text}`;
 }
 

@@ -28,7 +28,7 @@ export interface RetryView {
 export interface RunState {
   readonly phase: RunPhase;
   readonly streams: ReadonlyMap<StreamId, StreamView>;
-  /** Of the pipeline as a whole, if the engine tells. */
+  /** Of the pipeline as a whole, told while no stream tells anything. */
   readonly total: Progress | null;
   readonly position: string | null;
   readonly checkpoints: number;
@@ -89,7 +89,8 @@ function withProgress(state: RunState, event: RunEvent & { readonly event: 'prog
   if (stream === null) return { ...moved, phase: event.phase, total: event };
   const rows = event.phase === 'snapshot' ? { snapshotRows: event.rows } : {};
   const rate = nextRate(state.streams.get(stream), event, Date.parse(event.at));
-  return withStream(moved, stream, { phase: event.phase, progress: event, rate, ...rows });
+  const summed = { ...moved, total: null };
+  return withStream(summed, stream, { phase: event.phase, progress: event, rate, ...rows });
 }
 
 /** The streams take part in the pipeline's phase, whether or not they have anything to tell in it. */
