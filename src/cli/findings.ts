@@ -50,7 +50,7 @@ export function printFindings(findings: readonly Finding[], terminal: Terminal):
   const width = Math.max(0, ...findings.map(({ step }) => step.length));
   for (const finding of findings.map(findingDocument)) {
     const { severity, step, stream, message, fix } = finding;
-    const subject = stream === null ? '' : `${stream}: `;
+    const subject = stream === null || message.startsWith(`${stream} `) ? '' : `${stream}: `;
     terminal.out(`${mark(severity, style)}  ${step.padEnd(width)}  ${subject}${message}\n`);
     if (fix === null || severity === 'ok') continue;
     const indent = ' '.repeat(width + 11);

@@ -1,5 +1,6 @@
 /** The edges of the process: streams, signals that nobody else takes, failures that nobody caught. */
 import process from 'node:process';
+import { ForebayError } from '../core/errors.ts';
 import { runCommandLine } from './command-line.ts';
 import { printError } from './failure.ts';
 import { openTerminal } from './terminal.ts';
@@ -7,8 +8,18 @@ import { openTerminal } from './terminal.ts';
 /** A reader that went away (`| head`) is no failure of ours; the run goes on and keeps its exit code. */
 function ignoreClosedPipe(stream: NodeJS.WriteStream): void {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
+    if (error.code === 'EPIPE' || error.code === 'EIO') return;
+    throw new ForebayError(error.code === 'ENOSPC' ? 'disk_full' : 'internal', {
+      message: 'the result cannot be written to stdout',
+      why: error.code ?? error.message,
+      cause: error,
+    });
   });
+}
+
+/** What is told on the way may be lost, for instance with a full disk under a log; no run ends for it. */
+function ignoreFailures(stream: NodeJS.WriteStream): void {
+  stream.on('error', () => {});
 }
 
 function flushed(stream: NodeJS.WriteStream): Promise<void> {
@@ -21,7 +32,7 @@ function flushed(stream: NodeJS.WriteStream): Promise<void> {
 /** Ends the process when the command has: nothing that a driver left open keeps it alive. */
 export async function runProcess(argv: readonly string[]): Promise<void> {
   ignoreClosedPipe(process.stdout);
-  ignoreClosedPipe(process.stderr);
+  ignoreFailures(process.stderr);
   const terminal = openTerminal(process);
   const onUncaught = (error: unknown): void => {
     printError(error, terminal);

@@ -115,12 +115,13 @@ function summary(result: RunResult): string {
 
 /** For people: the table on stdout; what is wrong and what to do about it on stderr. */
 export function printResult(result: RunResult, terminal: Terminal): void {
-  if (result.streams.length > 0) {
+  const nothingMoved = result.streams.every(({ read, paused }) => read === 0 && paused === null);
+  const isQuiet = result.error !== null && nothingMoved;
+  if (result.streams.length > 0 && !isQuiet) {
     const lines = renderTable(columns(terminal), result.streams, terminal.outStyle);
     terminal.out(`${lines.join('\n')}\n`);
   }
   printRepairs(result, terminal);
-  const isQuiet = result.streams.length === 0 && result.error !== null;
   if (!isQuiet) terminal.out(`${summary(result)}\n`);
   for (const { stream, paused } of result.streams) {
     if (paused === null) continue;

@@ -68,7 +68,7 @@ export function checkSettings(
         meant === null ? '' : ` Did you mean ${meant}.${key.split('.').slice(1).join('.')}?`;
       return new ForebayError('invalid_option', {
         message: `--set ${key}: no system of this command has an option of that name`,
-        fix: `Options begin with ${names.map((name) => `${name}.`).join(' or ')}.${hint}`,
+        fix: `Known options begin with ${names.map((name) => `"${name}."`).join(' or ')}.${hint}`,
       });
     });
 }

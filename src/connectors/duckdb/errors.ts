@@ -24,7 +24,12 @@ const RULES: readonly Rule[] = [
     'file_locked',
     'Another process has the database file open, or the file system knows no locks',
   ],
-  [/No space left|disk is full|Could not write .*space/i, 'disk_full', 'The disk is full'],
+  [
+    /No space left|disk is full|Could not write .*space/i,
+    'disk_full',
+    'The disk of the DuckDB file is full',
+  ],
+  [/failed to offload|max_temp_directory_size/i, 'disk_full', 'The temporary directory is full'],
   [/read-only|Permission denied/i, 'read_only', 'The database file cannot be written'],
   [
     /not a valid DuckDB database|Is a directory|Corrupt|checksum|Failure while replaying WAL|Serialization Error/i,

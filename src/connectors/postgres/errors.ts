@@ -56,12 +56,18 @@ function withoutValues(error: ServerError): string {
     : error.message;
 }
 
+const HBA_FIX =
+  'Let the user in by pg_hba.conf of the server; where it says "no encryption", connect with sslmode=require or above.';
+
 export function serverFailure(error: ServerError, what: string): ForebayError {
   const message = withoutValues(error);
   return new ForebayError(codeForSqlState(error.sqlState), {
     message: what,
     why: `${message} (SQLSTATE ${error.sqlState})`,
     systemCode: error.sqlState,
+    ...(error.sqlState === '28000' && error.message.includes('pg_hba.conf')
+      ? { fix: HBA_FIX }
+      : {}),
   });
 }
 
