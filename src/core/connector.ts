@@ -314,8 +314,12 @@ export interface DestinationSession extends AsyncDisposable {
   readonly state: PipelineState;
   /** Creates the table if it is missing, otherwise makes sure that it fits. Idempotent. */
   prepare(target: StreamTarget): Promise<void>;
-  /** Records streams (and, if given, the position) in one transaction of its own. */
-  save(records: readonly StreamRecord[], checkpoint: Checkpoint | null): Promise<void>;
+  /** Records streams (and, if given, the position), and prepares `tables`, in one transaction of its own. */
+  save(
+    records: readonly StreamRecord[],
+    checkpoint: Checkpoint | null,
+    tables?: readonly StreamTarget[],
+  ): Promise<void>;
   /** Forgets the loaded chunks of a stream and, if asked, removes the rows that they brought. */
   resetSnapshot(target: StreamTarget, options: { readonly removeRows: boolean }): Promise<void>;
   /**

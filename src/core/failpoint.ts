@@ -22,6 +22,8 @@ export const FAILPOINTS = {
   'changes.spill': 'part of an in-progress transaction is about to be spilled to disk',
   'schema.beforeEvolve': 'a schema change was seen, the destination table is as before',
   'schema.afterEvolve': 'the destination table is changed, uncommitted',
+  'resync.beforeRecord':
+    'rows of a table that was made anew are removed, the new table is not recorded',
   'resync.afterChunk': 'a chunk of a stream added to a running pipeline is committed',
   'destination.write': 'a batch is about to be sent to the destination',
   'destination.commit': 'the destination is about to commit',

@@ -58,6 +58,8 @@ interface Leaving {
   readonly stream: RunningStream;
   readonly after: Position;
   readonly reason: string;
+  /** Another table stands under its name. */
+  readonly remade: boolean;
 }
 
 export class Intake {
@@ -146,12 +148,14 @@ export class Intake {
       stream,
       after: await this.#options.changes.currentPosition(),
       reason: `${stream.target.id} ${what} at the source`,
+      remade: entry !== undefined,
     });
   }
 
   /** What the log still holds for a table that is gone has been applied: now it is let go. */
   async #leave(applied: Position): Promise<void> {
     const { attempt, changes } = this.#options;
+    let remade = false;
     for (const leaving of this.#leaving.splice(0)) {
       if (changes.comparePositions(applied, leaving.after) < 0) {
         this.#leaving.push(leaving);
@@ -163,7 +167,10 @@ export class Intake {
       stream.pause = pauseOf('table_dropped', leaving.reason);
       await attempt.session.save([toRecord(stream)], null);
       attempt.progress.emit({ event: 'stream-paused', ...stream.pause }, stream.target.id);
+      remade ||= leaving.remade;
     }
+    // Its successor joins at once: a run that ends when it has caught up would leave it to the next.
+    if (remade) await this.poll();
   }
 
   async #noteNew(entry: CatalogStream): Promise<void> {
@@ -204,8 +211,12 @@ export class Intake {
       },
       stream.target.id,
     );
+    // Emptied before it is recorded as new: a run that ends between the two finds it as it was and does it again.
+    if (replaces) {
+      await attempt.session.resetSnapshot(stream.target, { removeRows: true });
+      if (failpointsArmed) await failpoint('resync.beforeRecord');
+    }
     await attempt.session.save([toRecord(stream)], null);
-    if (replaces) await attempt.session.resetSnapshot(stream.target, { removeRows: true });
     this.#join(stream);
   }
 
@@ -250,9 +261,8 @@ export class Intake {
         const plan = await attempt.destination.plan(stream.target);
         attempt.plans.set(stream.target.id, plan);
         if (stream.chunks === null) assertLoadable(stream.target, plan);
-        await attempt.session.prepare(stream.target);
         stream.state = 'snapshot';
-        await attempt.session.save([toRecord(stream)], null);
+        await attempt.session.save([toRecord(stream)], null, [stream.target]);
         this.#loading.push(stream);
       } catch (error) {
         const failure = asForebayError(error);

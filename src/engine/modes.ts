@@ -1,4 +1,6 @@
 /** The two ways of a run: one snapshot, or a snapshot and then the changes. */
+import type { Checkpoint } from '../core/checkpoint.ts';
+import { asForebayError } from '../core/errors.ts';
 import type { Position, SourceIdentity } from '../core/position.ts';
 import { failpoint, failpointsArmed } from '../core/failpoint.ts';
 import { type Attempt, type AttemptEnd, needChanges, needSnapshot } from './attempt.ts';
@@ -9,10 +11,12 @@ import {
   lacksKey,
   pauseKeyless,
   preflight,
-  prepareTargets,
+  planTargets,
   resumeStreams,
 } from './start.ts';
 import { type RunningStream, toRecord } from './stream-state.ts';
+
+const TABLES_AT_ONCE = 500;
 
 function stoppedOr(attempt: Attempt, end: AttemptEnd): AttemptEnd {
   return attempt.control.drain.aborted ? { kind: 'stopped' } : end;
@@ -22,7 +26,8 @@ export async function runCopy(attempt: Attempt): Promise<AttemptEnd> {
   const snapshots = needSnapshot(attempt.source);
   const streams = await beginStreams(attempt);
   await preflight(attempt, streams);
-  await prepareTargets(attempt, streams);
+  await planTargets(attempt, streams);
+  for (const stream of streams) await attempt.session.prepare(stream.target);
   attempt.progress.phase('snapshot');
   await using reader = await snapshots.open({ parallel: attempt.parallel });
   await snapshotPhase(attempt, reader);
@@ -67,7 +72,7 @@ async function begin(attempt: Attempt): Promise<Start> {
   const streams = await beginStreams(attempt);
   await preflight(attempt, streams);
   const followed = streams.filter((stream) => !lacksKey(attempt, stream));
-  await prepareTargets(attempt, followed);
+  await planTargets(attempt, followed);
   await pauseKeyless(attempt, streams);
   const { position, identity, snapshot } = await changes.create(
     attempt.spec.name,
@@ -80,13 +85,35 @@ async function begin(attempt: Attempt): Promise<Start> {
     stream.snapshotOrder = changes.orderOf(position);
     stream.visibility = null;
   }
-  await attempt.session.save(followed.map(toRecord), { position, source: identity, accounts: {} });
+  await recordBegin(attempt, followed, { position, source: identity, accounts: {} });
   attempt.notes.advanced = true;
   attempt.notes.positionFrom = position;
   attempt.progress.phase('snapshot');
   await snapshotPhase(attempt, reader);
   attempt.progress.reportAll();
   return { position, identity };
+}
+
+/**
+ * Tables are made in the transaction that records them. One that stood there unrecorded after a crash would be
+ * taken for the user's own, and be refused when the source's has other columns by then.
+ */
+async function recordBegin(
+  attempt: Attempt,
+  streams: readonly RunningStream[],
+  checkpoint: Checkpoint,
+): Promise<void> {
+  const targets = streams.map((stream) => stream.target);
+  // A server holds locks for each of them until the commit: beyond that many, the first ones come before.
+  for (const target of targets.slice(0, -TABLES_AT_ONCE)) await attempt.session.prepare(target);
+  try {
+    await attempt.session.save(streams.map(toRecord), checkpoint, targets.slice(-TABLES_AT_ONCE));
+  } catch (error) {
+    // Nobody would come for what the slot keeps.
+    if (asForebayError(error).class !== 'transient')
+      await needChanges(attempt.source).drop(attempt.spec.name);
+    throw error;
+  }
 }
 
 /** The checkpoint says where to go on; the source must still have everything after it. */

@@ -102,8 +102,8 @@ export async function pauseKeyless(
   }
 }
 
-/** Makes the destination's tables ready, after all of them were found fit. */
-export async function prepareTargets(
+/** Finds out whether the destination's tables are fit, or can be made, before anything is. */
+export async function planTargets(
   attempt: Attempt,
   streams: readonly RunningStream[],
 ): Promise<void> {
@@ -121,7 +121,6 @@ export async function prepareTargets(
     stream.merge =
       stream.target.load === 'upsert' && !plan.empty && stream.target.schema.identity === 'key';
   }
-  for (const stream of streams) await attempt.session.prepare(stream.target);
 }
 
 /** Streams of a pipeline that goes on: those recorded, and tables that have come since. */

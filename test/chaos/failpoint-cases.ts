@@ -30,6 +30,17 @@ const changedTable: FailpointCase['prepare'] = (pipeline, turn) =>
      insert into evolving (id, added_${turn}) values (${1000 + turn}, null)`,
   );
 
+const remadeTable: FailpointCase['prepare'] = async (pipeline, turn) => {
+  await pipeline.sql(
+    `drop table if exists remade; create table remade (id int primary key, v text);
+     insert into remade select i, 'old' from generate_series(1, 20) i`,
+  );
+  await pipeline.catchUp();
+  await pipeline.sql(
+    `drop table remade; create table remade (id int primary key, v text); insert into remade values (${turn}, 'new')`,
+  );
+};
+
 const newTable: FailpointCase['prepare'] = (pipeline, turn) =>
   pipeline.sql(
     `create table joined_${turn} (id int primary key, v text);
@@ -51,6 +62,7 @@ export const failpointCases: readonly FailpointCase[] = [
   { name: 'changes.spill', at: 2, phase: 'resume', prepare: largeTransaction },
   { name: 'schema.beforeEvolve', at: 1, phase: 'resume', prepare: changedTable },
   { name: 'schema.afterEvolve', at: 1, phase: 'resume', prepare: changedTable },
+  { name: 'resync.beforeRecord', at: 1, phase: 'resume', prepare: remadeTable },
   { name: 'resync.afterChunk', at: 1, phase: 'resume', prepare: newTable },
   { name: 'destination.write', at: 3, phase: 'resume' },
   { name: 'destination.commit', at: 1, phase: 'resume' },

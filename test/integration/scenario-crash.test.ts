@@ -41,6 +41,28 @@ describeEachServer(
         expect(read, 'finished tables are not read again').toBeLessThan(1600);
       });
 
+      test('1 killed before its first record, and the source has other columns by then: it begins anew', async () => {
+        await using pipeline = await createPipeline(server, { destination, setup });
+        await killedAt(pipeline, 'source.afterCreateBeforeRecord');
+        await pipeline.sql(
+          `alter table orders add column added int default 7; alter table items drop column qty;
+           alter table events alter column id type text; insert into orders values (600, 'n', 8)`,
+        );
+        await pipeline.caughtUp();
+        await pipeline.expectEqual();
+      });
+
+      test('1 killed while a table that was made anew is taken in: none of the old rows stays', async () => {
+        await using pipeline = await createPipeline(server, { destination, setup });
+        await pipeline.caughtUp();
+        await pipeline.sql(
+          `drop table orders; create table orders (id int primary key, note text); insert into orders values (1, 'anew')`,
+        );
+        await killedAt(pipeline, 'resync.beforeRecord');
+        await pipeline.caughtUp();
+        await pipeline.expectEqual();
+      });
+
       test('2 killed inside a transaction: nothing of it is seen, then all of it', async () => {
         await using pipeline = await createPipeline(server, { destination, setup });
         await pipeline.caughtUp();

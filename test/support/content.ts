@@ -1,7 +1,8 @@
 // Whether source and destination hold the same rows: count and md5 of the rows' texts in order, table by table.
+// Read with pg and DuckDB's own client, and put into one form here: nothing of the product takes part.
 import { createHash } from 'node:crypto';
 
-import { readDuckdbAll } from './duckdb-read.ts';
+import { type TextRow, readDuckdbAll } from './duckdb-read.ts';
 import type { ServerConnection } from './server-connection.ts';
 
 export interface TableContent {
@@ -9,14 +10,15 @@ export interface TableContent {
   readonly md5: string;
 }
 export type Content = Readonly<Record<string, TableContent>>;
+export type Dialect = 'postgres' | 'duckdb';
 
-interface ColumnOf {
+export interface ColumnOf {
   readonly name: string;
   readonly type: string;
 }
 export type TableColumns = ReadonlyMap<string, readonly ColumnOf[]>;
 
-const ident = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+export const ident = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 /** Tables of `public` with their columns, as the source has them: a destination may keep more columns. */
 export async function sourceColumns(
@@ -40,47 +42,71 @@ export async function sourceColumns(
   return tables;
 }
 
-/** The two dialects' expressions that give one value the same text. */
-function textForm({ name, type }: ColumnOf, dialect: 'postgres' | 'duckdb'): string {
+/** The two dialects' expressions that give one value the same text; floats are put into one form by `cellText`. */
+export function textForm({ name, type }: ColumnOf, dialect: Dialect): string {
   const column = ident(name);
   const inPostgres = dialect === 'postgres';
   switch (type) {
     case 'timestamptz':
-      return inPostgres
-        ? `(extract(epoch from ${column}) * 1000000)::bigint::text`
-        : `epoch_us(${column})::varchar`;
     case 'timestamp':
       return inPostgres
-        ? `(extract(epoch from ${column}) * 1000000)::bigint::text`
-        : `epoch_us(${column})::varchar`;
+        ? `case when isfinite(${column}) then (extract(epoch from ${column}) * 1000000)::bigint::text else ${column}::text end`
+        : `case when isfinite(${column}) then epoch_us(${column})::varchar else ${column}::varchar end`;
     case 'numeric':
       return inPostgres
         ? `trim_scale(${column})::text`
         : `regexp_replace(regexp_replace(${column}::varchar, '(\\.\\d*?)0+$', '\\1'), '\\.$', '')`;
     case 'float4':
     case 'float8':
-      return inPostgres
-        ? `(${column}::float8)::numeric::text`
-        : `(${column}::double)::decimal(38, 10)::varchar`;
+      return inPostgres ? `${column}::float8::text` : `${column}::double::varchar`;
     case 'bytea':
       return inPostgres ? `encode(${column}, 'hex')` : `lower(hex(${column}))`;
     case 'jsonb':
     case 'json':
       return inPostgres ? `${column}::jsonb::text` : `${column}::varchar`;
+    case '_int4':
+    case '_text':
+      return inPostgres
+        ? `to_json(${column})::jsonb::text`
+        : `regexp_replace(to_json(${column})::varchar, ',', ', ', 'g')`;
     default:
       return inPostgres ? `${column}::text` : `${column}::varchar`;
   }
 }
 
-function rowText(columns: readonly ColumnOf[], dialect: 'postgres' | 'duckdb'): string {
-  const cells = columns.map((column) => `coalesce(${textForm(column, dialect)}, '∅')`);
-  // Not by || or as arguments: a table may have more columns than a statement may have of either.
-  return `array_to_string(${dialect === 'postgres' ? 'array' : ''}[${cells.join(', ')}], '|')`;
+function isFloat({ type }: ColumnOf): boolean {
+  return type === 'float4' || type === 'float8';
 }
 
-function digest(texts: string[]): TableContent {
-  const sorted = texts.toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0));
-  return { rows: texts.length, md5: createHash('md5').update(sorted.join('\n')).digest('hex') };
+const NO_NUMBERS: Record<string, string> = {
+  nan: 'NaN',
+  infinity: 'Infinity',
+  inf: 'Infinity',
+  '-infinity': '-Infinity',
+  '-inf': '-Infinity',
+};
+
+/** The shortest text of a double is printed in another way by each system; its value is the same. */
+function cellText(column: ColumnOf | undefined, cell: string | null): string | null {
+  if (cell === null || column === undefined || !isFloat(column)) return cell;
+  const value = Number(NO_NUMBERS[cell.toLowerCase()] ?? cell);
+  return Object.is(value, -0) ? '-0' : String(value);
+}
+
+/** A row in one form for both systems. */
+export function rowText(columns: readonly ColumnOf[], cells: TextRow): string {
+  return JSON.stringify(cells.map((cell, i) => cellText(columns[i], cell)));
+}
+
+export function selectTexts(columns: readonly ColumnOf[], dialect: Dialect, from: string): string {
+  const cells = columns.map((column, i) => `${textForm(column, dialect)} as t${i}`);
+  return `select ${cells.join(', ')} from ${from}`;
+}
+
+function digest(columns: readonly ColumnOf[], rows: readonly TextRow[]): TableContent {
+  const texts = rows.map((row) => rowText(columns, row));
+  texts.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+  return { rows: texts.length, md5: createHash('md5').update(texts.join('\n')).digest('hex') };
 }
 
 export async function postgresContent(
@@ -89,29 +115,27 @@ export async function postgresContent(
   tables: TableColumns,
 ): Promise<Content> {
   await using client = await server.connect(database);
-  await client.query(`set timezone = 'UTC'`);
+  await client.query(`set timezone = 'UTC'; set extra_float_digits = 1`);
   // One snapshot for all tables.
   await client.query('begin isolation level repeatable read read only');
   const content: Record<string, TableContent> = {};
   for (const [table, columns] of tables) {
-    const { rows } = await client.query<{ row: string }>(
-      `select ${rowText(columns, 'postgres')} as row from public.${ident(table)}`,
-    );
-    content[table] = digest(rows.map(({ row }) => row));
+    const { rows } = await client.query<(string | null)[]>({
+      text: selectTexts(columns, 'postgres', `public.${ident(table)}`),
+      rowMode: 'array',
+    });
+    content[table] = digest(columns, rows);
   }
   return content;
 }
 
 /** Only while no other process has the file open. */
 export async function duckdbContent(path: string, tables: TableColumns): Promise<Content> {
-  const statements = [...tables].map(
-    ([table, columns]) => `select ${rowText(columns, 'duckdb')} from public.${ident(table)}`,
+  const statements = [...tables].map(([table, columns]) =>
+    selectTexts(columns, 'duckdb', `public.${ident(table)}`),
   );
   const results = await readDuckdbAll(path, statements);
   return Object.fromEntries(
-    [...tables.keys()].map((table, i) => [
-      table,
-      digest((results[i] ?? []).map(([row]) => row ?? '')),
-    ]),
+    [...tables].map(([table, columns], i) => [table, digest(columns, results[i] ?? [])]),
   );
 }

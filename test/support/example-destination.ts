@@ -117,15 +117,18 @@ class ExampleSession implements DestinationSession {
   }
 
   prepare(target: StreamTarget): Promise<void> {
-    const problem = refusal(target);
-    if (problem !== null) return Promise.reject(problem);
-    return this.#owned((content) => {
-      content.tables[streamId(target.table)] ??= {};
-    });
+    return this.save([], null, [target]);
   }
 
-  save(records: readonly StreamRecord[], checkpoint: Checkpoint | null): Promise<void> {
-    return this.#owned((_, mine) => {
+  save(
+    records: readonly StreamRecord[],
+    checkpoint: Checkpoint | null,
+    tables: readonly StreamTarget[] = [],
+  ): Promise<void> {
+    const problem = tables.map(refusal).find((found) => found !== null);
+    if (problem !== undefined) return Promise.reject(problem);
+    return this.#owned((content, mine) => {
+      for (const target of tables) content.tables[streamId(target.table)] ??= {};
       for (const record of records) mine.streams[record.stream] = record;
       if (checkpoint !== null) setCheckpoint(mine, this.#pipeline, checkpoint);
     });

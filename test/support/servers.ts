@@ -63,6 +63,8 @@ const defaultSettings: Record<string, string> = {
   max_replication_slots: '20',
   max_connections: '100',
   shared_buffers: '256MB',
+  // The log of changes that tests compare with tells transactions by their commit time.
+  track_commit_timestamp: 'on',
 };
 const folderPrefix = 'fb-pg-';
 const stopSignal = { fast: 'SIGINT', immediate: 'SIGQUIT' } as const;

@@ -68,7 +68,7 @@ export class WorkloadDdl {
       ` not null default ${constant}`,
     ]);
     table.columns.push({ name, kind });
-    return `alter table ${table.name} add column ${name} ${kind}${rest}`;
+    return `alter table ${table.name} add column if not exists ${name} ${kind}${rest}`;
   }
 
   #rename(table: GrowingTable): string {
@@ -94,8 +94,8 @@ export class WorkloadDdl {
       ],
     });
     return [
-      `create table ${name} (id int primary key, c0 text, c1 int)`,
-      `insert into ${name} select i, 'row ' || i, i from generate_series(1, ${20 + this.#random.below(200)}) i`,
+      `create table if not exists ${name} (id int primary key, c0 text, c1 int)`,
+      `insert into ${name} select i, 'row ' || i, i from generate_series(1, ${20 + this.#random.below(200)}) i on conflict do nothing`,
     ];
   }
 

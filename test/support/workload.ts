@@ -4,11 +4,14 @@ import type pg from 'pg';
 
 import { type Random, seededRandom } from './random.ts';
 import { WorkloadDdl } from './workload-ddl.ts';
+import { HardRows } from './workload-hard.ts';
 
 /** Sent in one transaction, or each by itself (DDL that is better seen alone). */
 export interface WorkloadStep {
   readonly kind: 'transaction' | 'ddl';
   readonly statements: readonly string[];
+  /** The ledger's row that is there if and only if the transaction was committed. */
+  readonly entry?: number;
 }
 
 export interface WorkloadOptions {
@@ -19,6 +22,10 @@ export interface WorkloadOptions {
   readonly ddl?: 'none' | 'additive' | 'all';
   /** Highest key of the keyed tables: small makes conflicts, large makes rows. */
   readonly keys?: number;
+  /** Also what `HARD_TABLES` are for. */
+  readonly hard?: boolean;
+  /** The ledger's ids begin after this: each writer has its own. */
+  readonly ledgerFrom?: number;
 }
 
 const WIDE_COLUMNS = 60;
@@ -60,6 +67,8 @@ export class Workload {
   readonly #random: Random;
   readonly #keys: number;
   readonly #ddl: WorkloadDdl | null;
+  readonly #hard: HardRows | null;
+  readonly #ledgerFrom: number;
   #steps = 0;
   #ledger = 0;
 
@@ -67,6 +76,8 @@ export class Workload {
     this.seed = seed;
     this.#random = seededRandom(seed);
     this.#keys = options.keys ?? 80;
+    this.#ledgerFrom = options.ledgerFrom ?? 0;
+    this.#hard = options.hard === true ? new HardRows(this.#random, this.#ledgerFrom) : null;
     const ddl = options.ddl ?? 'none';
     this.#ddl = ddl === 'none' ? null : new WorkloadDdl(this.#random, ddl === 'all');
   }
@@ -85,8 +96,9 @@ export class Workload {
     for (let i = 0; i < parts; i += 1) statements.push(...this.#part());
     if (random.chance(25)) statements.push(...this.#rolledBack());
     this.#ledger += 1;
-    statements.push(`insert into ledger (id, who) values (${this.#ledger}, 'step ${this.#steps}')`);
-    return { kind: 'transaction', statements };
+    const entry = this.#ledgerFrom + this.#ledger;
+    statements.push(`insert into ledger (id, who) values (${entry}, 'step ${this.#steps}')`);
+    return { kind: 'transaction', statements, entry };
   }
 
   /**
@@ -108,8 +120,9 @@ export class Workload {
     ];
   }
 
-  #part(): string[] {
+  #part(): readonly string[] {
     const random = this.#random;
+    if (this.#hard !== null && random.chance(45)) return this.#hard.part();
     const choice = random.below(this.#ddl === null ? 17 : 20);
     if (choice < 4) return [this.#keyed()];
     if (choice < 6) return [this.#pair()];

@@ -73,8 +73,12 @@ export class DuckdbSession implements DestinationSession {
     return about(target, this.#client.call('prepare', this.#id, target));
   }
 
-  save(records: readonly StreamRecord[], checkpoint: Checkpoint | null): Promise<void> {
-    return this.#client.call('save', this.#id, records, checkpoint);
+  save(
+    records: readonly StreamRecord[],
+    checkpoint: Checkpoint | null,
+    tables: readonly StreamTarget[] = [],
+  ): Promise<void> {
+    return this.#client.call('save', this.#id, records, checkpoint, tables);
   }
 
   resetSnapshot(target: StreamTarget, options: { readonly removeRows: boolean }): Promise<void> {

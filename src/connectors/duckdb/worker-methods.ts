@@ -154,8 +154,8 @@ export class WorkerMethods {
     return this.#in(id, (session) => session.prepare(target));
   }
 
-  save(id: number, records: readonly StreamRecord[], checkpoint: Checkpoint | null): Promise<void> {
-    return this.#in(id, (session) => session.save(records, checkpoint));
+  save(id: number, ...args: Parameters<WorkerSession['save']>): Promise<void> {
+    return this.#in(id, (session) => session.save(...args));
   }
 
   resetSnapshot(id: number, target: StreamTarget, removeRows: boolean): Promise<void> {

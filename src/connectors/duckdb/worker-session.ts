@@ -76,15 +76,19 @@ export class WorkerSession {
   }
 
   async prepare(target: StreamTarget): Promise<void> {
-    this.#own(target);
-    await this.#fenced(async () => {
-      await this.#prepareTable(target);
-    });
-    this.workspace.forget();
+    await this.save([], null, [target]);
   }
 
-  async save(records: readonly StreamRecord[], checkpoint: Checkpoint | null): Promise<void> {
-    await this.#fenced(() => saveRecords(this.#connection, this.#pipeline, records), checkpoint);
+  async save(
+    records: readonly StreamRecord[],
+    checkpoint: Checkpoint | null,
+    tables: readonly StreamTarget[],
+  ): Promise<void> {
+    await this.#fenced(async () => {
+      for (const target of tables) await this.#prepareTable(target);
+      await saveRecords(this.#connection, this.#pipeline, records);
+    }, checkpoint);
+    if (tables.length > 0) this.workspace.forget();
   }
 
   async resetSnapshot(target: StreamTarget, removeRows: boolean): Promise<void> {
@@ -254,6 +258,7 @@ export class WorkerSession {
   }
 
   async #prepareTable(target: StreamTarget): Promise<void> {
+    this.#own(target);
     const { namespace, name } = target.table;
     const swapped =
       target.load !== 'replace' || (await isSwapped(this.#connection, this.#pipeline, target.id));

@@ -85,9 +85,14 @@ export class PostgresSession implements DestinationSession {
     return this.#owned((lane) => this.#prepareOn(lane, target));
   }
 
-  save(records: readonly StreamRecord[], checkpoint: Checkpoint | null): Promise<void> {
+  save(
+    records: readonly StreamRecord[],
+    checkpoint: Checkpoint | null,
+    tables: readonly StreamTarget[] = [],
+  ): Promise<void> {
     return this.#owned(async (lane) => {
       const { run } = this.#parts;
+      for (const target of tables) await this.#prepareOn(lane, target);
       await writeStreams(lane.connection, run.pipeline, records);
       if (checkpoint === null) return;
       await writeCheckpoint(lane.connection, run, checkpoint, null);
