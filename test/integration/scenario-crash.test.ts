@@ -52,6 +52,18 @@ describeEachServer(
         await pipeline.expectEqual();
       });
 
+      test('1 killed inside a chunk of a table that is built beside', async () => {
+        await using pipeline = await createPipeline(server, {
+          destination,
+          setup,
+          load: 'replace',
+        });
+        await killedAt(pipeline, 'snapshot.insideChunk@2');
+        await pipeline.sql(oneTransaction);
+        await pipeline.caughtUp();
+        await pipeline.expectEqual();
+      });
+
       test('1 killed while a table that was made anew is taken in: none of the old rows stays', async () => {
         await using pipeline = await createPipeline(server, { destination, setup });
         await pipeline.caughtUp();
