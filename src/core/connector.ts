@@ -117,6 +117,11 @@ export interface SnapshotReader extends AsyncDisposable {
   /** What this snapshot sees, for `ChangeCapability.isVisible`; null where the source cannot tell. */
   readonly visibility: string | null;
   /**
+   * The catalog as this snapshot shows it. Columns may have come since `Source.discover`, with values that the
+   * change stream, which begins at the snapshot, does not tell. Absent where the catalog has no history.
+   */
+  readonly discover?: () => Promise<readonly CatalogStream[]>;
+  /**
    * Pieces of a stream, in reading order. Chunks planned earlier are given back as they are if they still cover
    * the table; otherwise new ones come, and all are to be read. `targetBytes` is the wished size of one.
    */

@@ -1,5 +1,6 @@
 /** The two ways of a run: one snapshot, or a snapshot and then the changes. */
 import type { Checkpoint } from '../core/checkpoint.ts';
+import type { SnapshotReader } from '../core/connector.ts';
 import { asForebayError } from '../core/errors.ts';
 import type { Position, SourceIdentity } from '../core/position.ts';
 import { failpoint, failpointsArmed } from '../core/failpoint.ts';
@@ -7,6 +8,7 @@ import { type Attempt, type AttemptEnd, needChanges, needSnapshot } from './atte
 import { changePhase } from './change-phase.ts';
 import { snapshotPhase } from './snapshot-phase.ts';
 import {
+  adoptSchemas,
   beginStreams,
   lacksKey,
   pauseKeyless,
@@ -71,15 +73,16 @@ async function begin(attempt: Attempt): Promise<Start> {
   const changes = needChanges(attempt.source);
   const streams = await beginStreams(attempt);
   await preflight(attempt, streams);
-  const followed = streams.filter((stream) => !lacksKey(attempt, stream));
-  await planTargets(attempt, followed);
-  await pauseKeyless(attempt, streams);
+  const published = streams.filter((stream) => !lacksKey(attempt, stream));
+  await planTargets(attempt, published);
   const { position, identity, snapshot } = await changes.create(
     attempt.spec.name,
-    followed.map((stream) => stream.target.schema),
+    published.map((stream) => stream.target.schema),
     { parallel: attempt.parallel },
   );
   await using reader = snapshot;
+  const followed = await asSnapshotShows(attempt, reader, published);
+  await pauseKeyless(attempt, streams);
   if (failpointsArmed) await failpoint('source.afterCreateBeforeRecord');
   for (const stream of followed) {
     stream.snapshotOrder = changes.orderOf(position);
@@ -92,6 +95,19 @@ async function begin(attempt: Attempt): Promise<Start> {
   await snapshotPhase(attempt, reader);
   attempt.progress.reportAll();
   return { position, identity };
+}
+
+/** The streams with the columns of the snapshot, which may not be those that were discovered before it was taken. */
+async function asSnapshotShows(
+  attempt: Attempt,
+  reader: SnapshotReader,
+  streams: readonly RunningStream[],
+): Promise<readonly RunningStream[]> {
+  const catalog = (await reader.discover?.()) ?? [];
+  if (!adoptSchemas(attempt, streams, catalog)) return streams;
+  const followed = streams.filter((stream) => !lacksKey(attempt, stream));
+  await planTargets(attempt, followed);
+  return followed;
 }
 
 /**

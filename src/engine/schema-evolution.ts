@@ -83,6 +83,11 @@ export function compareSchemas(before: StreamSchema, after: StreamSchema): Schem
   };
 }
 
+export function isSameShape(difference: SchemaDifference): boolean {
+  const { added, dropped, renamed, retyped: other, keyChanged } = difference;
+  return added.length + dropped.length + renamed.length + other.length === 0 && !keyChanged;
+}
+
 function describe(difference: SchemaDifference, after: StreamSchema): string[] {
   const name = (column: number): string => after.columns[column]?.name ?? '?';
   return [

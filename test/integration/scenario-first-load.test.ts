@@ -166,6 +166,36 @@ describeEachServer(
       await pipeline.expectEqual();
     });
 
+    test.each([
+      ['upsert', 'postgres'],
+      ['append', 'postgres'],
+      ['upsert', 'duckdb'],
+    ] as const)(
+      'columns that came while the slot was made, with rows that differ from their default: %s into %s',
+      async (load, destination) => {
+        await using pipeline = await createPipeline(server, { setup, load, destination });
+        await using other = await server.connect(pipeline.source);
+        await other.query('begin; select pg_current_xact_id()');
+        const running = pipeline.catchUp();
+        // The tables were discovered; the slot waits for the transaction to end.
+        await eventually(async () => {
+          const [row] = await server.query(
+            pipeline.source,
+            `select count(*)::int as slots from pg_replication_slots where database = current_database()`,
+          );
+          return row?.['slots'] === 1;
+        });
+        await pipeline.sql(`alter table orders add column c text default 'usual', drop column b`);
+        await pipeline.sql(`insert into orders values (1000, 'a', 1, 'other')`);
+        await other.query('commit');
+        const exit = await running;
+        expect(exit.code, exit.stderr + exit.stdout).toBe(0);
+        await pipeline.sql(later);
+        expect((await pipeline.catchUp()).code).toBe(0);
+        await (load === 'append' ? expectHistory(pipeline) : pipeline.expectEqual());
+      },
+    );
+
     test('a change that no row follows: every row has come, under the names of before', async () => {
       await using pipeline = await expectFollowed(
         server,

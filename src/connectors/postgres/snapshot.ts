@@ -1,5 +1,6 @@
 /** Reading tables under one snapshot: COPY BINARY by ranges of physical rows, several connections at once. */
 import type {
+  CatalogStream,
   DroppedColumns,
   FrameStream,
   SnapshotChunk,
@@ -12,6 +13,7 @@ import { streamId, type StreamSchema } from '../../core/stream-schema.ts';
 import type { CellEncoding } from '../../core/value.ts';
 import type { PgConnection } from './connection.ts';
 import { decodeCopyBinary } from './copy-decode.ts';
+import { discover } from './discover.ts';
 import type { CopyOut } from './copy.ts';
 import { type HeldTable, holdTable, selectList } from './held-table.ts';
 
@@ -106,6 +108,19 @@ export class PostgresSnapshot implements SnapshotReader {
   constructor(options: SnapshotOptions) {
     this.#options = options;
     this.visibility = options.visibility;
+  }
+
+  async discover(): Promise<readonly CatalogStream[]> {
+    const connection = await this.#take();
+    let whole = false;
+    try {
+      await connection.execute(this.#options.begin);
+      const catalog = await discover(connection);
+      whole = true;
+      return catalog;
+    } finally {
+      await this.#give(connection, whole);
+    }
   }
 
   async chunks(
