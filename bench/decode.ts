@@ -1,4 +1,7 @@
-/** Reads a pipeline's change stream up to a position and drops what it decoded: node decode.ts URL PIPELINE END ENCODING */
+/**
+ * Reads a pipeline's change stream up to a position and drops what it decoded: node decode.ts URL PIPELINE END ENCODING.
+ * Prints the events and the seconds from START_REPLICATION to the last of them.
+ */
 import type * as Config from '../src/connectors/postgres/config.ts';
 import type * as Changes from '../src/connectors/postgres/changes.ts';
 import type * as Discover from '../src/connectors/postgres/discover.ts';
@@ -42,6 +45,7 @@ const reader = await changes.open({
   encoding: encoding === 'text' ? 'text' : 'binary',
   sink: batcher,
 });
+const startedAt = performance.now();
 const running = reader.run(stop.signal);
 let events = 0;
 for (;;) {
@@ -54,7 +58,8 @@ for (;;) {
   if (at !== null && changes.comparePositions(at, end) >= 0) break;
   if (piece === null) reader.poke();
 }
+const seconds = (performance.now() - startedAt) / 1000;
 stop.abort();
 await running;
 await reader[Symbol.asyncDispose]();
-process.stdout.write(`${events}\n`);
+process.stdout.write(`${JSON.stringify({ events, seconds })}\n`);
