@@ -129,7 +129,10 @@ export interface SnapshotReader extends AsyncDisposable {
     schema: StreamSchema,
     options: { readonly previous: readonly string[] | null; readonly targetBytes: number },
   ): Promise<readonly SnapshotChunk[]>;
-  /** Rows as OP_READ; slabs come from the context's pool and are given back by the caller. */
+  /**
+   * Rows as OP_READ; slabs come from the context's pool and are given back by the caller. Fails with
+   * `table_rewritten`, `column_missing` or `table_missing` when the table has gone ahead of the snapshot.
+   */
   read(
     schema: StreamSchema,
     chunk: SnapshotChunk,

@@ -69,6 +69,19 @@ export class Applier {
     }
   }
 
+  /** Brings a stream to the columns that its table has now; begins a transaction that is to be committed. */
+  async evolve(stream: RunningStream, schema: StreamSchema): Promise<void> {
+    await this.#options.attempt.session.begin();
+    this.#open = true;
+    try {
+      await this.#evolve(stream, schema);
+    } catch (error) {
+      const failure = asForebayError(error);
+      if (!concernsOneStream(failure)) throw failure;
+      throw new StreamFailure(stream, failure);
+    }
+  }
+
   /** Records that belong into the commit. */
   records(): ReturnType<typeof toRecord>[] {
     return [...this.#dirty].map(toRecord);
@@ -189,7 +202,9 @@ export class Applier {
       .map((column) => column.name);
     stream.target = { ...target, schema };
     stream.retired = [...new Set([...stream.retired, ...dropped])];
-    await attempt.session.evolve(stream.target, plan.steps);
+    // What is to be built beside will be made with these columns; the table in use is about to go.
+    const madeLater = target.load === 'replace' && stream.state === 'snapshot';
+    if (!madeLater) await attempt.session.evolve(stream.target, plan.steps);
     if (failpointsArmed) await failpoint('schema.afterEvolve');
     this.#dirty.add(stream);
     if (plan.readAgain) this.#options.readAgain(stream);

@@ -3,6 +3,7 @@ import type { ChangeReader } from '../core/connector.ts';
 import { asForebayError, type ForebayError } from '../core/errors.ts';
 import type { Position, SourceIdentity } from '../core/position.ts';
 import { SLAB_BYTES } from '../core/slab.ts';
+import type { StreamSchema } from '../core/stream-schema.ts';
 import type { CellEncoding } from '../core/value.ts';
 import { Applier, StreamFailure } from './applier.ts';
 import { type Attempt, needChanges } from './attempt.ts';
@@ -11,6 +12,7 @@ import { Checkpointer } from './checkpointer.ts';
 import { Intake } from './intake.ts';
 import { measureLag } from './lag.ts';
 import { pauseStream } from './snapshot-phase.ts';
+import type { RunningStream } from './stream-state.ts';
 
 const TURN_MS = 200;
 const BUSY_TURN_MS = 5;
@@ -69,6 +71,7 @@ class ChangeLoop {
       wantText: () => {
         this.#wantText = true;
       },
+      evolve: (stream, shape) => this.#evolve(stream, shape),
     });
     this.#applier = new Applier({
       attempt,
@@ -163,6 +166,15 @@ class ChangeLoop {
     await this.#checkpointer.idle(this.#batcher.idlePosition, true);
     this.#tellLag(true);
     return true;
+  }
+
+  /** The stream will not tell of these columns, or not soon: see `TablesAhead`. */
+  async #evolve(stream: RunningStream, shape: StreamSchema): Promise<void> {
+    const { version } = stream.target.schema;
+    await this.#applier.evolve(stream, { ...shape, version: version + 1 });
+    await this.#checkpointer.commit(this.#applied(), this.#applier.records());
+    this.#applier.committed();
+    this.#reader.include([stream.target.schema]);
   }
 
   /** Everything up to here is at the destination, counting what held nothing for us. */

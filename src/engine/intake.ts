@@ -13,11 +13,12 @@ import type {
   SnapshotChunk,
   SnapshotReader,
 } from '../core/connector.ts';
-import { asForebayError, type ErrorCode, ForebayError } from '../core/errors.ts';
+import { asForebayError, ForebayError } from '../core/errors.ts';
 import { failpoint, failpointsArmed } from '../core/failpoint.ts';
 import type { Position } from '../core/position.ts';
-import { streamId } from '../core/stream-schema.ts';
+import { streamId, type StreamSchema } from '../core/stream-schema.ts';
 import type { CellEncoding } from '../core/value.ts';
+import { StreamFailure } from './applier.ts';
 import { type Attempt, needSnapshot } from './attempt.ts';
 import { matches } from './selection.ts';
 import {
@@ -29,6 +30,7 @@ import {
 } from './snapshot-phase.ts';
 import { lacksKey } from './start.ts';
 import { pauseOf, type RunningStream, toRecord } from './stream-state.ts';
+import { TablesAhead } from './table-ahead.ts';
 import { assertLoadable, needsExactStart, targetFor } from './targets.ts';
 
 const POLL_MS = 3000;
@@ -37,14 +39,6 @@ const INTAKE_CHUNK_BYTES = 16 * 1024 * 1024;
 const REMEMBERED_TRANSACTIONS = 100_000;
 const RETRY_MS = 50;
 
-/** How a chunk fails whose table has other columns than the stream has told of so far. */
-const AHEAD: ReadonlySet<ErrorCode> = new Set([
-  'column_missing',
-  'table_missing',
-  'schema_change',
-  'protocol',
-]);
-
 export interface IntakeOptions {
   readonly attempt: Attempt;
   readonly changes: ChangeCapability;
@@ -52,6 +46,8 @@ export interface IntakeOptions {
   readonly encoding: CellEncoding;
   /** The stream must be opened anew as text. */
   readonly wantText: () => void;
+  /** Brings the stream's table to these columns, in a transaction of its own. */
+  readonly evolve: (stream: RunningStream, shape: StreamSchema) => Promise<void>;
 }
 
 interface Leaving {
@@ -71,13 +67,13 @@ export class Intake {
   readonly #setAside: { readonly stream: RunningStream; readonly error: ForebayError }[] = [];
   readonly #ready: RunningStream[] = [];
   readonly #done = new Map<RunningStream, Set<string>>();
+  readonly #ahead: TablesAhead;
   #failure: ForebayError | null = null;
   #lastPollAt = performance.now();
-  /** Streams whose table is ahead of them, and how far the log must be applied for them to have been told. */
-  readonly #ahead = new Map<RunningStream, { readonly reason: string; readonly until: Position }>();
 
   constructor(options: IntakeOptions) {
     this.#options = options;
+    this.#ahead = new TablesAhead(options.changes);
   }
 
   /** True if every stream that should be there is loaded, and none that is gone waits to be let go. */
@@ -113,18 +109,14 @@ export class Intake {
     if (this.#failure !== null) throw this.#failure;
     await this.#leave(applied);
     if (force || performance.now() - this.#lastPollAt >= POLL_MS) await this.poll();
-    const stream = this.#loading.find((candidate) => this.#mayLoad(candidate, applied));
+    const stream = this.#loading.find((candidate) => !this.#ahead.mustWait(candidate, applied));
     if (stream === undefined) return;
     try {
-      await (needsExactStart(stream.target) ? this.#loadWhole(stream) : this.#loadNext(stream));
+      await this.#load(stream);
     } catch (error) {
+      if (error instanceof StreamFailure) throw error;
       await this.#loadFailed(stream, asForebayError(error));
     }
-  }
-
-  #mayLoad(stream: RunningStream, applied: Position): boolean {
-    const until = this.#ahead.get(stream)?.until;
-    return until === undefined || this.#options.changes.comparePositions(applied, until) >= 0;
   }
 
   /** Looks for tables that appeared, went or were made anew. */
@@ -272,10 +264,28 @@ export class Intake {
     }
   }
 
-  async #loadNext(stream: RunningStream): Promise<void> {
-    const { attempt } = this.#options;
+  async #load(stream: RunningStream): Promise<void> {
     await using snapshot = await this.#openSnapshot();
     if (snapshot === null) return;
+    // Where changes are ignored, the stream's columns stay as they are.
+    const ignored = this.#options.attempt.spec.schemaChanges === 'ignore';
+    const catalog = ignored ? [] : ((await snapshot.discover?.()) ?? []);
+    const readiness = await this.#ahead.look(stream, catalog);
+    if (readiness.kind === 'wait') return;
+    if (readiness.kind === 'adopt') await this.#adopt(stream, readiness.shape);
+    else if (needsExactStart(stream.target)) await this.#loadWhole(stream, snapshot);
+    else await this.#loadNext(stream, snapshot);
+  }
+
+  /** The stream is loaded under a later snapshot. */
+  async #adopt(stream: RunningStream, shape: StreamSchema): Promise<void> {
+    const { changes, encoding, wantText, evolve } = this.#options;
+    if (changes.encodings([shape]).includes(encoding)) await evolve(stream, shape);
+    else wantText();
+  }
+
+  async #loadNext(stream: RunningStream, snapshot: SnapshotReader): Promise<void> {
+    const { attempt } = this.#options;
     const chunks = await snapshot.chunks(stream.target.schema, {
       previous: stream.chunks,
       targetBytes: INTAKE_CHUNK_BYTES,
@@ -305,7 +315,7 @@ export class Intake {
     chunk: SnapshotChunk,
   ): Promise<void> {
     const { attempt } = this.#options;
-    const dropped = this.#ahead.has(stream) ? 'null' : 'fail';
+    const dropped = this.#ahead.hasWaited(stream) ? 'null' : 'fail';
     countLoad(attempt, stream, await loadOneChunk(attempt, snapshot, { stream, chunk }, dropped));
   }
 
@@ -319,10 +329,8 @@ export class Intake {
   }
 
   /** All under one snapshot, while the stream waits; changes that it shows are then left out. */
-  async #loadWhole(stream: RunningStream): Promise<void> {
+  async #loadWhole(stream: RunningStream, snapshot: SnapshotReader): Promise<void> {
     const { attempt } = this.#options;
-    await using snapshot = await this.#openSnapshot();
-    if (snapshot === null) return;
     await attempt.session.resetSnapshot(stream.target, { removeRows: true });
     const chunks = await snapshot.chunks(stream.target.schema, {
       previous: null,
@@ -341,7 +349,7 @@ export class Intake {
   async #finish(stream: RunningStream): Promise<void> {
     this.#loading.splice(this.#loading.indexOf(stream), 1);
     this.#done.delete(stream);
-    this.#ahead.delete(stream);
+    this.#ahead.forget(stream);
     await finishStream(this.#options.attempt, stream);
   }
 
@@ -364,14 +372,9 @@ export class Intake {
    */
   async #loadFailed(stream: RunningStream, error: ForebayError): Promise<void> {
     if (error.code === 'table_rewritten') return;
-    const reason = `${error.code} ${stream.target.schema.version}`;
-    if (AHEAD.has(error.code) && this.#ahead.get(stream)?.reason !== reason) {
-      const until = await this.#options.changes.currentPosition();
-      this.#ahead.set(stream, { reason, until });
-      return;
-    }
+    if (await this.#ahead.failed(stream, error)) return;
     if (!concernsOneStream(error)) throw error;
-    this.#ahead.delete(stream);
+    this.#ahead.forget(stream);
     this.#loading.splice(this.#loading.indexOf(stream), 1);
     await pauseStream(this.#options.attempt, stream, error);
   }

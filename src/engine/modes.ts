@@ -6,9 +6,9 @@ import type { Position, SourceIdentity } from '../core/position.ts';
 import { failpoint, failpointsArmed } from '../core/failpoint.ts';
 import { type Attempt, type AttemptEnd, needChanges, needSnapshot } from './attempt.ts';
 import { changePhase } from './change-phase.ts';
+import { isSameShape } from './schema-evolution.ts';
 import { snapshotPhase } from './snapshot-phase.ts';
 import {
-  adoptSchemas,
   beginStreams,
   lacksKey,
   pauseKeyless,
@@ -40,6 +40,7 @@ export async function runCopy(attempt: Attempt): Promise<AttemptEnd> {
 export async function runReplicate(attempt: Attempt, untilCaughtUp: boolean): Promise<AttemptEnd> {
   const changes = needChanges(attempt.source);
   const start = attempt.state.checkpoint === null ? await begin(attempt) : await resume(attempt);
+  if (start === null) return { kind: 'again', textOnly: attempt.textOnly };
   attempt.notes.positionFrom ??= start.position;
   attempt.notes.positionTo = start.position;
   if (attempt.control.drain.aborted) return { kind: 'stopped' };
@@ -68,22 +69,22 @@ interface Start {
   readonly identity: SourceIdentity;
 }
 
-/** Nothing is recorded yet: position, snapshot, then the record of both. */
-async function begin(attempt: Attempt): Promise<Start> {
+/** Nothing is recorded yet: position, snapshot, then the record of both. Null: to be begun anew. */
+async function begin(attempt: Attempt): Promise<Start | null> {
   const changes = needChanges(attempt.source);
   const streams = await beginStreams(attempt);
   await preflight(attempt, streams);
-  const published = streams.filter((stream) => !lacksKey(attempt, stream));
-  await planTargets(attempt, published);
+  const followed = streams.filter((stream) => !lacksKey(attempt, stream));
+  await planTargets(attempt, followed);
   const { position, identity, snapshot } = await changes.create(
     attempt.spec.name,
-    published.map((stream) => stream.target.schema),
+    followed.map((stream) => stream.target.schema),
     { parallel: attempt.parallel },
   );
   await using reader = snapshot;
-  const followed = await asSnapshotShows(attempt, reader, published);
-  await pauseKeyless(attempt, streams);
   if (failpointsArmed) await failpoint('source.afterCreateBeforeRecord');
+  if (await changedBefore(reader, followed)) return null;
+  await pauseKeyless(attempt, streams);
   for (const stream of followed) {
     stream.snapshotOrder = changes.orderOf(position);
     stream.visibility = null;
@@ -97,17 +98,20 @@ async function begin(attempt: Attempt): Promise<Start> {
   return { position, identity };
 }
 
-/** The streams with the columns of the snapshot, which may not be those that were discovered before it was taken. */
-async function asSnapshotShows(
-  attempt: Attempt,
+/**
+ * The position may be long in coming, while a table changes. What was written into a new column before the position
+ * is in no change, so the snapshot must be read with the columns that it has.
+ */
+async function changedBefore(
   reader: SnapshotReader,
   streams: readonly RunningStream[],
-): Promise<readonly RunningStream[]> {
-  const catalog = (await reader.discover?.()) ?? [];
-  if (!adoptSchemas(attempt, streams, catalog)) return streams;
-  const followed = streams.filter((stream) => !lacksKey(attempt, stream));
-  await planTargets(attempt, followed);
-  return followed;
+): Promise<boolean> {
+  if (reader.discover === undefined) return false;
+  const then = new Map((await reader.discover()).map(({ schema }) => [schema.ref, schema]));
+  return streams.some(({ target: { schema } }) => {
+    const now = then.get(schema.ref);
+    return now === undefined || !isSameShape(schema, now);
+  });
 }
 
 /**

@@ -2,7 +2,7 @@
 import type { EvolutionStep } from '../core/connector.ts';
 import { ABSENT_CELL, type LogicalType, sameType } from '../core/value.ts';
 import { type RowBatch, rowStride } from '../core/row-batch.ts';
-import type { Column, StreamSchema } from '../core/stream-schema.ts';
+import { type Column, streamId, type StreamSchema } from '../core/stream-schema.ts';
 import type { SchemaChangePolicy } from './pipeline.ts';
 
 export type EvolutionPlan =
@@ -83,9 +83,10 @@ export function compareSchemas(before: StreamSchema, after: StreamSchema): Schem
   };
 }
 
-export function isSameShape(difference: SchemaDifference): boolean {
-  const { added, dropped, renamed, retyped: other, keyChanged } = difference;
-  return added.length + dropped.length + renamed.length + other.length === 0 && !keyChanged;
+export function isSameShape(before: StreamSchema, after: StreamSchema): boolean {
+  const { added, dropped, renamed, retyped: changed, keyChanged } = compareSchemas(before, after);
+  const differing = added.length + dropped.length + renamed.length + changed.length;
+  return differing === 0 && !keyChanged && streamId(before.stream) === streamId(after.stream);
 }
 
 function describe(difference: SchemaDifference, after: StreamSchema): string[] {

@@ -3,7 +3,6 @@ import type { CatalogStream } from '../core/connector.ts';
 import { ForebayError } from '../core/errors.ts';
 import { streamId } from '../core/stream-schema.ts';
 import type { Attempt } from './attempt.ts';
-import { compareSchemas, isSameShape } from './schema-evolution.ts';
 import { pauseStream } from './snapshot-phase.ts';
 import { fromRecord, type RunningStream, toRecord } from './stream-state.ts';
 import { matches } from './selection.ts';
@@ -101,28 +100,6 @@ export async function pauseKeyless(
       }),
     );
   }
-}
-
-/**
- * Gives streams the columns that this catalog tells; true if any had others. By then nothing of them may be at the
- * destination.
- */
-export function adoptSchemas(
-  attempt: Pick<Attempt, 'spec'>,
-  streams: readonly RunningStream[],
-  catalog: readonly CatalogStream[],
-): boolean {
-  const byRef = new Map(catalog.map(({ schema }) => [schema.ref, schema]));
-  let changed = false;
-  for (const stream of streams) {
-    const schema = byRef.get(stream.target.schema.ref);
-    // Under another name it is another stream, which joins; this one is let go when the stream is read.
-    if (schema === undefined || streamId(schema.stream) !== stream.target.id) continue;
-    if (isSameShape(compareSchemas(stream.target.schema, schema))) continue;
-    stream.target = targetFor(attempt.spec, schema);
-    changed = true;
-  }
-  return changed;
 }
 
 /** Finds out whether the destination's tables are fit, or can be made, before anything is. */

@@ -120,6 +120,72 @@ describeEachServer(
         expect(copy).toEqual(source);
       });
 
+      test('32 a column added and filled while the position is awaited: its values are there', async () => {
+        await using pipeline = await createPipeline(server, { destination, setup });
+        await using writer = await server.connect(pipeline.source);
+        await writer.query(`begin; insert into other values (900)`);
+        await using running = pipeline.start({ args: ['--until-caught-up'] });
+        await running.waitForEvent(
+          ({ event, message }) => event === 'notice' && String(message).startsWith('waiting for'),
+        );
+        await pipeline.sql(
+          `alter table orders add column late int default 7; update orders set late = id where id < 5`,
+        );
+        await writer.query('commit');
+        const exit = await running.exit;
+        expect(exit.code, exit.stderr).toBe(0);
+        await pipeline.sql('update orders set n = 1 where id = 10');
+        await pipeline.caughtUp();
+        await pipeline.expectEqual();
+      });
+
+      test.each(['upsert', 'replace'] as const)(
+        '32 a table rewritten between the position and its chunk: its rows are there (%s)',
+        async (load) => {
+          await using pipeline = await createPipeline(server, { destination, setup, load });
+          await using running = pipeline.start({
+            args: ['--until-caught-up'],
+            failpoints: 'snapshot.beforeChunk=delay(3000)',
+          });
+          await running.waitForEvent(
+            ({ event, phase }) => event === 'phase' && phase === 'snapshot',
+          );
+          await pipeline.sql(
+            `alter table orders alter n type bigint; update orders set n = 5000000000 where id = 3`,
+          );
+          // Of this one the stream tells nothing.
+          await pipeline.sql(`alter table other add column n bigint not null default 5000000000`);
+          await pipeline.sql(`alter table other alter n type numeric using n + id`);
+          const exit = await running.exit;
+          expect(exit.code, exit.stderr).toBe(0);
+          await pipeline.caughtUp();
+          await pipeline.expectEqual();
+        },
+      );
+
+      test.each(['append', 'replace'] as const)(
+        '32 a column added and filled before a table is read again: its values are there (%s)',
+        async (load) => {
+          await using pipeline = await createPipeline(server, { destination, setup, load });
+          const killed = await pipeline.catchUp({ failpoints: 'snapshot.beforeChunk=kill' });
+          expect(killed.signal).toBe('SIGKILL');
+          await pipeline.sql(`insert into orders values (50, 'before', 'the column', 0);
+            alter table orders add column late int default 7; alter table other add column late int default 8`);
+          await pipeline.sql(
+            `update orders set late = id where id < 5; update other set late = 9; insert into orders values (60)`,
+          );
+          await pipeline.caughtUp();
+          if (load === 'replace') await pipeline.expectEqual();
+          const late = await pipeline.read(
+            'select cast(id as varchar), cast(late as varchar) from public.orders where id in (2, 6) order by id',
+          );
+          expect(late).toEqual([
+            ['2', '2'],
+            ['6', '7'],
+          ]);
+        },
+      );
+
       test('34 partitions attached, detached and filled: rows land in the root once', async () => {
         await using pipeline = await createPipeline(server, {
           destination,

@@ -103,39 +103,77 @@ export function selectTexts(columns: readonly ColumnOf[], dialect: Dialect, from
   return `select ${cells.join(', ')} from ${from}`;
 }
 
-function digest(columns: readonly ColumnOf[], rows: readonly TextRow[]): TableContent {
+/** Per table the sorted texts of its rows. */
+export type TableRows = ReadonlyMap<string, readonly string[]>;
+
+function sortedTexts(columns: readonly ColumnOf[], rows: readonly TextRow[]): string[] {
   const texts = rows.map((row) => rowText(columns, row));
-  texts.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
-  return { rows: texts.length, md5: createHash('md5').update(texts.join('\n')).digest('hex') };
+  return texts.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
 }
 
-export async function postgresContent(
+export function contentOf(tables: TableRows): Content {
+  return Object.fromEntries(
+    [...tables].map(([table, texts]) => [
+      table,
+      { rows: texts.length, md5: createHash('md5').update(texts.join('\n')).digest('hex') },
+    ]),
+  );
+}
+
+const SHOWN_ROWS = 3;
+
+function without(texts: readonly string[], others: readonly string[]): string[] {
+  const left = new Map<string, number>();
+  for (const text of others) left.set(text, (left.get(text) ?? 0) + 1);
+  return texts.filter((text) => {
+    const count = left.get(text) ?? 0;
+    if (count > 0) left.set(text, count - 1);
+    return count === 0;
+  });
+}
+
+/** Of each table that differs, some rows that only one side has. */
+export function differences(
+  source: TableRows,
+  destination: TableRows,
+): Record<string, { readonly missing: readonly string[]; readonly extra: readonly string[] }> {
+  const found: ReturnType<typeof differences> = {};
+  for (const [table, there] of source) {
+    const here = destination.get(table) ?? [];
+    const missing = without(there, here).slice(0, SHOWN_ROWS);
+    const extra = without(here, there).slice(0, SHOWN_ROWS);
+    if (missing.length + extra.length > 0) found[table] = { missing, extra };
+  }
+  return found;
+}
+
+export async function postgresRows(
   server: ServerConnection,
   database: string,
   tables: TableColumns,
-): Promise<Content> {
+): Promise<TableRows> {
   await using client = await server.connect(database);
   await client.query(`set timezone = 'UTC'; set extra_float_digits = 1`);
   // One snapshot for all tables.
   await client.query('begin isolation level repeatable read read only');
-  const content: Record<string, TableContent> = {};
+  const texts = new Map<string, string[]>();
   for (const [table, columns] of tables) {
     const { rows } = await client.query<(string | null)[]>({
       text: selectTexts(columns, 'postgres', `public.${ident(table)}`),
       rowMode: 'array',
     });
-    content[table] = digest(columns, rows);
+    texts.set(table, sortedTexts(columns, rows));
   }
-  return content;
+  return texts;
 }
 
 /** Only while no other process has the file open. */
-export async function duckdbContent(path: string, tables: TableColumns): Promise<Content> {
+export async function duckdbRows(path: string, tables: TableColumns): Promise<TableRows> {
   const statements = [...tables].map(([table, columns]) =>
     selectTexts(columns, 'duckdb', `public.${ident(table)}`),
   );
   const results = await readDuckdbAll(path, statements);
-  return Object.fromEntries(
-    [...tables].map(([table, columns], i) => [table, digest(columns, results[i] ?? [])]),
+  return new Map(
+    [...tables].map(([table, columns], i) => [table, sortedTexts(columns, results[i] ?? [])]),
   );
 }

@@ -8,7 +8,7 @@ import type { DisposableClient, ServerConnection } from './server-connection.ts'
 import { eventually } from './wait.ts';
 import { perform, type Workload, type WorkloadStep } from './workload.ts';
 
-const PAUSE_MS = 4;
+const PAUSE_MS = 8;
 const MAX_REFUSALS = 5;
 /** Lost deadlocks, and what two writers do to each other; as applications do, the step is done again. */
 const TRY_AGAIN = new Set(['40P01', '40001', '23505', '23503', '55P03']);

@@ -6,7 +6,15 @@ import { join } from 'node:path';
 import process from 'node:process';
 
 import { expectHistory, startAudit } from './audit.ts';
-import { type Content, duckdbContent, postgresContent, sourceColumns } from './content.ts';
+import {
+  type Content,
+  contentOf,
+  differences,
+  duckdbRows,
+  postgresRows,
+  sourceColumns,
+  type TableRows,
+} from './content.ts';
 import { readDuckdb } from './duckdb-read.ts';
 import {
   type ForebayExit,
@@ -139,14 +147,16 @@ export async function createPipeline(
     });
     return rows.map((row) => row.map((value) => (value === null ? null : String(value))));
   };
-  const contents = async (...without: string[]) => {
+  const rowsOf = async (
+    without: readonly string[],
+  ): Promise<{ source: TableRows; destination: TableRows }> => {
     const all = await sourceColumns(server, source);
     const tables = new Map([...all].filter(([table]) => !without.includes(table)));
-    const there = await postgresContent(server, source, tables);
+    const there = await postgresRows(server, source, tables);
     const here =
       kind === 'duckdb'
-        ? await duckdbContent(destination, tables)
-        : await postgresContent(target, destination, tables);
+        ? await duckdbRows(destination, tables)
+        : await postgresRows(target, destination, tables);
     return { source: there, destination: here };
   };
   return {
@@ -166,10 +176,13 @@ export async function createPipeline(
       await using started = startCommand({}, command, ...args);
       return await started.exit;
     },
-    contents,
+    contents: async (...without) => {
+      const rows = await rowsOf(without);
+      return { source: contentOf(rows.source), destination: contentOf(rows.destination) };
+    },
     expectEqual: async () => {
-      const { source: there, destination: here } = await contents();
-      assert.deepEqual(here, there);
+      const rows = await rowsOf([]);
+      assert.deepEqual(differences(rows.source, rows.destination), {}, 'contents differ');
     },
     read,
     slots: () =>

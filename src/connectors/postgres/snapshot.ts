@@ -110,6 +110,7 @@ export class PostgresSnapshot implements SnapshotReader {
     this.visibility = options.visibility;
   }
 
+  /** Catalog tables are read as the snapshot shows them. */
   async discover(): Promise<readonly CatalogStream[]> {
     const connection = await this.#take();
     let whole = false;
