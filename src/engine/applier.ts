@@ -12,7 +12,7 @@ import { countEvents, foldKeyed, foldNothing, type FoldOutput } from './fold.ts'
 import { foldMultiset } from './fold-multiset.ts';
 import { planEvolution, projectBatch } from './schema-evolution.ts';
 import { concernsOneStream } from './snapshot-phase.ts';
-import { type RunningStream, toRecord } from './stream-state.ts';
+import { hasHistory, type RunningStream, toRecord } from './stream-state.ts';
 import { needsExactStart } from './targets.ts';
 
 /** A failure that concerns one stream only; the others go on without it. */
@@ -151,7 +151,8 @@ export class Applier {
     transactions: readonly TransactionMark[],
   ): Promise<void> {
     // Such a stream is loaded whole under a snapshot that shows these rows; here they would come twice.
-    const toBeLoaded = stream.state === 'snapshot' && needsExactStart(stream.target);
+    const toBeLoaded =
+      stream.state === 'snapshot' && needsExactStart(stream.target) && !hasHistory(stream);
     let batches: RowBatch[] = [];
     const flush = async (): Promise<void> => {
       if (batches.length > 0) await this.#rows(stream, batches, transactions);

@@ -29,7 +29,7 @@ import {
   pauseStream,
 } from './snapshot-phase.ts';
 import { lacksKey } from './start.ts';
-import { pauseOf, type RunningStream, toRecord } from './stream-state.ts';
+import { hasHistory, pauseOf, type RunningStream, toRecord } from './stream-state.ts';
 import { TablesAhead } from './table-ahead.ts';
 import { assertLoadable, needsExactStart, targetFor } from './targets.ts';
 
@@ -112,7 +112,7 @@ export class Intake {
     const stream = this.#loading.find((candidate) => !this.#ahead.mustWait(candidate, applied));
     if (stream === undefined) return;
     try {
-      await this.#load(stream);
+      await this.#load(stream, applied);
     } catch (error) {
       if (error instanceof StreamFailure) throw error;
       await this.#loadFailed(stream, asForebayError(error));
@@ -192,6 +192,7 @@ export class Intake {
       visibility: null,
       retired: [],
       snapshotOrder: '0',
+      loaded: false,
       merge: true,
       estimatedRows: entry.estimatedRows,
     };
@@ -264,7 +265,7 @@ export class Intake {
     }
   }
 
-  async #load(stream: RunningStream): Promise<void> {
+  async #load(stream: RunningStream, applied: Position): Promise<void> {
     await using snapshot = await this.#openSnapshot();
     if (snapshot === null) return;
     // Where changes are ignored, the stream's columns stay as they are.
@@ -273,7 +274,7 @@ export class Intake {
     const readiness = await this.#ahead.look(stream, catalog);
     if (readiness.kind === 'wait') return;
     if (readiness.kind === 'adopt') await this.#adopt(stream, readiness.shape);
-    else if (needsExactStart(stream.target)) await this.#loadWhole(stream, snapshot);
+    else if (needsExactStart(stream.target)) await this.#loadWhole(stream, snapshot, applied);
     else await this.#loadNext(stream, snapshot);
   }
 
@@ -328,8 +329,15 @@ export class Intake {
     return done;
   }
 
-  /** All under one snapshot, while the stream waits; changes that it shows are then left out. */
-  async #loadWhole(stream: RunningStream, snapshot: SnapshotReader): Promise<void> {
+  /**
+   * All under one snapshot, while the stream waits; changes that it shows are then left out, except from a history.
+   * Its rows stand after all that was applied, so that they are the newest of their keys.
+   */
+  async #loadWhole(
+    stream: RunningStream,
+    snapshot: SnapshotReader,
+    applied: Position,
+  ): Promise<void> {
     const { attempt } = this.#options;
     await attempt.session.resetSnapshot(stream.target, { removeRows: true });
     const chunks = await snapshot.chunks(stream.target.schema, {
@@ -337,12 +345,13 @@ export class Intake {
       targetBytes: INTAKE_CHUNK_BYTES,
     });
     stream.merge = false;
+    stream.snapshotOrder = this.#options.changes.orderOf(applied);
     for (const chunk of chunks) {
       await this.#loadChunk(snapshot, stream, chunk);
       if (failpointsArmed) await failpoint('resync.afterChunk');
       if (attempt.control.drain.aborted) return;
     }
-    stream.visibility = snapshot.visibility;
+    stream.visibility = hasHistory(stream) ? null : snapshot.visibility;
     await this.#finish(stream);
   }
 

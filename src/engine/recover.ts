@@ -173,6 +173,7 @@ function settle(treated: readonly Treated[]): void {
   for (const { stream } of treated) {
     if (stream.state === 'paused') continue;
     stream.state = 'streaming';
+    stream.loaded = true;
     stream.chunks = null;
     stream.visibility = null;
   }

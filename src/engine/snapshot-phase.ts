@@ -108,6 +108,7 @@ export async function finishStream(attempt: Attempt, stream: RunningStream): Pro
   if (failpointsArmed) await failpoint('snapshot.beforeFinish');
   await attempt.session.finishSnapshot(stream.target);
   stream.state = 'streaming';
+  stream.loaded = true;
   stream.chunks = null;
   stream.merge = true;
   await attempt.session.save([toRecord(stream)], null);

@@ -27,6 +27,7 @@ export function newStream(attempt: Pick<Attempt, 'spec'>, entry: CatalogStream):
     visibility: null,
     retired: [],
     snapshotOrder: '0',
+    loaded: false,
     merge: false,
     estimatedRows: entry.estimatedRows,
   };

@@ -68,6 +68,8 @@ const detailSchema = z.object({
   retired: z.array(z.string()),
   /** Position under which snapshot rows stand in `append`. */
   snapshotOrder: z.string(),
+  /** Its rows were read in full once: with `append`, what its changes told since then is kept. */
+  loaded: z.boolean().default(false),
   paused: z.object({ code: z.string(), reason: z.string(), fix: z.string() }).nullable(),
 });
 
@@ -88,6 +90,7 @@ export interface RunningStream {
   visibility: string | null;
   retired: readonly string[];
   snapshotOrder: string;
+  loaded: boolean;
   /** Loading must replace rows by key: the table may hold some already. */
   merge: boolean;
   estimatedRows: number | null;
@@ -109,6 +112,7 @@ export function toRecord(stream: RunningStream): StreamRecord {
     visibility: stream.visibility,
     retired: [...stream.retired],
     snapshotOrder: stream.snapshotOrder,
+    loaded: stream.loaded,
     paused: stream.pause,
   };
   return {
@@ -167,9 +171,16 @@ export function fromRecord(record: StreamRecord): RunningStream {
     visibility: detail.visibility,
     retired: detail.retired,
     snapshotOrder: detail.snapshotOrder,
+    // A record from before this was noted tells it by its state.
+    loaded: detail.loaded || record.state === 'streaming',
     merge: true,
     estimatedRows: null,
   };
+}
+
+/** Read again beside a history that goes on: every change is written, whatever the rows read show already. */
+export function hasHistory(stream: RunningStream): boolean {
+  return stream.target.load === 'append' && stream.loaded;
 }
 
 function safeJson(text: string): unknown {

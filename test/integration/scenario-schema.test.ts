@@ -38,6 +38,49 @@ describeEachServer(
         await pipeline.expectEqual();
       });
 
+      test('28 append: a table that is read again has each row once with operation r, and keeps its changes', async () => {
+        await using pipeline = await createPipeline(server, {
+          destination,
+          setup,
+          load: 'append',
+          // Each transaction is applied for itself, so that the table is read again before the last of them.
+          args: ['--batch-rows', '1'],
+        });
+        await pipeline.caughtUp();
+        await pipeline.sql(`update orders set n = 100 where id = 1; delete from orders where id = 2;
+          alter table orders add column f text default gen_random_uuid()::text; insert into orders (id, a) values (40, 'new')`);
+        await pipeline.sql(`update orders set n = 200 where id = 3`);
+        await pipeline.sql(`delete from orders where id = 4`);
+        await pipeline.caughtUp();
+        await pipeline.sql(`update orders set n = 300 where id = 5`);
+        await pipeline.caughtUp();
+        const read = await pipeline.read(
+          `select cast(o.id as varchar), f from public.orders o where _forebay_op = 'r' order by o.id`,
+        );
+        const source = await pipeline.sql(
+          `select id::text, f, n::text from orders order by orders.id`,
+        );
+        expect(read).toEqual(source.map(({ id, f }) => [id, f]));
+        const newest = await pipeline.read(
+          `select cast(o.id as varchar), f, cast(n as varchar) from (
+             select *, row_number() over (partition by id order by _forebay_position desc) as place from public.orders
+           ) o where place = 1 and _forebay_op <> 'd' order by o.id`,
+        );
+        expect(newest).toEqual(source.map(({ id, f, n }) => [id, f, n]));
+        expect(
+          await pipeline.read(
+            `select _forebay_op, cast(id as varchar), cast(n as varchar) from public.orders where _forebay_op <> 'r' order by _forebay_position`,
+          ),
+        ).toEqual([
+          ['u', '1', '100'],
+          ['d', '2', null],
+          ['i', '40', null],
+          ['u', '3', '200'],
+          ['d', '4', null],
+          ['u', '5', '300'],
+        ]);
+      });
+
       test('28 a column added in the transaction that wrote before and after', async () => {
         await using pipeline = await createPipeline(server, { destination, setup });
         await pipeline.caughtUp();
