@@ -28,29 +28,53 @@ export type RelationOutcome =
 
 /**
  * Finds the attribute number of each column of the message; null if that cannot be proved. Pure.
- * Attribute numbers only grow, columns are sent in their order, and a column that we knew and that is there now was
- * there in between. Proof, in this order: those columns alone are as many as were sent; the message's names are
- * those of the catalog now; all that could be meant are as many as were sent; only one ascending assignment exists
- * in which each attribute has, now or when we last knew it, the name that was sent; or no column was ever dropped.
+ * Attribute numbers only grow and columns are sent in their order. So a message has all attributes that are there now
+ * up to some number, none after it, and of those that are gone any; a column that we knew and that is there now was
+ * there in between. Where the number of names leaves one such reading, that is proof. Else the one in which each
+ * attribute has, now or when we last knew it, the name that was sent. Two of those are told apart where one takes for
+ * columns that are gone those that have their names now: the later one is right or the table is read again, since a
+ * dropped name came back (planEvolution). A reading by earlier names needs more: that every other one has columns by
+ * names that nobody saw, more than a swap explains; only a message in the very names that we knew is taken as it is.
  */
 export function matchColumns(
   names: readonly string[],
   attributes: readonly Attribute[],
   known: readonly Column[],
 ): string[] | null {
-  const candidates = candidatesFor(attributes, known);
-  const lasting = candidates.filter((candidate) => candidate.lasting);
-  if (lasting.length === names.length) return lasting.map((candidate) => candidate.ref);
-  const sent = attributes.filter(
-    (attribute) => !attribute.dropped && (names.includes(attribute.name) || !attribute.generated),
+  const candidates = candidatesFor(names, attributes, known);
+  const possible = readings(names.length, candidates);
+  const [first] = possible;
+  if (first === undefined) return firstOf(attributes, names.length);
+  if (possible.length === 1) return first;
+  if (possible.length === MOST_READINGS) return null;
+  const byRef = new Map(candidates.map((candidate) => [candidate.ref, candidate]));
+  const strange = (reading: readonly string[]): number =>
+    reading.filter((ref, at) => byRef.get(ref)?.names.includes(names[at] ?? '') !== true).length;
+  const last = latest(
+    possible.filter((reading) => strange(reading) === 0),
+    attributes,
   );
-  if (sent.length === names.length && sent.every((attribute, i) => attribute.name === names[i])) {
-    return sent.map((attribute) => attribute.ref);
-  }
-  if (candidates.length === names.length) return candidates.map((candidate) => candidate.ref);
-  const [only, other] = assignments(names, candidates);
-  if (only === undefined) return firstOf(attributes, names.length);
-  return other === undefined ? only : null;
+  if (last === null || last.every((ref, at) => byRef.get(ref)?.now === names[at])) return last;
+  // The message is not from now, and what columns were called between then and now is not known.
+  const unchanged = known.map(({ name }) => name).join('\0') === names.join('\0');
+  const rivals = possible.filter((reading) => reading.join() !== last.join());
+  return unchanged || rivals.every((reading) => strange(reading) > TOLD_BY_A_SWAP) ? last : null;
+}
+
+/** The assignment that differs from all others only where a column made anew has the name of one that is gone. */
+function latest(
+  found: readonly (readonly string[])[],
+  attributes: readonly Attribute[],
+): string[] | null {
+  const live = new Set(attributes.filter(({ dropped }) => !dropped).map(({ ref }) => ref));
+  const last = found.find((candidate) =>
+    found.every((other) =>
+      other.every(
+        (ref, i) => ref === candidate[i] || (!live.has(ref) && live.has(candidate[i] ?? '')),
+      ),
+    ),
+  );
+  return last === undefined ? null : [...last];
 }
 
 /**
@@ -62,49 +86,68 @@ function firstOf(attributes: readonly Attribute[], count: number): string[] | nu
   return attributes.length < count ? null : attributes.slice(0, count).map(({ ref }) => ref);
 }
 
+/** A swap gives two columns names that nobody saw them have. */
+const TOLD_BY_A_SWAP = 2;
+/** More than so many readings are not told apart. */
+const MOST_READINGS = 500;
+
 interface Candidate {
   readonly ref: string;
   readonly names: readonly string[];
+  readonly live: boolean;
+  /** Null if it is gone. */
+  readonly now: string | null;
   /** Known to us and there now: it cannot be missing from the message. */
   readonly lasting: boolean;
 }
 
 /** Attributes that a message after `known` can speak of: those known, and all that were added since. */
-function candidatesFor(attributes: readonly Attribute[], known: readonly Column[]): Candidate[] {
+function candidatesFor(
+  sent: readonly string[],
+  attributes: readonly Attribute[],
+  known: readonly Column[],
+): Candidate[] {
   const newest = Math.max(0, ...known.map((column) => Number(column.ref)));
   const byRef = new Map(attributes.map((attribute) => [attribute.ref, attribute]));
   const old = known.map((column): Candidate => {
     const now = byRef.get(column.ref);
     const lasting = now !== undefined && !now.dropped;
-    return { ref: column.ref, names: lasting ? [column.name, now.name] : [column.name], lasting };
+    const names = lasting ? [column.name, now.name] : [column.name];
+    return { ref: column.ref, names, live: lasting, now: lasting ? now.name : null, lasting };
   });
   const added = attributes
-    .filter((attribute) => Number(attribute.ref) > newest && !attribute.generated)
+    .filter(
+      (attribute) =>
+        Number(attribute.ref) > newest && (!attribute.generated || sent.includes(attribute.name)),
+    )
     .map((attribute): Candidate => ({
       ref: attribute.ref,
       names: [attribute.name],
+      live: !attribute.dropped,
+      now: attribute.dropped ? null : attribute.name,
       lasting: false,
     }));
   return [...old, ...added];
 }
 
-/** Up to two ascending assignments of candidates to the names that leave out no lasting one. */
-function assignments(names: readonly string[], candidates: readonly Candidate[]): string[][] {
+/** The readings of so many columns. */
+function readings(count: number, candidates: readonly Candidate[]): string[][] {
   const found: string[][] = [];
   const taken: string[] = [];
   const search = (from: number): void => {
-    const name = names[taken.length];
-    for (let i = from; i < candidates.length && found.length < 2; i += 1) {
+    if (taken.length === count) {
+      if (!candidates.slice(from).some(({ lasting }) => lasting)) found.push([...taken]);
+      return;
+    }
+    for (let i = from; i < candidates.length && found.length < MOST_READINGS; i += 1) {
       const candidate = candidates[i];
       if (candidate === undefined) return;
-      if (name !== undefined && candidate.names.includes(name)) {
-        taken.push(candidate.ref);
-        search(i + 1);
-        taken.pop();
-      }
-      if (candidate.lasting) return;
+      taken.push(candidate.ref);
+      search(i + 1);
+      taken.pop();
+      // What came later was there, so this was.
+      if (candidate.live) return;
     }
-    if (name === undefined && found.length < 2) found.push([...taken]);
   };
   search(0);
   return found;
@@ -161,6 +204,9 @@ export async function resolveRelation(
       reason: `${id}: columns changed in a way that cannot be told apart from a rename`,
     };
   }
+  // Such a column may have been taken for one that came after it: the rows are to be read again.
+  const newest = Math.max(0, ...known.columns.map((column) => Number(column.ref)));
+  const doubtful = attributes.some(({ ref, dropped }) => dropped && Number(ref) > newest);
   const types = await resolveTypes(connection, relation.columns);
   const columns = relation.columns.map((column, i): Column => {
     const ref = refs[i] ?? '';
@@ -176,7 +222,7 @@ export async function resolveRelation(
       type: like?.type ?? type?.logical ?? { kind: 'other' },
       nullable: now?.nullable ?? true,
       ref,
-      existingRows: now?.existingRows ?? { kind: 'unknown' },
+      existingRows: doubtful ? { kind: 'unknown' } : (now?.existingRows ?? { kind: 'unknown' }),
     };
   });
   const schema = withKey(
