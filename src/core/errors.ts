@@ -110,6 +110,10 @@ export const ERROR_TABLE = {
     'The database does not exist.',
     'Create it or correct the name in the URL.',
   ]),
+  database_damaged: entry('config', 3, 409, [
+    'The file is no database, or it is damaged.',
+    'Give the path of a database, or one where nothing is; restore the file from a copy.',
+  ]),
   table_missing: entry('schema', 3, 404, [
     'A table does not exist.',
     'Run `forebay discover` to see what is there.',

@@ -1,5 +1,5 @@
 import { fork } from 'node:child_process';
-import { chmodSync, existsSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { getuid } from 'node:process';
@@ -28,6 +28,18 @@ async function openPath(path: string) {
   return opened;
 }
 
+/** The file as if another version had written it: the number and the header's checksum. */
+function ofFormat(good: Buffer, version: number): Buffer {
+  const file = Buffer.from(good);
+  file.writeBigUInt64LE(BigInt(version), 12);
+  let checksum = 5381n;
+  for (let at = 8; at < 4096; at += 8) {
+    checksum ^= BigInt.asUintN(64, file.readBigUInt64LE(at) * 0xbf58_476d_1ce4_e5b9n);
+  }
+  file.writeBigUInt64LE(checksum, 0);
+  return file;
+}
+
 describe('files', () => {
   it('are not made by looking', async () => {
     await using file = duckdbFixture();
@@ -43,14 +55,24 @@ describe('files', () => {
     });
   });
 
-  it('that cannot be used say why', async () => {
+  it.each<readonly [string, string, (path: string, good: Buffer) => void]>([
+    ['garbage', 'database_damaged', (path) => writeFileSync(path, 'no database '.repeat(3000))],
+    ['nothing at all', 'database_damaged', (path) => writeFileSync(path, '')],
+    ['a directory', 'database_damaged', (path) => mkdirSync(path)],
+    ['a part', 'database_damaged', (path, good) => writeFileSync(path, good.subarray(0, 20_000))],
+    ['other bytes', 'database_damaged', (path, good) => writeFileSync(path, good.fill(9, 4096))],
+    ['a newer format', 'newer_version', (path, good) => writeFileSync(path, ofFormat(good, 999))],
+  ])('that hold %s say so', async (_, code, write) => {
     await using file = duckdbFixture();
-    writeFileSync(
-      file.path,
-      'this is no database, but it is long enough to be looked at'.repeat(300),
-    );
-    await using broken = await openPath(file.path);
-    await expect(broken.openSession('p')).rejects.toMatchObject({ code: 'database_missing' });
+    await file.sql('CREATE TABLE t (a INT)');
+    const path = join(file.path, '..', 'other.duckdb');
+    write(path, readFileSync(file.path));
+    await using destination = await openPath(path);
+    await expect(destination.openSession('p')).rejects.toMatchObject({ code });
+  });
+
+  it('in a directory that is not there say so', async () => {
+    await using file = duckdbFixture();
     await using nowhere = await openPath(join(file.path, '..', 'none', 'x.duckdb'));
     await expect(nowhere.openSession('p')).rejects.toMatchObject({ code: 'database_missing' });
   });
@@ -83,10 +105,18 @@ describe('files', () => {
 });
 
 describe('kill -9', () => {
-  it.each([300, 700, 1300])(
-    'after %i ms leaves whole transactions and their checkpoint',
-    async (ms) => {
+  const keyed = 'CREATE TABLE public.orders (id BIGINT PRIMARY KEY, n INT)';
+
+  it.each([
+    [300, null],
+    [700, null],
+    [700, keyed],
+    [1300, null],
+  ])(
+    'after %i ms leaves whole transactions and their checkpoint (table of the user: %s)',
+    async (ms, create) => {
       await using file = duckdbFixture();
+      if (create !== null) await file.sql('CREATE SCHEMA public', create);
       const child = fork(join(import.meta.dirname, '..', 'support', 'duckdb-writer.ts'), [
         file.path,
         'write',

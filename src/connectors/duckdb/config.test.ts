@@ -38,7 +38,7 @@ describe('errors', () => {
     ['IO Error: Could not write file "/x": No space left on device', 'disk_full'],
     [
       'IO Error: The file "/x" exists, but it is not a valid DuckDB database file!',
-      'database_missing',
+      'database_damaged',
     ],
     ['TransactionContext Error: Conflict on update!', 'conflict'],
   ])('%s', (message, code) => {

@@ -73,7 +73,7 @@ export class DuckdbFile implements AsyncDisposable {
     if (this.path === MEMORY_PATH) return;
     const entry = await stat(this.path).catch(() => null);
     if (entry !== null) {
-      if (!entry.isFile()) throw this.#failure('database_missing', 'is no file');
+      if (!entry.isFile()) throw this.#failure('database_damaged', 'is no file');
       if (!(await isAllowed(this.path, constants.R_OK))) {
         throw this.#failure('privilege_missing', 'cannot be read', 'Make the file readable.');
       }
@@ -130,7 +130,7 @@ export class DuckdbFile implements AsyncDisposable {
   }
 
   #failure(
-    code: 'database_missing' | 'read_only' | 'privilege_missing',
+    code: 'database_missing' | 'database_damaged' | 'read_only' | 'privilege_missing',
     what: string,
     fix?: string,
   ): ForebayError {

@@ -1,7 +1,7 @@
 import { type ErrorCode, ForebayError } from '../../core/errors.ts';
 
 /** DuckDB's classes of errors, as the first words of its messages. */
-type Rule = readonly [pattern: RegExp, code: ErrorCode, message: string];
+type Rule = readonly [pattern: RegExp, code: ErrorCode, message: string, fix?: string];
 
 const RULES: readonly Rule[] = [
   // These quote values, which may hold any words: they come before the rules that look for words.
@@ -32,14 +32,15 @@ const RULES: readonly Rule[] = [
   [/failed to offload|max_temp_directory_size/i, 'disk_full', 'The temporary directory is full'],
   [/read-only|Permission denied/i, 'read_only', 'The database file cannot be written'],
   [
-    /not a valid DuckDB database|Is a directory|Corrupt|checksum|Failure while replaying WAL|Serialization Error/i,
-    'database_missing',
-    'The file is no DuckDB database, or it is damaged',
+    /database file with version number|storage version greater than|newer version/i,
+    'newer_version',
+    'The file was written by a DuckDB whose format this one does not read',
+    'Upgrade forebay, or bring the data into a new file with the DuckDB that wrote this one (EXPORT DATABASE).',
   ],
   [
-    /different version of DuckDB|newer version/i,
-    'newer_version',
-    'The file was written by a newer DuckDB',
+    /not a valid DuckDB database|Is a directory|Corrupt|checksum|Failure while replaying WAL|Serialization Error|Could not read enough bytes/i,
+    'database_damaged',
+    'The file is no DuckDB database, or it is damaged',
   ],
   [
     /No such file or directory|does not exist in/i,
@@ -58,6 +59,10 @@ const RULES: readonly Rule[] = [
 
 /** DuckDB's messages quote values and statements; only the part that names things is kept. */
 function reasonOf(text: string, code: ErrorCode): string | null {
+  const format = /version number (\d+), but we can only read versions between (\d+ and \d+)/.exec(
+    text,
+  );
+  if (format) return `format ${format[1]}, readable are ${format[2]}`;
   const pid = /lock is held in (\S+ \(PID \d+\)|PID \d+)/.exec(text);
   if (pid) return `held by ${pid[1]}`;
   if (code === 'constraint_violated') {
@@ -80,6 +85,7 @@ export function duckdbError(error: unknown, subject: string): ForebayError {
   return new ForebayError(code, {
     message: `${rule?.[2] ?? 'DuckDB failed'} (${subject})`,
     ...(why === null ? {} : { why }),
+    ...(rule?.[3] === undefined ? {} : { fix: rule[3] }),
     ...(systemCode === undefined ? {} : { systemCode }),
   });
 }
