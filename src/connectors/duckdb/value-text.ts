@@ -3,29 +3,21 @@ import { isUtf8 } from 'node:buffer';
 import type { LogicalType } from '../../core/value.ts';
 import { printDate, printInterval, printTime, printTimestamp } from './calendar.ts';
 import { printNumeric } from './numeric.ts';
-
-/** Shortest digits that read back as the same 32-bit float. */
-function shortestFloat32(value: number): string {
-  for (let digits = 1; digits < 9; digits += 1) {
-    const text = value.toExponential(digits - 1);
-    if (Math.fround(Number(text)) === value) return text;
-  }
-  return value.toExponential(8);
-}
+import { shortestFloat } from './shortest-float.ts';
 
 /** PostgreSQL's float output: plain from 1e-4 up to 1e15 (double) or 1e6 (real), else with an exponent. */
 export function printFloat(value: number, bits: 32 | 64): string {
   if (Number.isNaN(value)) return 'NaN';
   if (!Number.isFinite(value)) return value > 0 ? 'Infinity' : '-Infinity';
   if (value === 0) return Object.is(value, -0) ? '-0' : '0';
-  const scientific = bits === 32 ? shortestFloat32(value) : value.toExponential();
+  const scientific = shortestFloat(Math.abs(value), bits);
   const [mantissa = '', exponentText = '0'] = scientific.split('e');
   const exponent = Number(exponentText);
   const sign = value < 0 ? '-' : '';
-  const digits = mantissa.replace(/[-.]/g, '');
+  const digits = mantissa.replace('.', '');
   if (exponent < -4 || exponent >= (bits === 32 ? 6 : 15)) {
     const power = Math.abs(exponent).toString().padStart(2, '0');
-    return `${mantissa}e${exponent < 0 ? '-' : '+'}${power}`;
+    return `${sign}${mantissa}e${exponent < 0 ? '-' : '+'}${power}`;
   }
   if (exponent < 0) return `${sign}0.${'0'.repeat(-exponent - 1)}${digits}`;
   if (digits.length <= exponent + 1) return sign + digits.padEnd(exponent + 1, '0');
@@ -92,7 +84,8 @@ export function printCell(type: LogicalType, { bytes, offset, length }: CellByte
   }
 }
 
-const NEEDS_QUOTES = /^$|^null$|["\\{},\s\v]/i;
+/** White space as PostgreSQL means it, in array_out: not all that Unicode knows. */
+const NEEDS_QUOTES = /^$|^null$|["\\{}, \t\n\r\v\f]/i;
 
 function quoteElement(text: string): string {
   return NEEDS_QUOTES.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : text;

@@ -133,7 +133,7 @@ function uuidText(bytes: Buffer): string {
 }
 
 function elementText(text: string): string {
-  const plain = text !== '' && !/[\s{},"\\]/.test(text) && text.toLowerCase() !== 'null';
+  const plain = text !== '' && !/[ \t\n\r\v\f{},"\\]/.test(text) && text.toLowerCase() !== 'null';
   return plain ? text : `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
 }
 
