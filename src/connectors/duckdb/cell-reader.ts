@@ -15,7 +15,7 @@ import { stringAt } from './database.ts';
 import { writeScaled } from './numeric.ts';
 import { elementTypeId, writeText } from './text-values.ts';
 import { type ColumnType, logicalTypeOf } from './types.ts';
-import { printCell } from './value-text.ts';
+import { type CellBytes, printCell } from './value-text.ts';
 
 export interface CellReader {
   /** To be called with each new chunk. */
@@ -157,15 +157,15 @@ function raggedList(): ForebayError {
   });
 }
 
-/** Text of a column that others know as a type of its own. */
-class ParsedReader implements CellReader {
+/** Changes what another reader gives. */
+class FrontReader implements CellReader {
   readonly #inner: CellReader;
-  readonly #type: LogicalType;
+  readonly #change: (cell: CellBytes, out: ByteSink) => void;
   readonly #scratch = new ByteSink(256);
 
-  constructor(inner: CellReader, type: LogicalType) {
+  constructor(inner: CellReader, change: (cell: CellBytes, out: ByteSink) => void) {
     this.#inner = inner;
-    this.#type = type;
+    this.#change = change;
   }
 
   load(vector: Vector, count: number): void {
@@ -179,38 +179,22 @@ class ParsedReader implements CellReader {
   emit(row: number, out: ByteSink): void {
     this.#scratch.clear();
     this.#inner.emit(row, this.#scratch);
-    const text = this.#scratch.buffer.toString('utf8', 0, this.#scratch.length);
-    if (writeText(this.#type, text, out)) return;
-    throw new ForebayError('value_rejected', {
-      message: `A VARCHAR column holds a text that is no ${this.#type.kind}`,
-    });
+    this.#change({ bytes: this.#scratch.buffer, offset: 0, length: this.#scratch.length }, out);
   }
 }
 
-class PrintedReader implements CellReader {
-  readonly #inner: CellReader;
-  readonly #type: LogicalType;
-  readonly #scratch = new ByteSink(256);
+/** Text of a column that others know as a type of its own. */
+function parsedReader(inner: CellReader, type: LogicalType): CellReader {
+  return new FrontReader(inner, ({ bytes, length }, out) => {
+    if (writeText(type, bytes.toString('utf8', 0, length), out)) return;
+    throw new ForebayError('value_rejected', {
+      message: `A VARCHAR column holds a text that is no ${type.kind}`,
+    });
+  });
+}
 
-  constructor(inner: CellReader, type: LogicalType) {
-    this.#inner = inner;
-    this.#type = type;
-  }
-
-  load(vector: Vector, count: number): void {
-    this.#inner.load(vector, count);
-  }
-
-  isNull(row: number): boolean {
-    return this.#inner.isNull(row);
-  }
-
-  emit(row: number, out: ByteSink): void {
-    this.#scratch.clear();
-    this.#inner.emit(row, this.#scratch);
-    const cell = { bytes: this.#scratch.buffer, offset: 0, length: this.#scratch.length };
-    out.text(printCell(this.#type, cell));
-  }
+function printedReader(inner: CellReader, type: LogicalType): CellReader {
+  return new FrontReader(inner, (cell, out) => out.text(printCell(type, cell)));
 }
 
 function readInteger(view: DataView, row: number, bits: number, unsigned: boolean): bigint {
@@ -364,9 +348,9 @@ export function openReader({ column, type, encoding }: ReaderRequest): CellReade
   const isText = type.kind === 'text' || type.kind === 'json' || type.kind === 'other';
   const reader = binaryReader(column, type);
   if (column.kind === 'varchar' || column.kind === 'unknown' || column.kind === 'json') {
-    return isText || encoding === 'text' ? reader : new ParsedReader(reader, type);
+    return isText || encoding === 'text' ? reader : parsedReader(reader, type);
   }
   // A column of another kind read as text: its own text.
   const own = isText ? logicalTypeOf(column) : type;
-  return encoding === 'text' || isText ? new PrintedReader(reader, own) : reader;
+  return encoding === 'text' || isText ? printedReader(reader, own) : reader;
 }

@@ -1,10 +1,9 @@
 /** Text that may be no UTF-8. DuckDB stores the bytes of a string as they are, and fails when they are read. */
 import { isUtf8 } from 'node:buffer';
-import type { Vector } from '@duckdb/node-bindings';
 import { type RowBatch, rowStride } from '../../core/row-batch.ts';
 import { type CellEncoding, type LogicalType, NULL_CELL } from '../../core/value.ts';
-import type { CellRun } from './cell-run.ts';
 import type { CellStore } from './fixed-store.ts';
+import { FrontStore } from './front-store.ts';
 import type { CellBytes } from './value-text.ts';
 
 /** Whether all text in a cell is UTF-8. */
@@ -44,36 +43,22 @@ export function cellHoldsUtf8(batch: RowBatch, row: number, column: number): boo
 }
 
 /** Refuses cells whose text is no UTF-8. Stands only before columns of streams with `rawText`. */
-export class CheckedStore implements CellStore {
-  readonly #type: LogicalType;
-  readonly #encoding: CellEncoding;
-  readonly #inner: CellStore;
-
-  constructor(type: LogicalType, encoding: CellEncoding, inner: CellStore) {
-    this.#type = type;
-    this.#encoding = encoding;
-    this.#inner = inner;
-  }
-
-  put(first: number, run: CellRun, refused: number[]): void {
+export function checkedStore(
+  type: LogicalType,
+  encoding: CellEncoding,
+  inner: CellStore,
+): CellStore {
+  return new FrontStore(inner, (first, run, refused) => {
     const { bytes, offsets, lengths, count } = run;
     const broken: number[] = [];
     for (let cell = 0; cell < count; cell += 1) {
       const length = lengths[cell] ?? NULL_CELL;
       if (length < 0) continue;
       const place = { bytes, offset: offsets[cell] ?? 0, length };
-      if (!holdsUtf8(this.#type, this.#encoding, place)) broken.push(cell);
+      if (!holdsUtf8(type, encoding, place)) broken.push(cell);
     }
     const unfit: number[] = [];
-    this.#inner.put(first, run, unfit);
+    inner.put(first, run, unfit);
     refused.push(...new Set([...broken, ...unfit]));
-  }
-
-  flush(vector: Vector, count: number): void {
-    this.#inner.flush(vector, count);
-  }
-
-  clear(): void {
-    this.#inner.clear();
-  }
+  });
 }

@@ -1,9 +1,9 @@
 /** From a batch's cells to the store of a column, whatever the encoding and the column's actual type. */
 import { type CellEncoding, type LogicalType, NULL_CELL } from '../../core/value.ts';
-import type { Vector } from '@duckdb/node-bindings';
 import { ByteSink } from './byte-sink.ts';
 import { CellRun } from './cell-run.ts';
-import { CheckedStore } from './checked-text.ts';
+import { checkedStore } from './checked-text.ts';
+import { FrontStore } from './front-store.ts';
 import { ListStore } from './list-vectors.ts';
 import { type SlabSpan, StringStore } from './string-vectors.ts';
 import { writeText } from './text-values.ts';
@@ -15,41 +15,23 @@ import { fixedStore } from './vectors.ts';
 /** Converts cells before another store takes them; false if a cell is no value of its type. */
 type Conversion = (run: CellRun, cell: number, out: ByteSink) => boolean;
 
-class ConvertedStore implements CellStore {
-  readonly #convert: Conversion;
-  readonly #inner: CellStore;
-  readonly #scratch = new ByteSink(4096);
-  readonly #run = new CellRun();
-
-  constructor(convert: Conversion, inner: CellStore) {
-    this.#convert = convert;
-    this.#inner = inner;
-  }
-
-  put(first: number, run: CellRun, refused: number[]): void {
-    const scratch = this.#scratch;
-    const converted = this.#run;
+function convertedStore(convert: Conversion, inner: CellStore): CellStore {
+  const scratch = new ByteSink(4096);
+  const converted = new CellRun();
+  return new FrontStore(inner, (first, run, refused) => {
     scratch.clear();
     converted.begin(scratch.buffer);
     for (let cell = 0; cell < run.count; cell += 1) {
       const start = scratch.length;
-      const isNull = (run.lengths[cell] ?? -1) < 0;
-      const isValue = isNull || this.#convert(run, cell, scratch);
+      const isNull = (run.lengths[cell] ?? NULL_CELL) < 0;
+      const isValue = isNull || convert(run, cell, scratch);
       if (!isValue) refused.push(cell);
       converted.add(start, isNull || !isValue ? NULL_CELL : scratch.length - start);
     }
     // It may have grown into other memory; the places are the same.
     converted.moveTo(scratch.buffer);
-    this.#inner.put(first, converted, refused);
-  }
-
-  flush(vector: Vector, count: number): void {
-    this.#inner.flush(vector, count);
-  }
-
-  clear(): void {
-    this.#inner.clear();
-  }
+    inner.put(first, converted, refused);
+  });
 }
 
 /** Text cells, made binary on the way. */
@@ -92,7 +74,7 @@ function stringStore(context: StoreContext): StringStore {
 /** Throws a TypeError for pairs that `columnTakes` refuses. */
 export function openStore(request: StoreRequest, context: StoreContext): CellStore {
   const store = openTrusting(request, context);
-  return request.rawText ? new CheckedStore(request.type, request.encoding, store) : store;
+  return request.rawText ? checkedStore(request.type, request.encoding, store) : store;
 }
 
 function openTrusting(request: StoreRequest, context: StoreContext): CellStore {
@@ -100,10 +82,10 @@ function openTrusting(request: StoreRequest, context: StoreContext): CellStore {
   const isText = type.kind === 'text' || type.kind === 'json' || type.kind === 'other';
   if (column.kind === 'varchar') {
     const strings = stringStore(context);
-    return isText || encoding === 'text' ? strings : new ConvertedStore(printing(type), strings);
+    return isText || encoding === 'text' ? strings : convertedStore(printing(type), strings);
   }
   const store = openBinaryStore(type, column, context);
-  return encoding === 'text' && !isText ? new ConvertedStore(parsing(type), store) : store;
+  return encoding === 'text' && !isText ? convertedStore(parsing(type), store) : store;
 }
 
 function openBinaryStore(type: LogicalType, column: ColumnType, context: StoreContext): CellStore {
