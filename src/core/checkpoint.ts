@@ -75,6 +75,8 @@ export interface StreamRecord {
 /** Everything the destination remembers of a pipeline. */
 export interface PipelineState {
   readonly epoch: number;
+  /** Name of the run that took the epoch; null if it gave none. */
+  readonly run: string | null;
   /** Null before the source's first position was recorded. */
   readonly checkpoint: Checkpoint | null;
   readonly streams: readonly StreamRecord[];

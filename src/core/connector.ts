@@ -272,6 +272,8 @@ export interface Destination extends AsyncDisposable {
 export interface SessionOptions {
   /** Recovering: a checkpoint that does not match its checksum is given as it is, as far as it can be read. */
   readonly acceptDamaged: boolean;
+  /** Names the run that takes the epoch: one that lost the answer finds its own name again. */
+  readonly run?: string;
 }
 
 export type ChunkData =

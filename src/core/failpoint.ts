@@ -7,6 +7,7 @@
 import { ForebayError } from './errors.ts';
 
 export const FAILPOINTS = {
+  'destination.afterEpoch': 'the run has taken its epoch and read the state, nothing else is done',
   'source.afterCreateBeforeRecord':
     'slot and snapshot exist, nothing is recorded at the destination',
   'snapshot.beforeChunk': 'a chunk is about to be read',

@@ -1,8 +1,10 @@
 /** A run of a pipeline: tries, waits and tries again until it has ended, was told to stop, or cannot go on. */
+import { randomUUID } from 'node:crypto';
 import { availableParallelism } from 'node:os';
-import { accountBalances } from '../core/checkpoint.ts';
+import { accountBalances, type PipelineState } from '../core/checkpoint.ts';
 import type { Destination, DestinationSession } from '../core/connector.ts';
 import { asForebayError, ForebayError, reportError } from '../core/errors.ts';
+import { failpoint, failpointsArmed } from '../core/failpoint.ts';
 import { decideRetry, DEFAULT_RETRY } from '../core/retry.ts';
 import { SlabPool } from '../core/slab.ts';
 import type { Attempt, AttemptEnd, AttemptNotes } from './attempt.ts';
@@ -36,6 +38,7 @@ class Run {
     advanced: false,
     until: null,
   };
+  readonly #id = randomUUID();
   readonly #startedAt = performance.now();
   #streams = new Map<string, RunningStream>();
   /** Epoch that this run has taken; null before the first session. */
@@ -139,6 +142,7 @@ class Run {
       await this.#assertNotReplaced(systems);
       await using session = await this.#openSession(systems.destination);
       drain.removeEventListener('abort', giveUp);
+      if (failpointsArmed) await failpoint('destination.afterEpoch');
       this.#epoch = session.epoch;
       const attempt: Attempt = {
         mode: this.#mode,
@@ -171,6 +175,7 @@ class Run {
     try {
       return await destination.openSession(this.#spec.name, {
         acceptDamaged: this.#mode.kind === 'recover',
+        run: this.#id,
       });
     } catch (error) {
       if (asForebayError(error).class !== 'auth') throw error;
@@ -191,11 +196,12 @@ class Run {
 
   /** A run that lost its connection may have been replaced while it was away: it must not take the place back. */
   async #assertNotReplaced(systems: {
-    readonly destination: { readState(name: string): Promise<{ epoch: number } | null> };
+    readonly destination: { readState(name: string): Promise<PipelineState | null> };
   }): Promise<void> {
     if (this.#epoch === null) return;
     const state = await systems.destination.readState(this.#spec.name);
-    if (state !== null && state.epoch === this.#epoch) return;
+    // The epoch may have been taken by us, and the answer lost with the connection.
+    if (state !== null && (state.epoch === this.#epoch || state.run === this.#id)) return;
     throw new ForebayError('fenced', {
       message: `another run of pipeline ${this.#spec.name} has taken over`,
       why: `epoch ${state?.epoch ?? 'none'} at the destination, ours is ${this.#epoch}`,

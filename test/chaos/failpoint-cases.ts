@@ -2,8 +2,18 @@
 import type { FailpointName } from '../../src/core/failpoint.ts';
 import type { TestPipeline } from '../support/test-pipeline.ts';
 
-export const pairs = ['pg-pg upsert', 'pg-duckdb upsert', 'pg-pg append'] as const;
+export const pairs = [
+  'pg-pg upsert',
+  'pg-pg replace',
+  'pg-pg append',
+  'pg-duckdb upsert',
+  'pg-duckdb append',
+] as const;
 export type PairName = (typeof pairs)[number];
+
+export function loadOf(pair: PairName): 'upsert' | 'replace' | 'append' {
+  return pair.endsWith('append') ? 'append' : pair.endsWith('replace') ? 'replace' : 'upsert';
+}
 
 export interface FailpointCase {
   readonly name: FailpointName;
@@ -48,6 +58,7 @@ const newTable: FailpointCase['prepare'] = (pipeline, turn) =>
   );
 
 export const failpointCases: readonly FailpointCase[] = [
+  { name: 'destination.afterEpoch', at: 1, phase: 'resume' },
   { name: 'source.afterCreateBeforeRecord', at: 1, phase: 'begin' },
   { name: 'snapshot.beforeChunk', at: 3, phase: 'begin' },
   { name: 'snapshot.insideChunk', at: 4, phase: 'begin' },
@@ -70,11 +81,13 @@ export const failpointCases: readonly FailpointCase[] = [
   { name: 'recover.afterRepair', at: 1, phase: 'recover' },
 ];
 
+const ofHistory: Partial<Record<FailpointName, string>> = {
+  'recover.beforeRepair': 'recover of a history appends all rows once more: nothing to compare by',
+  'recover.afterRepair': 'recover of a history appends all rows once more: nothing to compare by',
+};
+
 /** Failpoints that a pair has no case for, with the reason. */
 export const unreachable: Partial<Record<PairName, Partial<Record<FailpointName, string>>>> = {
-  'pg-pg append': {
-    'recover.beforeRepair':
-      'recover of a history appends all rows once more: nothing to compare by',
-    'recover.afterRepair': 'recover of a history appends all rows once more: nothing to compare by',
-  },
+  'pg-pg append': ofHistory,
+  'pg-duckdb append': ofHistory,
 };

@@ -1,5 +1,6 @@
 // kill -9 at random moments of a running replication under a live mixed workload, started again at once each
-// time. FOREBAY_CHAOS_KILLS sets how many times, FOREBAY_CHAOS_SEED replays a run's choices.
+// time. FOREBAY_CHAOS_KILLS sets how many times, FOREBAY_CHAOS_SEED replays a run's choices, FOREBAY_CHAOS_SERVER
+// names the server's version.
 import { env } from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -7,14 +8,17 @@ import { expect, test } from 'vitest';
 
 import { startWriter } from '../support/live-writer.ts';
 import { freshSeed, type Random, seededRandom } from '../support/random.ts';
+import { postgresMajors } from '../support/server-binaries.ts';
 import { sharedServer } from '../support/shared-servers.ts';
 import { createPipeline, expectAppendedOnce, type TestPipeline } from '../support/test-pipeline.ts';
+import { HARD_TABLES } from '../support/workload-hard.ts';
 import { BANK_TOTAL, perform, Workload, WORKLOAD_TABLES } from '../support/workload.ts';
 
-const kills = Number(env['FOREBAY_CHAOS_KILLS'] ?? 8);
+const kills = Number(env['FOREBAY_CHAOS_KILLS'] ?? 5);
 /** From here on the destination has a state of the source at every moment, and money neither comes nor goes. */
 const SETTLED_AFTER = 3;
-const server = sharedServer(17);
+const major = postgresMajors.find((one) => String(one) === env['FOREBAY_CHAOS_SERVER']) ?? 17;
+const server = sharedServer(major);
 
 async function killOnce(pipeline: TestPipeline, random: Random): Promise<void> {
   await using running = pipeline.start();
@@ -41,7 +45,9 @@ async function expectMoneyKept(pipeline: TestPipeline): Promise<void> {
 const pairs = [
   { name: 'pg-pg upsert', destination: 'postgres', load: 'upsert' },
   { name: 'pg-pg append', destination: 'postgres', load: 'append' },
+  { name: 'pg-pg replace', destination: 'postgres', load: 'replace' },
   { name: 'pg-duckdb upsert', destination: 'duckdb', load: 'upsert' },
+  { name: 'pg-duckdb append', destination: 'duckdb', load: 'append' },
 ] as const;
 
 for (const { name, destination, load } of pairs) {
@@ -52,12 +58,15 @@ for (const { name, destination, load } of pairs) {
       const seed = Number(env['FOREBAY_CHAOS_SEED'] ?? freshSeed());
       console.log(`kills ${name}: FOREBAY_CHAOS_SEED=${seed}`);
       const random = seededRandom(seed);
-      const workload = new Workload(seed, { ddl: load === 'upsert' ? 'additive' : 'none' });
+      const workload = new Workload(seed, {
+        ddl: load === 'append' ? 'none' : 'additive',
+        hard: true,
+      });
       await using pipeline = await createPipeline(server, {
         destination,
         load,
         audit: load === 'append',
-        setup: WORKLOAD_TABLES,
+        setup: `${WORKLOAD_TABLES};${HARD_TABLES}`,
         settings: { logical_decoding_work_mem: '64kB' },
       });
       {
@@ -65,7 +74,7 @@ for (const { name, destination, load } of pairs) {
         for (let i = 0; i < kills; i += 1) {
           await Promise.race([killOnce(pipeline, random), writer.ended]);
           if (i === SETTLED_AFTER) await pipeline.caughtUp();
-          if (i >= SETTLED_AFTER && load === 'upsert') await expectMoneyKept(pipeline);
+          if (i >= SETTLED_AFTER && load !== 'append') await expectMoneyKept(pipeline);
         }
         await writer.stop();
       }

@@ -196,8 +196,7 @@ export class ChaosRound implements AsyncDisposable {
     if (exit === undefined) return;
     this.#running = null;
     const code = exit.result?.error?.code;
-    // A connection that broke while the epoch was taken leaves open whose it is.
-    if (exit.result?.error?.class !== 'transient' && code !== 'fenced') throw ended(exit);
+    if (exit.result?.error?.class !== 'transient') throw ended(exit);
     this.#parts.say(`ended: ${code ?? ''}`);
   }
 

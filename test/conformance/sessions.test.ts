@@ -202,6 +202,14 @@ describeEachConnector('sessions', 'upsert', (kind) => {
     expect(await ids(await start(subject, 'other'))).toEqual([1]);
   });
 
+  test('the state names the run that took the epoch', async () => {
+    await using subject = await kind.open();
+    const destination = await subject.destination();
+    const session = await destination.openSession('p', { acceptDamaged: false, run: 'first' });
+    expect(session.state).toMatchObject({ epoch: 1, run: 'first' });
+    expect(await destination.readState('p')).toMatchObject({ epoch: 1, run: 'first' });
+  });
+
   test('a table with other columns is refused by plan and prepare, and left as it is', async () => {
     await using subject = await kind.open();
     await subject.sql(

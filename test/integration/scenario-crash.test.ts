@@ -75,6 +75,16 @@ describeEachServer(
         await pipeline.expectEqual();
       });
 
+      test('5 a connection lost while the epoch was taken: the run knows its own, and goes on', async () => {
+        await using pipeline = await createPipeline(server, { destination, setup });
+        await pipeline.caughtUp();
+        await pipeline.sql(oneTransaction);
+        await pipeline.caughtUp({
+          failpoints: 'changes.beforeCommit=throw@1,destination.afterEpoch=throw@2',
+        });
+        await pipeline.expectEqual();
+      });
+
       test('2 killed inside a transaction: nothing of it is seen, then all of it', async () => {
         await using pipeline = await createPipeline(server, { destination, setup });
         await pipeline.caughtUp();

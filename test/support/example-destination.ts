@@ -344,9 +344,10 @@ export class ExampleDestination implements Destination {
     });
     const remembered = toState(pipeline, stored, options.acceptDamaged);
     stored.epoch += 1;
+    stored.run = options.run ?? null;
     await this.#store.write(content);
     return new ExampleSession(this.#store, pipeline, {
-      state: { ...remembered, epoch: stored.epoch },
+      state: { ...remembered, epoch: stored.epoch, run: stored.run },
       context: this.#context,
     });
   }

@@ -14,6 +14,7 @@ export type Table = Record<string, Row>;
 
 export interface StoredPipeline {
   epoch: number;
+  run?: string | null;
   checkpoint: Checkpoint | null;
   checksum: string | null;
   streams: Record<string, StreamRecord>;
@@ -73,6 +74,7 @@ export function toState(
   }
   return {
     epoch,
+    run: stored.run ?? null,
     checkpoint,
     streams: Object.values(streams),
     chunks: new Map(Object.entries(chunks).map(([id, ids]) => [id, new Set(ids)])),

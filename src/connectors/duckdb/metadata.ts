@@ -19,7 +19,9 @@ const TABLES = [
   'CREATE TABLE IF NOT EXISTS _forebay.format (version INTEGER)',
   `CREATE TABLE IF NOT EXISTS _forebay.checkpoints (
      pipeline VARCHAR, shard VARCHAR DEFAULT 'main', epoch BIGINT, position VARCHAR, source JSON,
-     accounts JSON, checksum VARCHAR, batch_id VARCHAR, updated_at TIMESTAMPTZ)`,
+     accounts JSON, checksum VARCHAR, batch_id VARCHAR, updated_at TIMESTAMPTZ, run VARCHAR)`,
+  // It came after the first release, which does without it.
+  'ALTER TABLE _forebay.checkpoints ADD COLUMN IF NOT EXISTS run VARCHAR',
   `CREATE TABLE IF NOT EXISTS _forebay.streams (
      pipeline VARCHAR, stream VARCHAR, state VARCHAR, reason VARCHAR, detail VARCHAR)`,
   `CREATE TABLE IF NOT EXISTS _forebay.snapshot_chunks (
@@ -57,7 +59,11 @@ export async function createMetadata(connection: Connection): Promise<void> {
 }
 
 /** Takes the next epoch; in a transaction of the caller's. */
-export async function takeEpoch(connection: Connection, pipeline: string): Promise<number> {
+export async function takeEpoch(
+  connection: Connection,
+  pipeline: string,
+  run: string | null,
+): Promise<number> {
   const epoch = await connection.scalar(
     `SELECT max(epoch) FROM _forebay.checkpoints WHERE pipeline = ? AND shard = 'main'`,
     [pipeline],
@@ -65,9 +71,9 @@ export async function takeEpoch(connection: Connection, pipeline: string): Promi
   const next = (typeof epoch === 'number' ? epoch : 0) + 1;
   const sql =
     epoch === null
-      ? `INSERT INTO _forebay.checkpoints (epoch, pipeline, shard, updated_at) VALUES (?, ?, 'main', now())`
-      : `UPDATE _forebay.checkpoints SET epoch = ?, updated_at = now() WHERE pipeline = ? AND shard = 'main'`;
-  await connection.run(sql, [next, pipeline]);
+      ? `INSERT INTO _forebay.checkpoints (epoch, run, pipeline, shard, updated_at) VALUES (?, ?, ?, 'main', now())`
+      : `UPDATE _forebay.checkpoints SET epoch = ?, run = ?, updated_at = now() WHERE pipeline = ? AND shard = 'main'`;
+  await connection.run(sql, [next, run, pipeline]);
   return next;
 }
 
@@ -193,8 +199,8 @@ export async function readState(
   if (!(await hasMetadata(connection))) return null;
   await assertFormat(connection);
   const [row] = await connection.all(
-    `SELECT epoch, position, source::VARCHAR, accounts::VARCHAR, checksum FROM _forebay.checkpoints
-     WHERE pipeline = ? AND shard = 'main'`,
+    `SELECT epoch, position, source::VARCHAR, accounts::VARCHAR, checksum, to_json(c) ->> '$.run'
+     FROM _forebay.checkpoints c WHERE pipeline = ? AND shard = 'main'`,
     [pipeline],
   );
   if (row === undefined) return null;
@@ -213,6 +219,7 @@ export async function readState(
   }
   return {
     epoch: Number(row[0]),
+    run: text(row[5]),
     checkpoint: parseCheckpoint(pipeline, row.slice(1).map(text), options.acceptDamaged),
     streams: streams.map(([stream, state, reason, detail]) => ({
       stream: String(stream),

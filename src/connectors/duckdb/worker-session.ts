@@ -64,7 +64,7 @@ export class WorkerSession {
     try {
       const state = await connection.transaction(async () => {
         await createMetadata(connection);
-        await takeEpoch(connection, pipeline);
+        await takeEpoch(connection, pipeline, options.run ?? null);
         return readState(connection, pipeline, options);
       });
       if (state === null) throw new TypeError('the epoch was not written');

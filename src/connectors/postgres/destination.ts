@@ -84,7 +84,10 @@ class PostgresDestination implements Destination {
     const main = await openLane(options);
     try {
       await createMetadata(main.connection);
-      const epoch = await this.#takeOver(main.connection, pipeline, applicationName);
+      const epoch = await this.#takeOver(main.connection, applicationName, {
+        pipeline,
+        run: session.run ?? null,
+      });
       const state = await readPipeline(main.connection, pipeline, session);
       if (state === null || state.epoch !== epoch) {
         throw new ForebayError('fenced', {
@@ -145,17 +148,17 @@ class PostgresDestination implements Destination {
   /** Takes the next epoch, then ends what an earlier run left hanging with its locks. */
   async #takeOver(
     connection: Parameters<typeof nextEpoch>[0],
-    pipeline: string,
     applicationName: string,
+    { pipeline, run }: { readonly pipeline: string; readonly run: string | null },
   ): Promise<number> {
     let epoch: number;
     try {
       await connection.execute("SET lock_timeout = '2s'");
-      epoch = await nextEpoch(connection, pipeline);
+      epoch = await nextEpoch(connection, pipeline, run);
     } catch (error) {
       if (!(error instanceof ForebayError) || error.code !== 'conflict') throw error;
       await endOtherRuns(connection, applicationName);
-      epoch = await nextEpoch(connection, pipeline);
+      epoch = await nextEpoch(connection, pipeline, run);
     }
     await connection.execute("SET lock_timeout = '30s'");
     await endOtherRuns(connection, applicationName);

@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS _forebay.format (version integer PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS _forebay.checkpoints (
   pipeline text NOT NULL, shard text NOT NULL DEFAULT 'main', epoch bigint NOT NULL,
   position text, source jsonb, accounts jsonb, checksum text, batch_id text,
-  updated_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (pipeline, shard));
+  updated_at timestamptz NOT NULL DEFAULT now(), run text, PRIMARY KEY (pipeline, shard));
 CREATE TABLE IF NOT EXISTS _forebay.streams (
   pipeline text NOT NULL, stream text NOT NULL, state text NOT NULL, reason text, detail text NOT NULL,
   PRIMARY KEY (pipeline, stream));
@@ -54,8 +54,20 @@ export async function hasMetadata(connection: PgConnection): Promise<boolean> {
   return format !== null && format > 0;
 }
 
+/** Columns that came after the format's first release, which does without them. */
+async function addLaterColumns(connection: PgConnection): Promise<void> {
+  const { rows } = await connection.query(
+    `SELECT FROM pg_attribute WHERE attrelid = '_forebay.checkpoints'::regclass AND attname = 'run'`,
+  );
+  if (rows.length > 0) return;
+  await connection.execute('ALTER TABLE _forebay.checkpoints ADD COLUMN IF NOT EXISTS run text');
+}
+
 export async function createMetadata(connection: PgConnection): Promise<void> {
-  if (await hasMetadata(connection)) return;
+  if (await hasMetadata(connection)) {
+    await addLaterColumns(connection);
+    return;
+  }
   try {
     await connection.execute(`BEGIN; SELECT ${SCHEMA_LOCK}; ${TABLES} COMMIT`);
   } catch (error) {
@@ -78,12 +90,16 @@ export async function dropUnusedMetadata(connection: PgConnection): Promise<void
 }
 
 /** Takes the next epoch. */
-export async function nextEpoch(connection: PgConnection, pipeline: string): Promise<number> {
+export async function nextEpoch(
+  connection: PgConnection,
+  pipeline: string,
+  run: string | null,
+): Promise<number> {
   const { rows } = await connection.query(
-    `INSERT INTO _forebay.checkpoints AS c (pipeline, epoch) VALUES ($1, 1)
-     ON CONFLICT (pipeline, shard) DO UPDATE SET epoch = c.epoch + 1, updated_at = now()
+    `INSERT INTO _forebay.checkpoints AS c (pipeline, epoch, run) VALUES ($1, 1, $2)
+     ON CONFLICT (pipeline, shard) DO UPDATE SET epoch = c.epoch + 1, run = excluded.run, updated_at = now()
      RETURNING epoch::text`,
-    [pipeline],
+    [pipeline, run],
   );
   return Number(rows[0]?.[0]);
 }
@@ -199,8 +215,8 @@ export async function readPipeline(
   options: SessionOptions = { acceptDamaged: false },
 ): Promise<PipelineState | null> {
   const found = await connection.query(
-    `SELECT epoch::text, position, source::text, accounts::text, checksum
-     FROM _forebay.checkpoints WHERE pipeline = $1 AND shard = 'main'`,
+    `SELECT epoch::text, position, source::text, accounts::text, checksum, to_jsonb(c) ->> 'run'
+     FROM _forebay.checkpoints c WHERE pipeline = $1 AND shard = 'main'`,
     [pipeline],
   );
   const row = found.rows[0];
@@ -220,6 +236,7 @@ export async function readPipeline(
   }
   return {
     epoch: Number(row[0]),
+    run: row[5] ?? null,
     checkpoint: readCheckpoint(pipeline, row, options.acceptDamaged),
     streams: streams.rows.map(([stream, state, reason, detail]) => ({
       stream: stream ?? '',
