@@ -7,7 +7,6 @@
 import { ForebayError } from './errors.ts';
 
 export const FAILPOINTS = {
-  'destination.afterEpoch': 'the run has taken its epoch and read the state, nothing else is done',
   'source.afterCreateBeforeRecord':
     'slot and snapshot exist, nothing is recorded at the destination',
   'snapshot.beforeChunk': 'a chunk is about to be read',
@@ -26,6 +25,7 @@ export const FAILPOINTS = {
   'resync.beforeRecord':
     'rows of a table that was made anew are removed, the new table is not recorded',
   'resync.afterChunk': 'a chunk of a stream added to a running pipeline is committed',
+  'destination.afterEpoch': 'the run has taken its epoch and read the state, nothing else is done',
   'destination.write': 'a batch is about to be sent to the destination',
   'destination.commit': 'the destination is about to commit',
   'recover.beforeRepair': 'source and destination are compared, nothing is repaired',
