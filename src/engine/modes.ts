@@ -1,15 +1,14 @@
 /** The two ways of a run: one snapshot, or a snapshot and then the changes. */
 import type { Checkpoint } from '../core/checkpoint.ts';
-import type { SnapshotReader } from '../core/connector.ts';
 import { asForebayError } from '../core/errors.ts';
 import type { Position, SourceIdentity } from '../core/position.ts';
 import { failpoint, failpointsArmed } from '../core/failpoint.ts';
 import { type Attempt, type AttemptEnd, needChanges, needSnapshot } from './attempt.ts';
 import { changePhase } from './change-phase.ts';
-import { isSameShape } from './schema-evolution.ts';
 import { snapshotPhase } from './snapshot-phase.ts';
 import {
   beginStreams,
+  changedBefore,
   lacksKey,
   pauseKeyless,
   preflight,
@@ -76,14 +75,13 @@ async function begin(attempt: Attempt): Promise<Start | null> {
   await preflight(attempt, streams);
   const followed = streams.filter((stream) => !lacksKey(attempt, stream));
   await planTargets(attempt, followed);
-  const { position, identity, snapshot } = await changes.create(
-    attempt.spec.name,
-    followed.map((stream) => stream.target.schema),
-    { parallel: attempt.parallel },
-  );
+  const schemas = followed.map((stream) => stream.target.schema);
+  const { position, identity, snapshot } = await changes.create(attempt.spec.name, schemas, {
+    parallel: attempt.parallel,
+  });
   await using reader = snapshot;
   if (failpointsArmed) await failpoint('source.afterCreateBeforeRecord');
-  if (await changedBefore(reader, followed)) return null;
+  if (await changedBefore(reader, schemas)) return null;
   await pauseKeyless(attempt, streams);
   for (const stream of followed) {
     stream.snapshotOrder = changes.orderOf(position);
@@ -96,22 +94,6 @@ async function begin(attempt: Attempt): Promise<Start | null> {
   await snapshotPhase(attempt, reader);
   attempt.progress.reportAll();
   return { position, identity };
-}
-
-/**
- * The position may be long in coming, while a table changes. What was written into a new column before the position
- * is in no change, so the snapshot must be read with the columns that it has.
- */
-async function changedBefore(
-  reader: SnapshotReader,
-  streams: readonly RunningStream[],
-): Promise<boolean> {
-  if (reader.discover === undefined) return false;
-  const then = new Map((await reader.discover()).map(({ schema }) => [schema.ref, schema]));
-  return streams.some(({ target: { schema } }) => {
-    const now = then.get(schema.ref);
-    return now === undefined || !isSameShape(schema, now);
-  });
 }
 
 /**

@@ -2,7 +2,7 @@
 import type { CatalogStream, TargetPlan } from '../core/connector.ts';
 import type { Checkpoint } from '../core/checkpoint.ts';
 import { ForebayError } from '../core/errors.ts';
-import { streamId } from '../core/stream-schema.ts';
+import { streamId, type StreamSchema } from '../core/stream-schema.ts';
 import type { Attempt } from './attempt.ts';
 import { followSchema, fitTable, type SchemaStep } from './recover-schema.ts';
 import { selectStreams } from './targets.ts';
@@ -20,6 +20,8 @@ export interface Recovering {
   readonly stream: RunningStream;
   /** Null for streams that the pipeline did not have. */
   readonly was: RunningStream | null;
+  /** The table as the source has it. */
+  readonly found: StreamSchema;
   readonly step: SchemaStep;
 }
 
@@ -63,7 +65,7 @@ export async function recallStreams(attempt: Attempt): Promise<Recalled> {
     stream.estimatedRows = entry.estimatedRows;
     const memory = { schema: target.schema, retired: stream.retired };
     const step = followSchema(memory, entry.schema, attempt.spec.schemaChanges);
-    followed.push({ stream, was, step });
+    followed.push({ stream, was, found: entry.schema, step });
   };
   for (const record of attempt.state.streams) take(fromRecord(record), fromRecord(record));
   for (const entry of selectStreams(catalog, attempt.spec.selection)) {

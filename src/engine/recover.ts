@@ -26,7 +26,7 @@ import {
 } from './recover-streams.ts';
 import { accountsSoFar, RepairWriter } from './repair.ts';
 import { concernsOneStream, pauseStream, snapshotPhase } from './snapshot-phase.ts';
-import { preflight } from './start.ts';
+import { changedBefore, preflight } from './start.ts';
 import { sidesOf } from './stream-sides.ts';
 import { type RunningStream, toRecord } from './stream-state.ts';
 import { assertDistinct, needsExactStart } from './targets.ts';
@@ -282,6 +282,8 @@ export async function runRecover(attempt: Attempt): Promise<AttemptEnd> {
     { parallel: attempt.parallel },
   );
   await using reader = snapshot;
+  const found = recalled.followed.map((recovering) => recovering.found);
+  if (await changedBefore(reader, found)) return { kind: 'again', textOnly: attempt.textOnly };
   await setAside(attempt, recalled);
   const order = changes.orderOf(position);
   const treated = await treatAll(attempt, recalled.followed, { checkpoint, order });

@@ -1,8 +1,9 @@
 /** What a run begins with: streams known from before, streams that discovery found, and where each lands. */
-import type { CatalogStream } from '../core/connector.ts';
+import type { CatalogStream, SnapshotReader } from '../core/connector.ts';
 import { ForebayError } from '../core/errors.ts';
-import { streamId } from '../core/stream-schema.ts';
+import { streamId, type StreamSchema } from '../core/stream-schema.ts';
 import type { Attempt } from './attempt.ts';
+import { isSameShape } from './schema-evolution.ts';
 import { pauseStream } from './snapshot-phase.ts';
 import { fromRecord, type RunningStream, toRecord } from './stream-state.ts';
 import { matches } from './selection.ts';
@@ -101,6 +102,22 @@ export async function pauseKeyless(
       }),
     );
   }
+}
+
+/**
+ * The position may be long in coming, while a table changes. What was written into a new column before the position
+ * is in no change, so the snapshot must be read with the columns that it has.
+ */
+export async function changedBefore(
+  reader: SnapshotReader,
+  schemas: readonly StreamSchema[],
+): Promise<boolean> {
+  if (reader.discover === undefined) return false;
+  const then = new Map((await reader.discover()).map(({ schema }) => [schema.ref, schema]));
+  return schemas.some((schema) => {
+    const now = then.get(schema.ref);
+    return now === undefined || !isSameShape(schema, now);
+  });
 }
 
 /** Finds out whether the destination's tables are fit, or can be made, before anything is. */
