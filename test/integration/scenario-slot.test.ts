@@ -25,6 +25,15 @@ async function expectLost(pipeline: TestPipeline, why: RegExp): Promise<void> {
   expect(await pipeline.slots()).toHaveLength(slots);
 }
 
+/** Recover brings both sides together, and the pipeline goes on from there. */
+async function expectRecovered(pipeline: TestPipeline): Promise<void> {
+  const exit = await pipeline.command('recover', '--json');
+  expect(exit.code, exit.stderr + exit.stdout).toBe(0);
+  await pipeline.expectEqual();
+  await pipeline.caughtUp();
+  await pipeline.expectEqual();
+}
+
 describeEachServer('slot', (server) => {
   test('14 slot dropped by hand: halts, names the slot and the last position', async () => {
     await using pipeline = await createPipeline(server, { setup });
@@ -125,6 +134,8 @@ describeWithServer('servers', 17, (spec) => {
     await server.start();
     await server.query('postgres', 'select pg_promote()');
     await expectLost(pipeline, /timeline/);
+    await server.query(pipeline.source, `insert into orders values (200, 'on the new timeline')`);
+    await expectRecovered(pipeline);
   });
 
   test('13 failover: another server under the same address halts with position_lost', async () => {
@@ -152,6 +163,10 @@ describeWithServer('servers', 17, (spec) => {
     }
     await eventually(async () => (await pipeline.slots())[0]?.['wal_status'] === 'lost');
     await expectLost(pipeline, /invalidated|removed log/);
+    await pipeline.sql(
+      `delete from orders where id = 3; update orders set note = 'unheard' where id = 4`,
+    );
+    await expectRecovered(pipeline);
   });
 
   test('17 the log that a slot may keep runs out: told before it does', async () => {
