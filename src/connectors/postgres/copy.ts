@@ -1,8 +1,11 @@
 /** The two ends of a COPY: frames out of the server, frames into it. */
 import { ForebayError } from '../../core/errors.ts';
 
-/** Bytes received and not yet taken at which the socket is paused. */
-const HIGH_WATER_BYTES = 1024 * 1024;
+/**
+ * Bytes received and not yet taken at which the socket is paused, until all are taken: the kernel's buffer is full by
+ * then and comes in one read, instead of one per message that the server sends.
+ */
+const HIGH_WATER_BYTES = 256 * 1024;
 const BLOCK_BYTES = 128 * 1024;
 
 export interface Flow {
@@ -28,6 +31,7 @@ export class CopyOut {
   #filling: Buffer | null = null;
   #filled = 0;
   #queuedBytes = 0;
+  #paused = false;
   #ended = false;
   #discarding = false;
   #error: Error | null = null;
@@ -54,7 +58,10 @@ export class CopyOut {
       this.#queuedBytes += taken;
       if (this.#filled === BLOCK_BYTES) this.#close(this.#filling);
     }
-    if (this.#queuedBytes >= HIGH_WATER_BYTES) this.#flow.pause();
+    if (this.#queuedBytes >= HIGH_WATER_BYTES && !this.#paused) {
+      this.#paused = true;
+      this.#flow.pause();
+    }
     this.#wake?.();
   }
 
@@ -81,7 +88,7 @@ export class CopyOut {
         const next = this.#queue.shift();
         if (next !== undefined) {
           this.#queuedBytes -= next.bytes;
-          if (this.#queuedBytes < HIGH_WATER_BYTES / 2) this.#flow.resume();
+          if (this.#queuedBytes === 0) this.#resume();
           yield next.block.subarray(0, next.bytes);
           this.#free.push(next.block);
         } else if (this.#ended) {
@@ -98,8 +105,14 @@ export class CopyOut {
       // A consumer that stops early lets the rest run past, so that the connection stays usable.
       this.#discarding = true;
       this.#queue.length = 0;
-      this.#flow.resume();
+      this.#resume();
     }
+  }
+
+  #resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#flow.resume();
   }
 
   #close(block: Buffer): void {
