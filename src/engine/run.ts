@@ -20,6 +20,7 @@ import type {
 } from './pipeline.ts';
 import { runCopy, runReplicate } from './modes.ts';
 import { RunProgress } from './progress.ts';
+import { rehearse } from './rehearse.ts';
 import { runRecover } from './recover.ts';
 import type { RunningStream } from './stream-state.ts';
 import { contextFor, openSystems } from './systems.ts';
@@ -140,7 +141,10 @@ class Run {
       await using systems = await openSystems(this.#systems, context);
       this.#connectedOnce = true;
       await this.#assertNotReplaced(systems);
-      await using session = await this.#openSession(systems.destination);
+      const { source, destination } = systems;
+      const { sameSystem } = this.#systems;
+      await rehearse({ mode: this.#mode, spec: this.#spec, source, destination, sameSystem });
+      await using session = await this.#openSession(destination);
       drain.removeEventListener('abort', giveUp);
       if (failpointsArmed) await failpoint('destination.afterEpoch');
       this.#epoch = session.epoch;
@@ -150,16 +154,16 @@ class Run {
         control: this.#control,
         progress: this.#progress,
         slabs: this.#slabs,
-        source: systems.source,
-        destination: systems.destination,
+        source,
+        destination,
         session,
         state: session.state,
         streams: new Map(),
         plans: new Map(),
-        parallel: this.#spec.parallel ?? defaultParallel(systems.destination.parallelLoads),
+        parallel: this.#spec.parallel ?? defaultParallel(destination.parallelLoads),
         signal: over.signal,
         textOnly: this.#textOnly,
-        sameSystem: this.#systems.sameSystem,
+        sameSystem,
         notes: this.#notes,
       };
       this.#streams = attempt.streams;

@@ -1,5 +1,5 @@
 /** What a run begins with: streams known from before, streams that discovery found, and where each lands. */
-import type { CatalogStream, SnapshotReader } from '../core/connector.ts';
+import type { CatalogStream, Finding, SnapshotReader, StreamTarget } from '../core/connector.ts';
 import { ForebayError } from '../core/errors.ts';
 import { streamId, type StreamSchema } from '../core/stream-schema.ts';
 import type { Attempt } from './attempt.ts';
@@ -55,22 +55,32 @@ export async function beginStreams(attempt: Attempt): Promise<RunningStream[]> {
   return streams;
 }
 
-/** Preflight of the source: what would fail later fails now, with its fix. */
-export async function preflight(
-  attempt: Attempt,
-  streams: readonly RunningStream[],
-): Promise<void> {
-  const purpose = attempt.mode.kind === 'copy' ? 'snapshot' : 'changes';
-  const followed = streams.filter((stream) => !lacksKey(attempt, stream));
-  const findings = await attempt.source.check(
-    followed.map((stream) => stream.target.schema),
+/** What would fail later at the source fails now, with its fix. */
+export async function checkSource(
+  { mode, source }: Pick<Attempt, 'mode' | 'source'>,
+  targets: readonly StreamTarget[],
+): Promise<readonly Finding[]> {
+  const purpose = mode.kind === 'copy' ? 'snapshot' : 'changes';
+  const findings = await source.check(
+    targets.map((target) => target.schema),
     purpose,
   );
   // What has no key and is here all the same is only added to.
   const problem = firstError(findings.filter((finding) => finding.error?.code !== 'no_key'));
   if (problem !== null) throw problem;
+  return findings;
+}
+
+/** Preflight of the source, which tells people what they might want to know. */
+export async function preflight(
+  attempt: Attempt,
+  streams: readonly RunningStream[],
+): Promise<void> {
+  const followed = streams.filter((stream) => !lacksKey(attempt, stream));
+  const targets = followed.map((stream) => stream.target);
+  const findings = await checkSource(attempt, targets);
   for (const { target } of followed) {
-    if (purpose === 'snapshot' || target.schema.identity !== 'none') continue;
+    if (attempt.mode.kind === 'copy' || target.schema.identity !== 'none') continue;
     attempt.progress.emit(
       { event: 'notice', message: 'has no key: only its inserts are followed' },
       target.id,
@@ -83,7 +93,10 @@ export async function preflight(
 }
 
 /** Updates and deletes of a table without a key cannot be followed; a copy, or its inserts, can. */
-export function lacksKey(attempt: Pick<Attempt, 'mode'>, stream: RunningStream): boolean {
+export function lacksKey(
+  attempt: Pick<Attempt, 'mode'>,
+  stream: Pick<RunningStream, 'target'>,
+): boolean {
   const { schema, load } = stream.target;
   return attempt.mode.kind !== 'copy' && schema.identity === 'none' && load !== 'append';
 }

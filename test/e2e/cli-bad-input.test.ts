@@ -1,6 +1,6 @@
 // Bad input, as a user meets it: a coded error that names the thing and the fix, the documented exit code, no
 // stack trace, nothing half written.
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -254,6 +254,25 @@ describeEachServer(
       expect(exit.code).toBe(1);
     });
 
+    test.each([
+      ['no such table', ['--streams', 'public.nowhere']],
+      ['nothing selected', ['--streams', 'nowhere.*']],
+      ['a destination table with other columns', []],
+    ])('%s: neither schema nor file is made', async (_, args) => {
+      const fresh = await server.createDatabase();
+      await server.query(fresh, `create table orders (id int primary key, total numeric not null)`);
+      const file = newFile();
+      for (const command of ['copy', 'replicate']) {
+        expect((await run(command, server.url(source), server.url(fresh), ...args)).code).not.toBe(
+          0,
+        );
+      }
+      expect(await tablesIn(server, fresh)).toBe(1);
+      if (args.length === 0) return;
+      expect((await run('copy', server.url(source), `duckdb:${file}`, ...args)).code).not.toBe(0);
+      expect(existsSync(file)).toBe(false);
+    });
+
     test('none of this left anything', async () => {
       expect(await slotsOf(server, source)).toBe(0);
       const [row] = await server.query(target, `select to_regclass('public.orders') as orders`);
@@ -268,13 +287,10 @@ describeWithServer('a source that is not set up', 17, (spec) => {
   test('wal_level is not logical', async () => {
     await using server = await startServer(spec, { settings: { wal_level: 'replica' } });
     const source = await shopOn(server);
-    const exit = await runForebay([
-      'replicate',
-      server.url(source),
-      `duckdb:${newFile()}`,
-      '--json',
-    ]);
+    const file = newFile();
+    const exit = await runForebay(['replicate', server.url(source), `duckdb:${file}`, '--json']);
     expectFailure(exit, 'source_settings', 3);
+    expect(existsSync(file)).toBe(false);
     expect(exit.result?.error?.['fix']).toContain('wal_level');
   });
 
