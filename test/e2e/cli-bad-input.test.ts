@@ -236,6 +236,14 @@ describeEachServer(
       expect(exit.stderr).not.toMatch(STACK_TRACE);
     });
 
+    test('dead letters of a DuckDB file that is not there', async () => {
+      const file = newFile();
+      const exit = await runForebay(['dlq', 'list', `duckdb:${file}`]);
+      expect(exit.code).toBe(3);
+      expect(exit.stderr).toContain('database_missing');
+      expect(existsSync(file)).toBe(false);
+    });
+
     test('a full disk at the destination', async () => {
       const exit = await runForebay(
         [

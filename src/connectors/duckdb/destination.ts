@@ -92,18 +92,19 @@ class DuckdbDeadLetters implements DeadLetterStore {
   }
 
   async list(pipeline: string | null): Promise<readonly Omit<DeadLetter, 'payload'>[]> {
-    if (!(await this.#file.exists())) return [];
+    await this.#file.assertUsable('read');
     return (await this.#file.client()).call('listLetters', pipeline);
   }
 
   async get(id: string): Promise<DeadLetter | null> {
-    if (!(await this.#file.exists())) return null;
+    await this.#file.assertUsable('read');
     return (await this.#file.client()).call('getLetter', id);
   }
 
   async replay(
     ids: readonly string[],
   ): Promise<readonly { readonly id: string; readonly error: string | null }[]> {
+    await this.#file.assertUsable('read');
     const client = await this.#file.client();
     const results: { id: string; error: string | null }[] = [];
     for (const id of await client.call('orderLetters', ids)) {
@@ -113,7 +114,7 @@ class DuckdbDeadLetters implements DeadLetterStore {
   }
 
   async remove(ids: readonly string[]): Promise<number> {
-    if (!(await this.#file.exists())) return 0;
+    await this.#file.assertUsable('read');
     return (await this.#file.client()).call('removeLetters', ids);
   }
 }
