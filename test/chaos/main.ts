@@ -1,5 +1,5 @@
 // `npm run chaos -- --seed N --minutes M [--pair pg-pg|pg-duckdb] [--load upsert|append|replace] [--server 15|17|18]
-// [--ddl none|additive|all]`: a seeded random run of changes by several writers, schema changes, kills, crashes of
+// [--ddl none|additive|all] [--unique]`: a seeded random run of changes by several writers, schema changes, kills, crashes of
 // the servers and broken connections. Prints its seed and every action; exit 1 when contents differ.
 import process, { argv, env, stdout } from 'node:process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -22,6 +22,8 @@ const optionsSchema = z.object({
   load: z.enum(['upsert', 'append', 'replace']),
   server: z.string(),
   ddl: z.enum(['none', 'additive', 'all']),
+  /** The destination has a table of the user's own, whose unique values are checked at once. */
+  unique: z.boolean(),
 });
 
 /** The servers' settings: two phases, and transactions that are sent before they end. */
@@ -37,6 +39,7 @@ function readOptions(): z.infer<typeof optionsSchema> {
       load: { type: 'string', default: 'upsert' },
       server: { type: 'string', default: '18' },
       ddl: { type: 'string', default: '' },
+      unique: { type: 'boolean', default: false },
     },
   });
   // A history's tables would be read again after some changes, which the log of changes does not tell.
@@ -50,7 +53,7 @@ function say(line: string): void {
 
 async function main(): Promise<void> {
   const options = readOptions();
-  const { seed, minutes, pair, load, server: major, ddl } = options;
+  const { seed, minutes, pair, load, server: major, ddl, unique } = options;
   say(`seed ${seed}, ${minutes} min, ${pair}, ${load}, ddl ${ddl}, PostgreSQL ${major}`);
   const spec = availableServers().find((candidate) => String(candidate.major) === major);
   if (spec === undefined) throw new Error(`no PostgreSQL ${major}: run \`npm run test:setup\``);
@@ -66,7 +69,13 @@ async function main(): Promise<void> {
       say(`round ${round}`);
       // Each its own choices, so that they do not depend on how many steps the round before came to.
       await using chaos = await ChaosRound.create(
-        { seed: seed * 1000 + round, load, ddl, kind: pair === 'pg-pg' ? 'postgres' : 'duckdb' },
+        {
+          seed: seed * 1000 + round,
+          load,
+          ddl,
+          unique,
+          kind: pair === 'pg-pg' ? 'postgres' : 'duckdb',
+        },
         { source, target, sourceProxy, targetProxy, say },
       );
       await chaos.run(until);
@@ -75,7 +84,7 @@ async function main(): Promise<void> {
   } catch (error) {
     say(`FAILED: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
     say(
-      `replay: npm run chaos -- --seed ${seed} --minutes ${minutes} --pair ${pair} --load ${load} --server ${major} --ddl ${ddl}`,
+      `replay: npm run chaos -- --seed ${seed} --minutes ${minutes} --pair ${pair} --load ${load} --server ${major} --ddl ${ddl}${unique ? ' --unique' : ''}`,
     );
     process.exitCode = 1;
   } finally {

@@ -31,6 +31,7 @@ export interface RoundOptions {
   readonly load: 'upsert' | 'append' | 'replace';
   readonly ddl: 'none' | 'additive' | 'all';
   readonly kind: DestinationKind;
+  readonly unique: boolean;
 }
 
 export interface RoundParts {
@@ -83,7 +84,7 @@ export class ChaosRound implements AsyncDisposable {
   }
 
   static async create(options: RoundOptions, parts: RoundParts): Promise<ChaosRound> {
-    const { seed, load, kind } = options;
+    const { seed, load, kind, unique } = options;
     const { source, target, sourceProxy, targetProxy } = parts;
     // One type without a binary form makes the whole stream come as text: both ways are to be gone.
     const text = seed % 2 === 0 ? TEXT_TABLE : '';
@@ -93,7 +94,9 @@ export class ChaosRound implements AsyncDisposable {
       audit: load === 'append',
       setup: `${WORKLOAD_TABLES};${HARD_TABLES};${SLOW_TABLE};${text}`,
       sourcePort: sourceProxy.port,
-      ...(load === 'upsert' && kind === 'postgres' ? { destinationSetup: UNIQUE_SEATS } : {}),
+      ...(unique && load === 'upsert' && kind === 'postgres'
+        ? { destinationSetup: UNIQUE_SEATS }
+        : {}),
       ...(target === null ? {} : { destinationServer: target }),
       ...(targetProxy === null ? {} : { destinationPort: targetProxy.port }),
     });
