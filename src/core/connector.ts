@@ -67,6 +67,11 @@ export interface CatalogStream {
   readonly readable: boolean;
   readonly estimatedRows: number | null;
   readonly estimatedBytes: number | null;
+  /**
+   * Parts that came to the table with rows of their own, which no change tells (attached partitions). When a new one
+   * shows, the table is read again.
+   */
+  readonly attached?: readonly string[];
 }
 
 export interface Source extends AsyncDisposable {

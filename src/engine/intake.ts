@@ -28,10 +28,10 @@ import {
   loadOneChunk,
   pauseStream,
 } from './snapshot-phase.ts';
-import { lacksKey } from './start.ts';
+import { lacksKey, newStream } from './start.ts';
 import { hasHistory, pauseOf, type RunningStream, toRecord } from './stream-state.ts';
 import { TablesAhead } from './table-ahead.ts';
-import { assertLoadable, needsExactStart, targetFor } from './targets.ts';
+import { assertLoadable, needsExactStart } from './targets.ts';
 
 const POLL_MS = 3000;
 /** Small, because the stream waits while a chunk is loaded. */
@@ -124,8 +124,11 @@ export class Intake {
     const { attempt } = this.#options;
     const catalog = await attempt.source.discover();
     const byId = new Map(catalog.map((entry) => [streamId(entry.schema.stream), entry]));
-    for (const stream of attempt.streams.values())
-      await this.#noteGone(stream, byId.get(stream.target.id));
+    for (const stream of attempt.streams.values()) {
+      const entry = byId.get(stream.target.id);
+      await this.#noteGone(stream, entry);
+      await this.#noteAttached(stream, entry);
+    }
     for (const entry of catalog) await this.#noteNew(entry);
     this.#lastPollAt = performance.now();
   }
@@ -142,6 +145,20 @@ export class Intake {
       reason: `${stream.target.id} ${what} at the source`,
       remade: entry !== undefined,
     });
+  }
+
+  /** Rows of a partition that was attached are in no change. */
+  async #noteAttached(stream: RunningStream, entry: CatalogStream | undefined): Promise<void> {
+    const { attempt } = this.#options;
+    if (stream.state !== 'streaming' || entry?.schema.ref !== stream.target.schema.ref) return;
+    const attached = entry.attached ?? [];
+    const isNew = attached.some((part) => !stream.attached.includes(part));
+    stream.attached = attached;
+    if (!isNew) return;
+    this.reread(stream);
+    await attempt.session.save([toRecord(stream)], null);
+    const message = 'a partition was attached; the table is read again';
+    attempt.progress.emit({ event: 'notice', message }, stream.target.id);
   }
 
   /** What the log still holds for a table that is gone has been applied: now it is let go. */
@@ -184,18 +201,7 @@ export class Intake {
 
   async #admit(entry: CatalogStream, replaces: boolean): Promise<void> {
     const { attempt } = this.#options;
-    const stream: RunningStream = {
-      target: targetFor(attempt.spec, entry.schema),
-      state: 'pending',
-      pause: null,
-      chunks: null,
-      visibility: null,
-      retired: [],
-      snapshotOrder: '0',
-      loaded: false,
-      merge: true,
-      estimatedRows: entry.estimatedRows,
-    };
+    const stream: RunningStream = { ...newStream(attempt, entry), state: 'pending', merge: true };
     attempt.streams.set(stream.target.id, stream);
     attempt.progress.emit(
       {

@@ -29,6 +29,7 @@ export function newStream(attempt: Pick<Attempt, 'spec'>, entry: CatalogStream):
     retired: [],
     snapshotOrder: '0',
     loaded: false,
+    attached: entry.attached ?? [],
     merge: false,
     estimatedRows: entry.estimatedRows,
   };

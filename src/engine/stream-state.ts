@@ -70,6 +70,8 @@ const detailSchema = z.object({
   snapshotOrder: z.string(),
   /** Its rows were read in full once: with `append`, what its changes told since then is kept. */
   loaded: z.boolean().default(false),
+  /** Parts that came with rows and have been read. */
+  attached: z.array(z.string()).default([]),
   paused: z.object({ code: z.string(), reason: z.string(), fix: z.string() }).nullable(),
 });
 
@@ -91,6 +93,7 @@ export interface RunningStream {
   retired: readonly string[];
   snapshotOrder: string;
   loaded: boolean;
+  attached: readonly string[];
   /** Loading must replace rows by key: the table may hold some already. */
   merge: boolean;
   estimatedRows: number | null;
@@ -113,6 +116,7 @@ export function toRecord(stream: RunningStream): StreamRecord {
     retired: [...stream.retired],
     snapshotOrder: stream.snapshotOrder,
     loaded: stream.loaded,
+    attached: [...stream.attached],
     paused: stream.pause,
   };
   return {
@@ -173,6 +177,7 @@ export function fromRecord(record: StreamRecord): RunningStream {
     snapshotOrder: detail.snapshotOrder,
     // A record from before this was noted tells it by its state.
     loaded: detail.loaded || record.state === 'streaming',
+    attached: detail.attached,
     merge: true,
     estimatedRows: null,
   };

@@ -242,6 +242,11 @@ describeEachServer(
           update m set day = 25, v = 'moved' where id = 5; delete from m where id = 7; update m set v = 'x' where day = 12`);
         await pipeline.caughtUp();
         await pipeline.expectEqual();
+        await pipeline.sql(`create table m4 (like m); insert into m4 select 200 + i, 30, 'filled before' from generate_series(0, 9) i;
+          alter table m4 add primary key (id, day); alter table m attach partition m4 for values from (30) to (40); insert into m values (300, 31, 'after')`);
+        expect((await pipeline.catchUp()).stderr).toContain('a partition was attached');
+        await pipeline.expectEqual();
+        expect((await pipeline.catchUp()).stderr).not.toContain('a partition was attached');
       });
 
       // As many as PostgreSQL allows, together with the key.
