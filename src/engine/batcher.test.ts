@@ -217,6 +217,21 @@ describe('Batcher', () => {
     pool.give(large);
   });
 
+  test('ends a transaction that was cut also where only its end was still to come', async () => {
+    const batcher = new Batcher(new SlabPool(0), { ...limits, bytes: SLAB_BYTES }, () => 0);
+    const writer = new Writer(batcher);
+    batcher.begin({ order: '1', committedAtMicros: null, ref: '1' });
+    writer.put({ stream: 0, pair: false, newSlab: true });
+    const cut = await batcher.next(0, never);
+    expect(cut).toMatchObject({ commit: null, events: 1 });
+    if (cut !== null) batcher.release(cut);
+    batcher.commit('1');
+    expect(batcher.idlePosition).toBeNull();
+    expect(await batcher.next(0, never)).toMatchObject({ commit: '1', events: 0 });
+    expect(await batcher.next(0, never)).toBeNull();
+    expect(batcher.idlePosition).toBe('1');
+  });
+
   test('tells an idle position only when nothing is in hand', async () => {
     const batcher = new Batcher(new SlabPool(0), limits, () => 0);
     const writer = new Writer(batcher);

@@ -68,6 +68,8 @@ export class Batcher implements ChangeSink {
   #event = 0;
   #inTransaction = false;
   #cutDue = false;
+  /** A piece was cut from the transaction under way: its end must follow, with rows or without. */
+  #parted = false;
   #idleAt: Position | null = null;
   /** Pieces that are sealed or handed out. */
   #unreleased = 0;
@@ -149,7 +151,7 @@ export class Batcher implements ChangeSink {
     this.#mark = null;
     this.#open.commit = position;
     this.#idleAt = position;
-    if (this.#shouldSeal()) this.#seal();
+    if (this.#parted || this.#shouldSeal()) this.#seal();
   }
 
   idle(position: Position): void {
@@ -302,6 +304,7 @@ export class Batcher implements ChangeSink {
       bytes: open.bytes,
       slabs: [...open.slabs],
     });
+    this.#parted = this.#inTransaction;
     this.#open = this.#newPiece();
     this.#markIndex = -1;
     this.#waiter?.();
