@@ -18,6 +18,6 @@ test('what a pair is said not to reach is no more than recover of a history', ()
   expect(new Set(left)).toEqual(new Set(['recover.beforeRepair', 'recover.afterRepair']));
 });
 
-describeFailpoints(sharedServer(17), 'pg-pg upsert', ['kill', 'hang', 'throw', 'enospc']);
+describeFailpoints(sharedServer(17), 'pg-pg upsert', ['kill', 'hang', 'throw']);
 describeFailpoints(sharedServer(18), 'pg-pg replace', ['kill', 'hang']);
 describeFailpoints(sharedServer(15), 'pg-pg append', ['kill', 'hang']);
