@@ -184,7 +184,10 @@ export async function resolveRelation(
   known: StreamSchema,
 ): Promise<RelationOutcome> {
   const id = streamId(known.stream);
-  if (relation.namespace !== known.stream.namespace || relation.name !== known.stream.name) {
+  const [current] = await discover(connection, relation.oid);
+  // Under another name than now: the log still tells of times before, and it is the same table.
+  const isOurs = [relation, current?.schema.stream].some((name) => name && streamId(name) === id);
+  if (!isOurs) {
     return { kind: 'lost', reason: `${id} was renamed to ${relation.namespace}.${relation.name}` };
   }
   const attributes = (await connection.query(ATTRIBUTES_SQL, [relation.oid])).rows.map(
@@ -195,7 +198,6 @@ export async function resolveRelation(
       generated: generated === 't',
     }),
   );
-  const [current] = await discover(connection, relation.oid);
   const names = relation.columns.map((column) => column.name);
   const refs = matchColumns(names, attributes, known.columns);
   if (refs === null) {
