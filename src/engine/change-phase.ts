@@ -148,7 +148,7 @@ class ChangeLoop {
   /** Work between transactions; true when the run has caught up. */
   async #turn(): Promise<boolean> {
     await this.#intake.admitReady();
-    await this.#intake.step(this.#applied(), false);
+    await this.#intake.step(this.#applied());
     const idle = this.#batcher.idlePosition;
     await this.#checkpointer.idle(idle, false);
     this.#tellLag();

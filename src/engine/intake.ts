@@ -16,11 +16,12 @@ import type {
 import { asForebayError, ForebayError } from '../core/errors.ts';
 import { failpoint, failpointsArmed } from '../core/failpoint.ts';
 import type { Position } from '../core/position.ts';
-import { streamId, type StreamSchema } from '../core/stream-schema.ts';
+import type { StreamSchema } from '../core/stream-schema.ts';
 import type { CellEncoding } from '../core/value.ts';
 import { StreamFailure } from './applier.ts';
 import { type Attempt, needSnapshot } from './attempt.ts';
-import { matches } from './selection.ts';
+import { CatalogWatch } from './catalog-watch.ts';
+import { PassedSnapshots } from './passed-snapshots.ts';
 import {
   concernsOneStream,
   countLoad,
@@ -28,12 +29,11 @@ import {
   loadOneChunk,
   pauseStream,
 } from './snapshot-phase.ts';
-import { lacksKey, newStream } from './start.ts';
-import { hasHistory, pauseOf, type RunningStream, toRecord } from './stream-state.ts';
+import { joiningStream, lacksKey } from './start.ts';
+import { hasHistory, type RunningStream, toRecord } from './stream-state.ts';
 import { TablesAhead } from './table-ahead.ts';
 import { assertLoadable, needsExactStart } from './targets.ts';
 
-const POLL_MS = 3000;
 /** Small, because the stream waits while a chunk is loaded. */
 const INTAKE_CHUNK_BYTES = 16 * 1024 * 1024;
 const REMEMBERED_TRANSACTIONS = 100_000;
@@ -50,37 +50,37 @@ export interface IntakeOptions {
   readonly evolve: (stream: RunningStream, shape: StreamSchema) => Promise<void>;
 }
 
-interface Leaving {
-  readonly stream: RunningStream;
-  readonly after: Position;
-  readonly reason: string;
-  /** Another table stands under its name. */
-  readonly remade: boolean;
-}
-
 export class Intake {
   readonly #options: IntakeOptions;
   readonly #applied: TransactionMark[] = [];
   readonly #loading: RunningStream[] = [];
   readonly #joining = new Set<RunningStream>();
-  readonly #leaving: Leaving[] = [];
+  readonly #watch: CatalogWatch;
   readonly #setAside: { readonly stream: RunningStream; readonly error: ForebayError }[] = [];
   readonly #ready: RunningStream[] = [];
   readonly #done = new Map<RunningStream, Set<string>>();
   readonly #ahead: TablesAhead;
+  readonly #passed: PassedSnapshots;
   #failure: ForebayError | null = null;
-  #lastPollAt = performance.now();
 
   constructor(options: IntakeOptions) {
     this.#options = options;
+    this.#watch = new CatalogWatch({
+      attempt: options.attempt,
+      changes: options.changes,
+      letGo: (stream) => this.#letGo(stream),
+      reread: (stream) => this.reread(stream),
+      admit: (entry, replaces) => this.#admit(entry, replaces),
+    });
     this.#ahead = new TablesAhead(options.changes);
+    this.#passed = new PassedSnapshots(options.attempt, options.changes);
   }
 
   /** True if every stream that should be there is loaded, and none that is gone waits to be let go. */
   get isSettled(): boolean {
     // From joining to loading a stream stands in `ready` for a while: every place counts.
-    const waiting = this.#joining.size + this.#ready.length + this.#setAside.length;
-    return waiting === 0 && this.#loading.length === 0 && this.#leaving.length === 0;
+    const waiting = this.#ready.length + this.#setAside.length + this.#loading.length;
+    return this.#joining.size + this.#passed.waiting + this.#watch.waiting + waiting === 0;
   }
 
   remember(marks: readonly TransactionMark[]): void {
@@ -104,11 +104,16 @@ export class Intake {
     if (!this.#loading.includes(stream)) this.#loading.push(stream);
   }
 
+  /** Looks for tables that appeared, went or changed, without waiting for the time. */
+  poll(): Promise<void> {
+    return this.#watch.poll();
+  }
+
   /** One step of work, between two transactions. `applied` is what the destination has. */
-  async step(applied: Position, force: boolean): Promise<void> {
+  async step(applied: Position): Promise<void> {
     if (this.#failure !== null) throw this.#failure;
-    await this.#leave(applied);
-    if (force || performance.now() - this.#lastPollAt >= POLL_MS) await this.poll();
+    await this.#watch.step(applied);
+    await this.#passed.step(applied);
     const stream = this.#loading.find((candidate) => !this.#ahead.mustWait(candidate, applied));
     if (stream === undefined) return;
     try {
@@ -119,89 +124,9 @@ export class Intake {
     }
   }
 
-  /** Looks for tables that appeared, went or were made anew. */
-  async poll(): Promise<void> {
-    const { attempt } = this.#options;
-    const catalog = await attempt.source.discover();
-    const byId = new Map(catalog.map((entry) => [streamId(entry.schema.stream), entry]));
-    for (const stream of attempt.streams.values()) {
-      const entry = byId.get(stream.target.id);
-      await this.#noteGone(stream, entry);
-      await this.#noteAttached(stream, entry);
-    }
-    for (const entry of catalog) await this.#noteNew(entry);
-    this.#lastPollAt = performance.now();
-  }
-
-  async #noteGone(stream: RunningStream, entry: CatalogStream | undefined): Promise<void> {
-    const { schema } = stream.target;
-    const active =
-      stream.state !== 'paused' && !this.#leaving.some((leaving) => leaving.stream === stream);
-    if (!active || entry?.schema.ref === schema.ref) return;
-    const what = entry === undefined ? 'was dropped or renamed' : 'was dropped and made anew';
-    this.#leaving.push({
-      stream,
-      after: await this.#options.changes.currentPosition(),
-      reason: `${stream.target.id} ${what} at the source`,
-      remade: entry !== undefined,
-    });
-  }
-
-  /** Rows of a partition that was attached are in no change. */
-  async #noteAttached(stream: RunningStream, entry: CatalogStream | undefined): Promise<void> {
-    const { attempt } = this.#options;
-    if (stream.state !== 'streaming' || entry?.schema.ref !== stream.target.schema.ref) return;
-    const attached = entry.attached ?? [];
-    const isNew = attached.some((part) => !stream.attached.includes(part));
-    stream.attached = attached;
-    if (!isNew) return;
-    this.reread(stream);
-    await attempt.session.save([toRecord(stream)], null);
-    const message = 'a partition was attached; the table is read again';
-    attempt.progress.emit({ event: 'notice', message }, stream.target.id);
-  }
-
-  /** What the log still holds for a table that is gone has been applied: now it is let go. */
-  async #leave(applied: Position): Promise<void> {
-    const { attempt, changes } = this.#options;
-    let remade = false;
-    for (const leaving of this.#leaving.splice(0)) {
-      if (changes.comparePositions(applied, leaving.after) < 0) {
-        this.#leaving.push(leaving);
-        continue;
-      }
-      const { stream } = leaving;
-      if (stream.state === 'paused') continue;
-      stream.state = 'paused';
-      stream.pause = pauseOf('table_dropped', leaving.reason);
-      await attempt.session.save([toRecord(stream)], null);
-      attempt.progress.emit({ event: 'stream-paused', ...stream.pause }, stream.target.id);
-      remade ||= leaving.remade;
-    }
-    // Its successor joins at once: a run that ends when it has caught up would leave it to the next.
-    if (remade) await this.poll();
-  }
-
-  async #noteNew(entry: CatalogStream): Promise<void> {
-    const { attempt } = this.#options;
-    const { schema } = entry;
-    const id = streamId(schema.stream);
-    if (!entry.readable || !matches(attempt.spec.selection, id)) return;
-    const known = attempt.streams.get(id);
-    const replaces =
-      known !== undefined && known.state === 'paused' && known.target.schema.ref !== schema.ref;
-    if (known !== undefined && !replaces) return;
-    const heldByOther = [...attempt.streams.values()].some(
-      (stream) => stream.target.schema.ref === schema.ref && stream.state !== 'paused',
-    );
-    if (heldByOther) return;
-    if (replaces && attempt.spec.schemaChanges === 'pause') return;
-    await this.#admit(entry, replaces);
-  }
-
   async #admit(entry: CatalogStream, replaces: boolean): Promise<void> {
     const { attempt } = this.#options;
-    const stream: RunningStream = { ...newStream(attempt, entry), state: 'pending', merge: true };
+    const stream = joiningStream(attempt, entry);
     attempt.streams.set(stream.target.id, stream);
     attempt.progress.emit(
       {
@@ -223,7 +148,9 @@ export class Intake {
     this.#joining.add(stream);
     this.#prepare(stream)
       .catch((error: unknown) => {
-        this.#failure = asForebayError(error);
+        const failure = asForebayError(error);
+        if (concernsOneStream(failure)) this.#setAside.push({ stream, error: failure });
+        else this.#failure = failure;
       })
       .finally(() => this.#joining.delete(stream));
   }
@@ -247,19 +174,20 @@ export class Intake {
     // applier, which remembers the transaction.
     reader.include([schema]);
     await changes.addStreams(attempt.spec.name, [schema]);
-    this.#ready.push(stream);
+    if (stream.state !== 'paused') this.#ready.push(stream);
   }
 
   /** Streams that are prepared go over into loading; done in the loop's own turn, between transactions. */
   async admitReady(): Promise<void> {
     const { attempt } = this.#options;
     for (const { stream, error } of this.#setAside.splice(0))
-      await pauseStream(attempt, stream, error);
+      if (stream.state !== 'paused') await pauseStream(attempt, stream, error);
     for (const stream of this.#ready.splice(0)) {
       try {
         const plan = await attempt.destination.plan(stream.target);
         attempt.plans.set(stream.target.id, plan);
-        if (stream.chunks === null) assertLoadable(stream.target, plan);
+        // Rows that are there are its own once its load has begun.
+        if (stream.state === 'pending') assertLoadable(stream.target, plan);
         stream.state = 'snapshot';
         await attempt.session.save([toRecord(stream)], null, [stream.target]);
         this.#loading.push(stream);
@@ -327,11 +255,9 @@ export class Intake {
   }
 
   #doneChunks(stream: RunningStream): Set<string> {
-    let done = this.#done.get(stream);
-    if (done === undefined) {
-      done = new Set(this.#options.attempt.state.chunks.get(stream.target.id));
-      this.#done.set(stream, done);
-    }
+    const done =
+      this.#done.get(stream) ?? new Set(this.#options.attempt.state.chunks.get(stream.target.id));
+    this.#done.set(stream, done);
     return done;
   }
 
@@ -362,10 +288,18 @@ export class Intake {
   }
 
   async #finish(stream: RunningStream): Promise<void> {
-    this.#loading.splice(this.#loading.indexOf(stream), 1);
+    this.#letGo(stream);
+    await finishStream(this.#options.attempt, stream);
+  }
+
+  /** Another stream may have its table and its name from now on: nothing is done for this one any more. */
+  #letGo(stream: RunningStream): void {
+    for (const list of [this.#loading, this.#ready]) {
+      const at = list.indexOf(stream);
+      if (at >= 0) list.splice(at, 1);
+    }
     this.#done.delete(stream);
     this.#ahead.forget(stream);
-    await finishStream(this.#options.attempt, stream);
   }
 
   /** Null if the snapshot does not show everything that was applied; it is tried again at the next step. */
@@ -389,8 +323,7 @@ export class Intake {
     if (error.code === 'table_rewritten') return;
     if (await this.#ahead.failed(stream, error)) return;
     if (!concernsOneStream(error)) throw error;
-    this.#ahead.forget(stream);
-    this.#loading.splice(this.#loading.indexOf(stream), 1);
+    this.#letGo(stream);
     await pauseStream(this.#options.attempt, stream, error);
   }
 }

@@ -1,5 +1,6 @@
 /** What a run would do; touches nothing. */
 import type { Finding, StreamTarget, TargetPlan } from '../core/connector.ts';
+import type { ForebayError } from '../core/errors.ts';
 import { SlabPool } from '../core/slab.ts';
 import { type StreamId, streamId } from '../core/stream-schema.ts';
 import { needChanges, needSnapshot } from './attempt.ts';
@@ -19,6 +20,7 @@ import {
   selectStreams,
   targetFor,
   unreadable,
+  whyNotJoin,
 } from './targets.ts';
 import type { PipelineState, StreamState } from '../core/checkpoint.ts';
 
@@ -27,6 +29,7 @@ interface Planning {
   readonly spec: PipelineSpec;
   readonly systems: OpenSystems;
   readonly state: PipelineState | null;
+  readonly sameSystem: boolean;
 }
 
 function known(planning: Planning, id: StreamId): StreamState | null {
@@ -111,7 +114,14 @@ async function planTargets(planning: Planning): Promise<{
   const begun = new Set(recorded.map(({ target }) => target.id));
   const selected = selectStreams(catalog, spec.selection, begun);
   if (selected.length === 0 && begun.size === 0) throw nothingSelected(catalog, spec.selection);
-  const targets = selected.map((entry) => targetFor(spec, entry.schema));
+  const refused = new Map<StreamId, ForebayError>();
+  for (const { schema } of planning.state?.checkpoint == null ? [] : selected) {
+    const target = targetFor(spec, schema);
+    const refusal = whyNotJoin(target, recorded, planning.sameSystem);
+    if (refusal !== null && !begun.has(target.id)) refused.set(target.id, refusal);
+  }
+  const chosen = selected.filter(({ schema }) => !refused.has(streamId(schema.stream)));
+  const targets = chosen.map((entry) => targetFor(spec, entry.schema));
   const streams: PlannedStream[] = [];
   const findings = unreadable(catalog, spec.selection).map((id): Finding => ({
     step: 'select_privilege',
@@ -121,10 +131,15 @@ async function planTargets(planning: Planning): Promise<{
     stream: id,
     error: null,
   }));
+  for (const [stream, { message }] of refused) {
+    const step = 'destination_table';
+    const told = `is left out: ${message}`;
+    findings.push({ step, severity: 'warning', message: told, fix: null, stream, error: null });
+  }
   for (const [i, target] of targets.entries()) {
     const plan = await systems.destination.plan(target);
     findings.push(...plan.findings);
-    streams.push(describeStream(planning, target, plan, selected[i]?.estimatedRows ?? null));
+    streams.push(describeStream(planning, target, plan, chosen[i]?.estimatedRows ?? null));
   }
   return { streams, findings, targets };
 }
@@ -143,7 +158,13 @@ export async function planPipeline(
   });
   await using open = await openSystems(systems, context);
   const state = await open.destination.readState(spec.name);
-  const planning: Planning = { mode, spec, systems: open, state };
+  const planning: Planning = {
+    mode,
+    spec,
+    systems: open,
+    state,
+    sameSystem: systems.sameSystem,
+  };
   const { streams, findings, targets } = await planTargets(planning);
   assertDistinct(targets, systems.sameSystem);
   const purpose = mode.kind === 'copy' ? 'snapshot' : 'changes';

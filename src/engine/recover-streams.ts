@@ -5,7 +5,7 @@ import { ForebayError } from '../core/errors.ts';
 import { streamId, type StreamSchema } from '../core/stream-schema.ts';
 import type { Attempt } from './attempt.ts';
 import { followSchema, fitTable, type SchemaStep } from './recover-schema.ts';
-import { selectStreams } from './targets.ts';
+import { selectStreams, whyNotJoin } from './targets.ts';
 import { newStream } from './start.ts';
 import { fromRecord, type Pause, pauseOf, type RunningStream } from './stream-state.ts';
 
@@ -69,7 +69,14 @@ export async function recallStreams(attempt: Attempt): Promise<Recalled> {
   };
   for (const record of attempt.state.streams) take(fromRecord(record), fromRecord(record));
   for (const entry of selectStreams(catalog, attempt.spec.selection)) {
-    if (!attempt.streams.has(streamId(entry.schema.stream))) take(newStream(attempt, entry), null);
+    if (attempt.streams.has(streamId(entry.schema.stream))) continue;
+    const stream = newStream(attempt, entry);
+    const refusal = whyNotJoin(stream.target, attempt.streams.values(), attempt.sameSystem);
+    if (refusal === null) take(stream, null);
+    else {
+      const message = `is left out: ${refusal.message}`;
+      attempt.progress.emit({ event: 'notice', message }, stream.target.id);
+    }
   }
   return { followed, unfollowed };
 }

@@ -12,11 +12,13 @@ import {
   assertDistinct,
   assertLoadable,
   firstError,
+  isHeld,
   needsExactStart,
   nothingSelected,
   selectStreams,
   targetFor,
   unreadable,
+  whyNotJoin,
 } from './targets.ts';
 
 export function newStream(attempt: Pick<Attempt, 'spec'>, entry: CatalogStream): RunningStream {
@@ -33,6 +35,11 @@ export function newStream(attempt: Pick<Attempt, 'spec'>, entry: CatalogStream):
     merge: false,
     estimatedRows: entry.estimatedRows,
   };
+}
+
+/** A table that joins a pipeline that is under way. */
+export function joiningStream(attempt: Pick<Attempt, 'spec'>, entry: CatalogStream): RunningStream {
+  return { ...newStream(attempt, entry), state: 'pending', merge: true };
 }
 
 /** Streams of a pipeline that begins: all that is selected, in state `snapshot`. */
@@ -178,9 +185,11 @@ export async function resumeStreams(attempt: Attempt): Promise<void> {
   for (const entry of selectStreams(catalog, attempt.spec.selection, known)) {
     const id = streamId(entry.schema.stream);
     if (attempt.streams.has(id)) continue;
-    const stream = newStream(attempt, entry);
-    stream.state = 'pending';
-    stream.merge = true;
+    const stream = joiningStream(attempt, entry);
+    const others = [...attempt.streams.values()];
+    // Why such a table is left out, or that it comes later, is told by the intake, which looks again.
+    if (isHeld(entry.schema.ref, others)) continue;
+    if (whyNotJoin(stream.target, others, attempt.sameSystem) !== null) continue;
     attempt.streams.set(id, stream);
     await attempt.session.save([toRecord(stream)], null);
   }

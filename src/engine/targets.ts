@@ -3,6 +3,7 @@ import type { CatalogStream, Finding, StreamTarget, TargetPlan } from '../core/c
 import { ForebayError } from '../core/errors.ts';
 import { type StreamId, streamId, type StreamSchema } from '../core/stream-schema.ts';
 import type { PipelineSpec } from './pipeline.ts';
+import type { RunningStream } from './stream-state.ts';
 import { assertNamed, matches } from './selection.ts';
 
 /** `known`: streams that the pipeline has already. What becomes of those is decided one by one, later. */
@@ -88,26 +89,54 @@ export function assertAsBegun(spec: PipelineSpec, begun: StreamTarget): void {
     throw differs('--schema', begun.table.namespace, asked.table.namespace);
 }
 
+/** Why a stream may not land where it would; null if it may. `taken`: destination tables of other streams. */
+function collision(
+  target: StreamTarget,
+  taken: ReadonlyMap<string, StreamId>,
+  sameSystem: boolean,
+): ForebayError | null {
+  const table = streamId(target.table);
+  const other = taken.get(table);
+  if (other !== undefined) {
+    return new ForebayError('name_collision', {
+      message: `${other} and ${target.id} would both land in ${table}`,
+      stream: target.id,
+    });
+  }
+  if (!sameSystem || table !== target.id) return null;
+  return new ForebayError('same_system', {
+    message: `${target.id} would be copied onto itself`,
+    stream: target.id,
+  });
+}
+
 /** No two streams in one table, and none in itself. */
 export function assertDistinct(targets: readonly StreamTarget[], sameSystem: boolean): void {
   const taken = new Map<string, StreamId>();
   for (const target of targets) {
-    const table = streamId(target.table);
-    const other = taken.get(table);
-    if (other !== undefined) {
-      throw new ForebayError('name_collision', {
-        message: `${other} and ${target.id} would both land in ${table}`,
-        stream: target.id,
-      });
-    }
-    taken.set(table, target.id);
-    if (sameSystem && table === target.id) {
-      throw new ForebayError('same_system', {
-        message: `${target.id} would be copied onto itself`,
-        stream: target.id,
-      });
-    }
+    const problem = collision(target, taken, sameSystem);
+    if (problem !== null) throw problem;
+    taken.set(streamId(target.table), target.id);
   }
+}
+
+/**
+ * Why a table that has come may not join these streams; null if it may. Its rows would mix with those of another one,
+ * or it is itself a table that we write.
+ */
+export function whyNotJoin(
+  target: StreamTarget,
+  streams: Iterable<Pick<RunningStream, 'target'>>,
+  sameSystem: boolean,
+): ForebayError | null {
+  const others = [...streams].filter((stream) => stream.target.id !== target.id);
+  const taken = new Map(others.map((other) => [streamId(other.target.table), other.target.id]));
+  return collision(target, taken, sameSystem);
+}
+
+/** A stream's own table under a new name: that stream is let go first. */
+export function isHeld(ref: string, streams: Iterable<RunningStream>): boolean {
+  return [...streams].some(({ state, target }) => state !== 'paused' && target.schema.ref === ref);
 }
 
 export function firstError(findings: readonly Finding[]): ForebayError | null {
