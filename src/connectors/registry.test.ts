@@ -30,7 +30,7 @@ describe('resolveSystem', () => {
   test('lists the known schemes and the nearest one', async () => {
     await expect(resolveSystem('postgers://localhost/shop')).rejects.toMatchObject({
       code: 'unknown_scheme',
-      fix: 'Did you mean postgres? Known schemes: postgres, postgresql, duckdb.',
+      fix: expect.stringMatching(/^Did you mean postgres\? Known schemes: .*\bduckdb\b/),
     });
   });
 

@@ -54,6 +54,20 @@ describeEachConnector('address', null, (kind, name) => {
     expect((await CONNECTORS[name]?.address(url))?.identity).toBe(address?.identity);
   });
 
+  test('the registry says what the connector has', async () => {
+    await using subject = await kind.open();
+    const entry = CONNECTORS[name];
+    const connector = await entry?.load();
+    expect(connector?.name).toBe(name);
+    expect(connector?.openDestination !== undefined).toBe(entry?.destination.length !== 0);
+    expect(connector?.openSource !== undefined).toBe(entry?.source.length !== 0);
+    if (connector?.openSource === undefined) return;
+    const source = await subject.source();
+    const sides = { snapshot: source.snapshot, changes: source.changes };
+    const has = Object.entries(sides).flatMap(([side, member]) => (member ? [side] : []));
+    expect(entry?.source).toEqual(has);
+  });
+
   test('its example is a URL of its own', async () => {
     const example = CONNECTORS[name]?.example ?? '';
     expect(await CONNECTORS[name]?.address(example)).toMatchObject({ connector: name });
@@ -63,8 +77,13 @@ describeEachConnector('address', null, (kind, name) => {
     await using subject = await kind.open();
     const connector = await CONNECTORS[name]?.load();
     const context = { ...contextOf(), options: { [`${name}.no-such-option`]: '1' } };
-    const opening = async () => connector?.openDestination?.(subject.address, context);
-    await expect(opening()).rejects.toMatchObject({ code: 'invalid_option' });
+    const sides = [connector?.openSource, connector?.openDestination];
+    for (const open of sides) {
+      if (open === undefined) continue;
+      await expect((async () => open(subject.address, context))()).rejects.toMatchObject({
+        code: 'invalid_option',
+      });
+    }
   });
 
   test('a system that is not there is a coded failure that names it', async () => {
@@ -73,8 +92,13 @@ describeEachConnector('address', null, (kind, name) => {
     const address = await entry?.address(kind.deadUrl.url);
     if (address === undefined) throw new TypeError('no address');
     const looking = async () => {
-      await using source = await connector?.openSource?.(address, contextOf());
-      await source?.discover();
+      if (connector?.openSource === undefined) {
+        await using destination = await connector?.openDestination?.(address, contextOf());
+        await destination?.openSession('p');
+        return;
+      }
+      await using source = await connector.openSource(address, contextOf());
+      await source.discover();
     };
     const failure = await looking().catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(ForebayError);

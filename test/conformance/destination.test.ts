@@ -227,6 +227,24 @@ describeEachConnector('upsert', 'upsert', (kind) => {
     ]);
   });
 
+  test('columns of the user keep their value when a row is replaced', async () => {
+    await using subject = await kind.open();
+    await subject.sql(
+      'create schema if not exists public',
+      'create table public.items (id integer, name varchar, big varchar, mine varchar)',
+      "insert into public.items values (1, 'a', 'x', 'kept')",
+    );
+    const { session, target } = await opened(subject, {});
+    await session.finishSnapshot(target);
+    const replaced = keyedRows(rowBatch(items, [values(1, 'b')]), [ACT_REPLACE]);
+    await applyRows(session, target, '1', replaced);
+    const wider = streamSchema(
+      { id: { kind: 'int', bits: 32 }, name: { kind: 'text' }, mine: { kind: 'text' } },
+      { name: 'items' },
+    );
+    expect(await contents(session, { ...target, schema: wider })).toEqual([['1', 'b', 'kept']]);
+  });
+
   test('rows without a key: equal ones are counted', async () => {
     await using subject = await kind.open();
     const schema = streamSchema(
@@ -257,14 +275,18 @@ describeEachConnector('upsert', 'upsert', (kind) => {
     await loadSnapshot(session, target, START);
     for (const wanted of ['binary', 'text'] as const) {
       const rows: (string | null)[][] = [];
-      for await (const batch of session.read(target, encodingsOf(items, wanted)))
+      for await (const batch of session.read(target, encodingsOf(items, wanted))) {
         rows.push(...batchTexts(batch));
+        subject.slabs.give(batch.slab);
+      }
       expect(rows.toSorted(byId)).toEqual(START.map((row) => row.values));
     }
     for await (const batch of session.read(target, encodingsOf(items, 'text'))) {
       expect(batch.rowCount).toBeGreaterThan(0);
+      subject.slabs.give(batch.slab);
       break;
     }
+    expect(subject.slabs.takenBytes).toBe(0);
     expect(await contents(session, target)).toHaveLength(3);
   });
 });
@@ -304,6 +326,17 @@ describeEachConnector('append', 'append', (kind) => {
     ]);
     expect(new Set(rows.map(([, position]) => position)).size).toBe(4);
   });
+
+  test('a snapshot that begins anew takes back its own rows and no change', async () => {
+    await using subject = await kind.open();
+    const { session, target } = await opened(subject, { load: 'append' });
+    await loadSnapshot(session, target, [values(1, 'read')]);
+    const batch = rowBatch(items, [{ ...values(2, 'in'), op: OP_INSERT }]);
+    const parts = [{ batch, actions: Uint8Array.of(ACT_APPEND) }];
+    await applyRows(session, target, '1', { kind: 'append', parts, transactions: [mark('0001')] });
+    await session.resetSnapshot(target, { removeRows: true });
+    expect((await contents(session, target)).map(([id]) => id)).toEqual(['2']);
+  });
 });
 
 describeEachConnector('replace', 'replace', (kind) => {
@@ -336,5 +369,22 @@ describeEachConnector('replace', 'replace', (kind) => {
       keyedRows(rowBatch(items, [gone(9)]), [ACT_DELETE]),
     );
     expect(await contents(last.session, last.target)).toEqual([]);
+  });
+
+  test('a source without rows leaves an empty table, where later runs go on', async () => {
+    await using subject = await kind.open();
+    const first = await opened(subject, {}, { pipeline: 'earlier' });
+    await loadSnapshot(first.session, first.target, START);
+    await subject.close();
+    const { session, target } = await opened(subject, { load: 'replace' });
+    await session.finishSnapshot(target);
+    expect(await contents(session, target)).toEqual([]);
+    const state = { stream: target.id, state: 'streaming', reason: null, detail: '{}' } as const;
+    await session.save([state], null);
+    await subject.close();
+    const later = await opened(subject, { load: 'replace' });
+    const insert = keyedRows(rowBatch(items, [values(5, 'new')]), [ACT_INSERT]);
+    await applyRows(later.session, later.target, '1', insert);
+    expect((await contents(later.session, later.target)).map(([id]) => id)).toEqual(['5']);
   });
 });

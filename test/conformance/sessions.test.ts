@@ -208,6 +208,10 @@ describeEachConnector('sessions', 'upsert', (kind) => {
     const session = await destination.openSession('p', { acceptDamaged: false, run: 'first' });
     expect(session.state).toMatchObject({ epoch: 1, run: 'first' });
     expect(await destination.readState('p')).toMatchObject({ epoch: 1, run: 'first' });
+    await subject.close();
+    const again = await subject.destination();
+    const next = await again.openSession('p', { acceptDamaged: false, run: 'first' });
+    expect(next.state).toMatchObject({ epoch: 2, run: 'first' });
   });
 
   test('a table with other columns is refused by plan and prepare, and left as it is', async () => {

@@ -44,6 +44,8 @@ interface SubjectKind {
   /** Well formed, but nothing answers or exists there. */
   readonly deadUrl: { readonly url: string; readonly code: string };
   readonly secretUrl: { readonly url: string; readonly secret: string };
+  /** Its changes have no `UNCHANGED_CELL`, so that it is never asked to look rows up. */
+  readonly sendsAllValues?: true;
 }
 
 export const capabilities = [
