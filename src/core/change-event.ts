@@ -50,8 +50,9 @@ export interface ChangeSink {
   closeSlab(slab: Buffer): void;
   begin(mark: TransactionMark): void;
   /**
-   * The batch under way for this stream, schema and slab. After adding rows the reader reports them with
-   * `added`. Index of the transaction and event for `beginRow` are in `transaction` and `nextEvent()`.
+   * The batch under way for this stream, schema (the same object, not an equal one) and slab. After adding rows the
+   * reader reports them with `added`. Index of the transaction and event for `beginRow` are in `transaction` and
+   * `nextEvent()`; that one is called first, since it may end the piece that the others are about.
    */
   rows(schema: StreamSchema, encodings: readonly CellEncoding[], slab: Buffer): RowBatchBuilder;
   readonly transaction: number;

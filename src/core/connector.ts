@@ -202,7 +202,11 @@ export interface ChangeCapability {
   unpublished(pipeline: string, streams: readonly StreamSchema[]): Promise<readonly StreamId[]>;
   leftovers(pipeline: string): Promise<readonly Leftover[]>;
   drop(pipeline: string): Promise<void>;
-  /** Current rows of the given keys (rows of `batch` at `rows`; only key cells count), as OP_READ. */
+  /**
+   * Current rows of the given keys (rows of `batch` at `rows`; only key cells count), as OP_READ; those that are
+   * gone are left out. The slab comes from the context's pool and is given back by the caller. Null if the source
+   * never sends `UNCHANGED_CELL`.
+   */
   lookup(schema: StreamSchema, batch: RowBatch, rows: readonly number[]): Promise<RowBatch | null>;
 }
 
@@ -263,7 +267,7 @@ export interface Destination extends AsyncDisposable {
   check(): Promise<Finding[]>;
   /** What `prepare` would do; touches nothing. */
   plan(target: StreamTarget): Promise<TargetPlan>;
-  /** What is remembered of a pipeline; null if nothing. Touches nothing. */
+  /** What is remembered of a pipeline; null if nothing. Touches nothing. Fails with `checkpoint_corrupt`. */
   readState(pipeline: string): Promise<PipelineState | null>;
   pipelines(): Promise<readonly string[]>;
   /** Starts a run: takes the next epoch, which fences every earlier run. */
@@ -277,7 +281,10 @@ export interface Destination extends AsyncDisposable {
 export interface SessionOptions {
   /** Recovering: a checkpoint that does not match its checksum is given as it is, as far as it can be read. */
   readonly acceptDamaged: boolean;
-  /** Names the run that takes the epoch: one that lost the answer finds its own name again. */
+  /**
+   * Names the run that takes the epoch, and is given back as `PipelineState.run`: one that lost the answer finds its
+   * own name there. Each session takes a new epoch all the same.
+   */
   readonly run?: string;
 }
 
@@ -335,18 +342,22 @@ export interface DestinationSession extends AsyncDisposable {
     checkpoint: Checkpoint | null,
     tables?: readonly StreamTarget[],
   ): Promise<void>;
-  /** Forgets the loaded chunks of a stream and, if asked, removes the rows that they brought. */
+  /**
+   * Forgets the loaded chunks of a stream and, if asked, empties its table, which may not be there (`append`: only
+   * the rows of snapshots; `replace`: the table beside, asked or not).
+   */
   resetSnapshot(target: StreamTarget, options: { readonly removeRows: boolean }): Promise<void>;
   /**
    * Loads one chunk and records it, in one transaction. `merge` false: the rows are new to the table, plain
-   * load; true: rows that are there are replaced by key. For `append` the rows get `order` as position.
+   * load; true: rows that are there are replaced by key. For `append` the rows get the position of event 0 of
+   * `order`.
    */
   loadChunk(
     target: StreamTarget,
     chunk: { readonly id: string; readonly merge: boolean; readonly order: string },
     data: ChunkData,
   ): Promise<LoadResult>;
-  /** All chunks are in: makes keys, swaps a replaced table in. Idempotent. */
+  /** All chunks are in, which may be none: makes keys, swaps a replaced table in. Idempotent. */
   finishSnapshot(target: StreamTarget): Promise<void>;
   /** A transaction over any streams: begin, any number of evolve, truncate and write, then commit or rollback. */
   begin(): Promise<void>;
@@ -357,7 +368,10 @@ export interface DestinationSession extends AsyncDisposable {
   rollback(): Promise<void>;
   /** Fails with `fenced` if a later run has begun. */
   assertEpoch(): Promise<void>;
-  /** Rows as they stand, in the target's schema, as OP_READ; for compare. Soft-deleted rows are left out. */
+  /**
+   * Rows as they stand, in the target's schema, as OP_READ; for compare. Soft-deleted rows are left out. Slabs come
+   * from the context's pool and are given back by the caller.
+   */
   read(target: StreamTarget, encodings: readonly CellEncoding[]): AsyncIterable<RowBatch>;
 }
 
@@ -388,5 +402,3 @@ export interface DeadLetterStore {
   ): Promise<readonly { readonly id: string; readonly error: string | null }[]>;
   remove(ids: readonly string[]): Promise<number>;
 }
-
-export type { SourceIdentity };
