@@ -38,7 +38,8 @@ export interface ApplierOptions {
 export class Applier {
   readonly #options: ApplierOptions;
   #accounts = new Map<StreamId, RowAccount>();
-  #dirty = new Set<RunningStream>();
+  /** Streams that this transaction changes, as they were before it. */
+  #before = new Map<RunningStream, RunningStream>();
   #deadLetters = 0;
   #open = false;
   #borrowed: Buffer[] = [];
@@ -84,7 +85,7 @@ export class Applier {
 
   /** Records that belong into the commit. */
   records(): ReturnType<typeof toRecord>[] {
-    return [...this.#dirty].map(toRecord);
+    return [...this.#before.keys()].map(toRecord);
   }
 
   /** What the run's accounts will be once this transaction is committed. */
@@ -107,8 +108,14 @@ export class Applier {
     if (this.#accounts.size > 0) attempt.progress.begun = true;
     attempt.notes.advanced = true;
     this.#accounts = new Map();
-    this.#dirty = new Set();
+    this.#before = new Map();
     this.#open = false;
+  }
+
+  /** What is written but not committed is given up; nothing is written after it. */
+  async giveUp(): Promise<void> {
+    await this.#options.attempt.session.rollback();
+    for (const [stream, was] of this.#before) Object.assign(stream, was);
   }
 
   #count(id: StreamId, account: RowAccount): void {
@@ -151,7 +158,7 @@ export class Applier {
     transactions: readonly TransactionMark[],
   ): Promise<void> {
     // Such a stream is loaded whole under a snapshot that shows these rows; here they would come twice.
-    const toBeLoaded =
+    const toBeLoaded = (): boolean =>
       stream.state === 'snapshot' && needsExactStart(stream.target) && !hasHistory(stream);
     let batches: RowBatch[] = [];
     const flush = async (): Promise<void> => {
@@ -160,7 +167,7 @@ export class Applier {
     };
     for (const item of items) {
       if (item.kind === 'rows') {
-        if (toBeLoaded) this.#leaveOut(stream.target.id, [item]);
+        if (toBeLoaded()) this.#leaveOut(stream.target.id, [item]);
         else batches.push(item.batch);
         continue;
       }
@@ -201,13 +208,13 @@ export class Applier {
     const dropped = target.schema.columns
       .filter((column) => !schema.columns.some((now) => now.ref === column.ref))
       .map((column) => column.name);
+    if (!this.#before.has(stream)) this.#before.set(stream, { ...stream });
     stream.target = { ...target, schema };
     stream.retired = [...new Set([...stream.retired, ...dropped])];
     // What is to be built beside will be made with these columns; the table in use is about to go.
     const madeLater = target.load === 'replace' && stream.state === 'snapshot';
     if (!madeLater) await attempt.session.evolve(stream.target, plan.steps);
     if (failpointsArmed) await failpoint('schema.afterEvolve');
-    this.#dirty.add(stream);
     if (plan.readAgain) this.#options.readAgain(stream);
     for (const change of plan.changes)
       attempt.progress.emit({ event: 'schema-change', change }, target.id);

@@ -211,20 +211,20 @@ class ChangeLoop {
 
   /** What is written but not committed is given up; it will come again. */
   async #drain(): Promise<ChangePhaseEnd> {
-    await this.#attempt.session.rollback();
+    await this.#applier.giveUp();
     if (!this.#applier.isOpen) await this.#checkpointer.idle(this.#batcher.idlePosition, true);
     this.#tellLag(true);
     return { kind: 'drained' };
   }
 
   async #failed(failure: ForebayError): Promise<ChangePhaseEnd> {
-    await this.#attempt.session.rollback();
+    await this.#applier.giveUp();
     if (failure.code === 'encoding_changed') return { kind: 'again', textOnly: true };
     throw failure;
   }
 
   async #setAside(failure: StreamFailure): Promise<ChangePhaseEnd> {
-    await this.#attempt.session.rollback();
+    await this.#applier.giveUp();
     await pauseStream(this.#attempt, failure.stream, failure.failure);
     return { kind: 'again', textOnly: this.#attempt.textOnly };
   }

@@ -62,6 +62,19 @@ describeEachServer(
       await pipeline.expectEqual();
     });
 
+    test('a column that came in the transaction that paused the stream is still to be made', async () => {
+      const args = ['--streams', 'public.items'];
+      await using pipeline = await createPipeline(server, { setup, args });
+      await pipeline.caughtUp();
+      await pipeline.sql(`begin; alter table items add column extra int default 7;
+        insert into items values (1000, 1, 'n', 8); alter table items rename to elsewhere;
+        insert into elsewhere values (1001, 1, 'n', 9); commit`);
+      expectExit(await pipeline.catchUp(), 5);
+      await pipeline.sql('alter table elsewhere rename to items; drop table other');
+      expectCompleted(await pipeline.command('recover', '--json', ...args));
+      await pipeline.expectEqual();
+    });
+
     for (const destination of ['postgres', 'duckdb'] as const) {
       test(`a paused stream whose table was dropped at the destination is loaded again (${destination})`, async () => {
         await using pipeline = await createPipeline(server, { setup, destination });
