@@ -4,6 +4,7 @@
  */
 import type { ChangeSink, TransactionMark } from './change-event.ts';
 import type { Checkpoint, PipelineState, StreamRecord } from './checkpoint.ts';
+import type { DeadLetterStore } from './dead-letter.ts';
 import type { ForebayError } from './errors.ts';
 import type { FoldedRows } from './folded-rows.ts';
 import type { Order, Position, SourceIdentity } from './position.ts';
@@ -373,32 +374,4 @@ export interface DestinationSession extends AsyncDisposable {
    * from the context's pool and are given back by the caller.
    */
   read(target: StreamTarget, encodings: readonly CellEncoding[]): AsyncIterable<RowBatch>;
-}
-
-export interface DeadLetter {
-  readonly id: string;
-  readonly pipeline: string;
-  readonly stream: StreamId;
-  /** r, i, u, d */
-  readonly op: string;
-  readonly code: string;
-  readonly reason: string;
-  readonly position: string;
-  readonly at: string;
-  readonly replayedAt: string | null;
-  /** Column name to text (null is NULL, a column that was not sent is left out). */
-  readonly payload: Readonly<Record<string, string | null>>;
-}
-
-export interface DeadLetterStore {
-  list(pipeline: string | null): Promise<readonly Omit<DeadLetter, 'payload'>[]>;
-  get(id: string): Promise<DeadLetter | null>;
-  /**
-   * Writes the payload again, in the order the letters came, and marks what succeeded, each in a transaction of
-   * its own. A letter is skipped, and says so, when a later letter or change of the same key was applied.
-   */
-  replay(
-    ids: readonly string[],
-  ): Promise<readonly { readonly id: string; readonly error: string | null }[]>;
-  remove(ids: readonly string[]): Promise<number>;
 }

@@ -9,7 +9,6 @@ import {
 import type {
   ChunkData,
   ConnectorContext,
-  DeadLetterStore,
   Destination,
   DestinationSession,
   EvolutionStep,
@@ -21,6 +20,7 @@ import type {
   TargetPlan,
   WriteResult,
 } from '../../src/core/connector.ts';
+import type { DeadLetterStore } from '../../src/core/dead-letter.ts';
 import { ForebayError } from '../../src/core/errors.ts';
 import { ACT_DELETE, ACT_PATCH, ACT_SKIP, type FoldedRows } from '../../src/core/folded-rows.ts';
 import { batchValueBytes, type RowBatch } from '../../src/core/row-batch.ts';

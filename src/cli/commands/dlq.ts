@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { DeadLetter, DeadLetterStore } from '../../core/connector.ts';
+import type { DeadLetter, DeadLetterStore } from '../../core/dead-letter.ts';
 import { type ExitCode, ForebayError } from '../../core/errors.ts';
 import type { CommandCall, RunCommand } from '../call.ts';
 import { confirm } from '../confirm.ts';

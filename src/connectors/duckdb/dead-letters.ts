@@ -1,6 +1,7 @@
 /** The dead letters of a file, as the worker reads, writes again and removes them. */
 import { z } from 'zod';
-import type { DeadLetter, StreamTarget } from '../../core/connector.ts';
+import type { StreamTarget } from '../../core/connector.ts';
+import type { DeadLetter } from '../../core/dead-letter.ts';
 import { ForebayError } from '../../core/errors.ts';
 import {
   ACT_APPEND,

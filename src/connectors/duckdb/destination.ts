@@ -1,7 +1,5 @@
 import type { PipelineState } from '../../core/checkpoint.ts';
 import type {
-  DeadLetter,
-  DeadLetterStore,
   Destination,
   DestinationSession,
   Finding,
@@ -10,6 +8,7 @@ import type {
   StreamTarget,
   TargetPlan,
 } from '../../core/connector.ts';
+import type { DeadLetter, DeadLetterStore } from '../../core/dead-letter.ts';
 import { checkFile, failedFinding } from './check.ts';
 import type { DuckdbFile } from './connection.ts';
 import { planNewTable, type TableFacts } from './plan.ts';

@@ -2,12 +2,12 @@
 import { availableParallelism } from 'node:os';
 import type { Checkpoint, PipelineState, StreamRecord } from '../../core/checkpoint.ts';
 import type {
-  DeadLetter,
   EvolutionStep,
   LoadResult,
   SessionOptions,
   StreamTarget,
 } from '../../core/connector.ts';
+import type { DeadLetter } from '../../core/dead-letter.ts';
 import type { FoldedRows } from '../../core/folded-rows.ts';
 import type { RowBatch } from '../../core/row-batch.ts';
 import type { StreamSchema } from '../../core/stream-schema.ts';

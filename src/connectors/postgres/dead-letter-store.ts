@@ -1,5 +1,5 @@
 /** Looking at dead letters and writing them again. */
-import type { DeadLetter, DeadLetterStore } from '../../core/connector.ts';
+import type { DeadLetter, DeadLetterStore } from '../../core/dead-letter.ts';
 import { asForebayError, ForebayError } from '../../core/errors.ts';
 import type { PgConnection } from './connection.ts';
 import type { LetterPlan } from './dead-letters.ts';

@@ -2,7 +2,6 @@
 import type { PipelineState } from '../../core/checkpoint.ts';
 import type {
   ConnectorContext,
-  DeadLetterStore,
   Destination,
   DestinationSession,
   Finding,
@@ -11,6 +10,7 @@ import type {
   StreamTarget,
   TargetPlan,
 } from '../../core/connector.ts';
+import type { DeadLetterStore } from '../../core/dead-letter.ts';
 import { ForebayError } from '../../core/errors.ts';
 import { checkDestination } from './check-destination.ts';
 import type { PostgresConfig } from './config.ts';
