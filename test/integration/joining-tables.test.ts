@@ -27,6 +27,20 @@ describeEachServer(
       await running.exit;
     });
 
+    test('a table that somebody holds keeps no other waiting', async () => {
+      await using pipeline = await createPipeline(server, {
+        setup,
+        args: ['--streams', 'public.orders'],
+      });
+      await pipeline.caughtUp();
+      await using holder = await server.connect(pipeline.source);
+      await holder.query('create table held (id int)');
+      await holder.query('begin; lock table held');
+      const exit = await pipeline.catchUp({ timeoutMs: 10_000 });
+      expect(exit.code, exit.stderr).toBe(0);
+      await holder.query('rollback');
+    });
+
     test('a table that comes later and would land in the table of another stream is left out, and told', async () => {
       await using pipeline = await createPipeline(server, { setup, args: ['--schema', 'copies'] });
       await pipeline.caughtUp();

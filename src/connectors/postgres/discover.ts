@@ -20,6 +20,8 @@ const PUBLISHES_GENERATED = 180_000;
  * into the tree: a system column's row in the catalog is as old as its table. A partition that is made as one takes
  * two or three steps of its transaction from the one to the other, an attached one five at the least. One too many is
  * only read again.
+ *
+ * Sizes are those last counted: to ask for one waits for whoever holds the table, and with it would all streams.
  */
 const TABLES_SQL = `
 SELECT c.oid::text, n.nspname, c.relname, c.relreplident,
@@ -29,8 +31,9 @@ FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL (
   SELECT pg_catalog.sum(pg_catalog.greatest(l.reltuples, 0))::int8 AS rows,
-    pg_catalog.sum(pg_catalog.pg_table_size(l.oid))::int8 AS bytes
-  FROM pg_catalog.pg_class l
+    nullif(pg_catalog.sum((l.relpages + coalesce(t.relpages, 0))::int8
+      * pg_catalog.current_setting('block_size')::int8)::int8, 0) AS bytes
+  FROM pg_catalog.pg_class l LEFT JOIN pg_catalog.pg_class t ON t.oid = l.reltoastrelid
   WHERE l.oid = c.oid OR (c.relkind = 'p'
     AND l.oid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree(c.oid) t WHERE t.isleaf))
 ) size
