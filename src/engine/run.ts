@@ -32,7 +32,6 @@ class Run {
   readonly #systems: PipelineSystems;
   readonly #control: RunControl;
   readonly #progress: RunProgress;
-  readonly #slabs: SlabPool;
   readonly #notes: AttemptNotes = {
     positionFrom: null,
     positionTo: null,
@@ -58,7 +57,6 @@ class Run {
     this.#systems = parts.systems;
     this.#control = parts.control;
     this.#progress = new RunProgress(parts.spec.name, parts.control);
-    this.#slabs = new SlabPool(parts.spec.memoryBytes / 4);
   }
 
   async execute(): Promise<RunResult> {
@@ -119,8 +117,10 @@ class Run {
 
   async #attempt(): Promise<AttemptEnd> {
     const over = new AbortController();
+    // What an attempt that broke off still held is gone with it, and counts no longer.
+    const slabs = new SlabPool(this.#spec.memoryBytes / 4);
     const context = contextFor(this.#systems, {
-      slabs: this.#slabs,
+      slabs,
       memoryBytes: this.#spec.memoryBytes,
       signal: over.signal,
       notice: (event, { stream, ...fields }) => {
@@ -153,7 +153,7 @@ class Run {
         spec: this.#spec,
         control: this.#control,
         progress: this.#progress,
-        slabs: this.#slabs,
+        slabs,
         source,
         destination,
         session,
