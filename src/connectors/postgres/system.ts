@@ -50,17 +50,42 @@ export class PostgresSystem implements AsyncDisposable {
     readonly exported: string | null;
     readonly release: () => Promise<void>;
   }): Promise<PostgresSnapshot> {
-    const holder = options.exported === null ? await this.connect('snapshot') : null;
-    let name = options.exported;
-    if (holder !== null) {
-      await holder.execute('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-      name = (await holder.query('SELECT pg_catalog.pg_export_snapshot()')).rows[0]?.[0] ?? '';
+    const opened: PgConnection[] = [];
+    const open = async (): Promise<PgConnection> => {
+      const connection = await this.connect('snapshot');
+      opened.push(connection);
+      return connection;
+    };
+    try {
+      const holder = options.exported === null ? await open() : null;
+      let name = options.exported;
+      if (holder !== null) {
+        await holder.execute('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+        name = (await holder.query('SELECT pg_catalog.pg_export_snapshot()')).rows[0]?.[0] ?? '';
+      }
+      const begin = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '${name ?? ''}'`;
+      const first = await open();
+      await first.execute(begin);
+      const seen = await first.query('SELECT pg_catalog.pg_current_snapshot()::text');
+      await first.execute('COMMIT');
+      const visibility = seen.rows[0]?.[0] ?? null;
+      return this.#snapshot({ ...options, holder, begin, first, visibility });
+    } catch (error) {
+      // A transaction that nobody ends would keep the server from clearing up.
+      for (const connection of opened) await connection[Symbol.asyncDispose]();
+      throw error;
     }
-    const begin = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '${name ?? ''}'`;
-    const first = await this.connect('snapshot');
-    await first.execute(begin);
-    const seen = await first.query('SELECT pg_catalog.pg_current_snapshot()::text');
-    await first.execute('COMMIT');
+  }
+
+  #snapshot(parts: {
+    readonly parallel: number;
+    readonly release: () => Promise<void>;
+    readonly holder: PgConnection | null;
+    readonly begin: string;
+    readonly first: PgConnection;
+    readonly visibility: string | null;
+  }): PostgresSnapshot {
+    const { holder, begin, first } = parts;
     let spare: PgConnection | null = first;
     return new PostgresSnapshot({
       connect: () => {
@@ -70,13 +95,13 @@ export class PostgresSystem implements AsyncDisposable {
       },
       begin,
       catalog: this.catalog,
-      parallel: options.parallel,
+      parallel: parts.parallel,
       slabs: this.context.slabs,
-      visibility: seen.rows[0]?.[0] ?? null,
+      visibility: parts.visibility,
       release: async () => {
         await spare?.[Symbol.asyncDispose]();
         await holder?.[Symbol.asyncDispose]();
-        await options.release();
+        await parts.release();
       },
     });
   }
