@@ -320,7 +320,11 @@ export class Intake {
    * committed by now. A table that was written anew needs a new snapshot only.
    */
   async #loadFailed(stream: RunningStream, error: ForebayError): Promise<void> {
-    if (error.code === 'table_rewritten') return;
+    if (error.code === 'table_rewritten') {
+      // After the others: it may be written anew again and again.
+      this.#loading.push(...this.#loading.splice(this.#loading.indexOf(stream), 1));
+      return;
+    }
     if (await this.#ahead.failed(stream, error)) return;
     if (!concernsOneStream(error)) throw error;
     this.#letGo(stream);
