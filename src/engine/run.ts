@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { accountBalances, type PipelineState } from '../core/checkpoint.ts';
-import type { Destination, DestinationSession } from '../core/connector.ts';
+import type { DestinationSession } from '../core/connector.ts';
 import { asForebayError, ForebayError, reportError } from '../core/errors.ts';
 import { failpoint, failpointsArmed } from '../core/failpoint.ts';
 import { decideRetry, DEFAULT_RETRY } from '../core/retry.ts';
@@ -20,7 +20,7 @@ import type {
 } from './pipeline.ts';
 import { runCopy, runReplicate } from './modes.ts';
 import { RunProgress } from './progress.ts';
-import { rehearse } from './rehearse.ts';
+import { type Rehearsal, rehearse } from './rehearse.ts';
 import { runRecover } from './recover.ts';
 import type { RunningStream } from './stream-state.ts';
 import { contextFor, openSystems } from './systems.ts';
@@ -143,8 +143,7 @@ class Run {
       await this.#assertNotReplaced(systems);
       const { source, destination } = systems;
       const { sameSystem } = this.#systems;
-      await rehearse({ mode: this.#mode, spec: this.#spec, source, destination, sameSystem });
-      await using session = await this.#openSession(destination);
+      await using session = await this.#openSession({ source, destination, sameSystem });
       drain.removeEventListener('abort', giveUp);
       if (failpointsArmed) await failpoint('destination.afterEpoch');
       this.#epoch = session.epoch;
@@ -175,8 +174,12 @@ class Run {
   }
 
   /** A destination that may not be written tells little of its own; its check knows the statement that mends it. */
-  async #openSession(destination: Destination): Promise<DestinationSession> {
+  async #openSession(
+    systems: Pick<Rehearsal, 'source' | 'destination' | 'sameSystem'>,
+  ): Promise<DestinationSession> {
+    const { destination } = systems;
     try {
+      await rehearse({ mode: this.#mode, spec: this.#spec, ...systems });
       return await destination.openSession(this.#spec.name, {
         acceptDamaged: this.#mode.kind === 'recover',
         run: this.#id,
