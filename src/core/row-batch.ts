@@ -20,8 +20,9 @@ export const OP_LETTERS = ['r', 'i', 'u', 'd', 't', 'b'] as const;
  * Rows of one stream under one schema version.
  *
  * `cells` holds two words per cell, row-major: offset into `slab` and length in bytes. A negative length is
- * one of NULL_CELL, UNCHANGED_CELL, ABSENT_CELL. Text is UTF-8, but where the schema says `rawText`. Several batches may share one slab. Whoever receives a batch
- * owns it until it returns; the bytes must not be kept after that without a copy.
+ * one of NULL_CELL, UNCHANGED_CELL, ABSENT_CELL. Text is UTF-8, but where the schema says `rawText`. Several
+ * batches may share one slab. Whoever receives a batch owns it until it returns; the bytes must not be kept
+ * after that without a copy.
  */
 export interface RowBatch {
   readonly schema: StreamSchema;

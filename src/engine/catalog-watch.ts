@@ -41,7 +41,7 @@ export class CatalogWatch {
     return this.#leaving.length;
   }
 
-  /** One look, between two transactions. `applied` is what the destination has */
+  /** One look, between two transactions. `applied` is what the destination has. */
   async step(applied: Position): Promise<void> {
     await this.#leave(applied);
     if (performance.now() - this.#lastPollAt >= POLL_MS) await this.poll();

@@ -29,7 +29,6 @@ const RULES: readonly Rule[] = [
     'disk_full',
     'The disk of the DuckDB file is full',
   ],
-  [/failed to offload|max_temp_directory_size/i, 'disk_full', 'The temporary directory is full'],
   [/read-only|Permission denied/i, 'read_only', 'The database file cannot be written'],
   [
     /database file with version number|storage version greater than|newer version/i,
