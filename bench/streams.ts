@@ -1,5 +1,6 @@
 /** The change stream: decoded only, against pg_recvlogical; applied, against PostgreSQL's own subscription. */
-import { type Bed, freshDatabase, url } from './bed.ts';
+import type { RunningServer } from '../test/support/servers.ts';
+import { type Bed, databaseFrom, freshDatabase, url } from './bed.ts';
 import { forebay, median, type Measured, run, runNode, time } from './measure.ts';
 import { changeMix, distinctUpdates, insertOrders, ordersTable } from './orders.ts';
 import { compareTimes, type Outcome } from './report.ts';
@@ -13,12 +14,12 @@ interface Prepared {
 }
 
 async function single(
-  bed: Bed,
+  server: RunningServer,
   database: string,
   sql: string,
   values: readonly unknown[] = [],
 ): Promise<string> {
-  const rows = await bed.server.query(database, sql, [...values]);
+  const rows = await server.query(database, sql, [...values]);
   const [value] = Object.values(rows[0] ?? {});
   return typeof value === 'string' ? value : JSON.stringify(value ?? '');
 }
@@ -36,18 +37,18 @@ async function prepare(bed: Bed, setUp: readonly string[], changes: string): Pro
   await dropSlot(bed, 'base');
   await freshDatabase(bed, 'changing');
   for (const sql of [ordersTable(true), ...setUp]) await bed.server.query('changing', sql);
-  await freshDatabase(bed, 'replica');
+  await databaseFrom(bed.replicas, 'replica', 'template0');
   await forebay(
     'replicate',
     url(bed, 'changing'),
-    url(bed, 'replica'),
+    bed.replicas.socketUrl('replica'),
     '--name',
     PIPELINE,
     '--until-caught-up',
   );
   await bed.server.query('changing', `SELECT pg_copy_logical_replication_slot('${SLOT}', 'base')`);
   await bed.server.query('changing', changes);
-  return { end: await single(bed, 'changing', 'SELECT pg_current_wal_lsn()') };
+  return { end: await single(bed.server, 'changing', 'SELECT pg_current_wal_lsn()') };
 }
 
 async function slotFromBase(bed: Bed, name: string): Promise<void> {
@@ -113,24 +114,24 @@ export async function decode(bed: Bed): Promise<Outcome[]> {
 /** Time until the subscription has applied everything. */
 async function subscription(bed: Bed, end: string): Promise<Measured> {
   await slotFromBase(bed, 'peer');
-  await freshDatabase(bed, 'subscriber', 'replica_before');
-  await bed.server.query('subscriber', 'DROP SCHEMA IF EXISTS _forebay CASCADE');
+  await databaseFrom(bed.replicas, 'subscriber', 'replica_before');
+  await bed.replicas.query('subscriber', 'DROP SCHEMA IF EXISTS _forebay CASCADE');
   const connection = `host=${bed.server.socketDir} port=${bed.server.port} user=postgres password=${bed.server.password} dbname=changing`;
-  await bed.server.query(
+  await bed.replicas.query(
     'subscriber',
     `CREATE SUBSCRIPTION peer CONNECTION '${connection}' PUBLICATION ${SLOT}
      WITH (create_slot = false, slot_name = 'peer', copy_data = false, binary = true, enabled = false)`,
   );
   const measured = await time(async () => {
-    await bed.server.query('subscriber', 'ALTER SUBSCRIPTION peer ENABLE');
+    await bed.replicas.query('subscriber', 'ALTER SUBSCRIPTION peer ENABLE');
     for (;;) {
       const done = await single(
-        bed,
+        bed.replicas,
         'subscriber',
         `SELECT coalesce(bool_or(remote_lsn >= '${end}'), false) FROM pg_replication_origin_status`,
       );
       const flushed = await single(
-        bed,
+        bed.server,
         'postgres',
         `SELECT confirmed_flush_lsn >= '${end}' FROM pg_replication_slots WHERE slot_name = 'peer'`,
       );
@@ -138,9 +139,9 @@ async function subscription(bed: Bed, end: string): Promise<Measured> {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   });
-  await bed.server.query('subscriber', 'ALTER SUBSCRIPTION peer DISABLE');
-  await bed.server.query('subscriber', 'ALTER SUBSCRIPTION peer SET (slot_name = NONE)');
-  await bed.server.query('subscriber', 'DROP SUBSCRIPTION peer');
+  await bed.replicas.query('subscriber', 'ALTER SUBSCRIPTION peer DISABLE');
+  await bed.replicas.query('subscriber', 'ALTER SUBSCRIPTION peer SET (slot_name = NONE)');
+  await bed.replicas.query('subscriber', 'DROP SUBSCRIPTION peer');
   return measured;
 }
 
@@ -151,16 +152,16 @@ async function applied(
 ): Promise<Outcome> {
   const ours: Measured[] = [];
   const theirs: Measured[] = [];
-  await freshDatabase(bed, 'replica_before', 'replica');
+  await databaseFrom(bed.replicas, 'replica_before', 'replica');
   for (let i = 0; i < bed.sizes.runs; i += 1) {
     theirs.push(await subscription(bed, what.end));
     await slotFromBase(bed, SLOT);
-    await freshDatabase(bed, 'replica', 'replica_before');
+    await databaseFrom(bed.replicas, 'replica', 'replica_before');
     ours.push(
       await forebay(
         'replicate',
         url(bed, 'changing'),
-        url(bed, 'replica'),
+        bed.replicas.socketUrl('replica'),
         '--name',
         PIPELINE,
         '--until-caught-up',
@@ -178,9 +179,11 @@ async function applied(
 /** A wrong result has no speed. */
 async function assertSame(bed: Bed): Promise<void> {
   const sql = 'SELECT count(*) || md5(string_agg(o::text, chr(10) ORDER BY id)) FROM orders o';
-  const [source, ...copies] = await Promise.all(
-    ['changing', 'replica', 'subscriber'].map((database) => single(bed, database, sql)),
-  );
+  const [source, ...copies] = await Promise.all([
+    single(bed.server, 'changing', sql),
+    single(bed.replicas, 'replica', sql),
+    single(bed.replicas, 'subscriber', sql),
+  ]);
   if (copies.some((copy) => copy !== source)) throw new Error('source and copies differ');
 }
 

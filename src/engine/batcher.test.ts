@@ -201,6 +201,24 @@ describe('Batcher', () => {
     expect(batcher.full).toBe(false);
   });
 
+  test('gathers on while pieces that wait hold most of the memory', async () => {
+    const batcher = new Batcher(new SlabPool(0), limits, () => 0);
+    const writer = new Writer(batcher);
+    const transact = (order: string, events: number): void => {
+      batcher.begin({ order, committedAtMicros: null, ref: order });
+      for (let i = 0; i < events; i += 1) writer.put({ stream: 0, pair: false, newSlab: i === 0 });
+      batcher.commit(order);
+    };
+    const held = [batcher.slabs.take(64), batcher.slabs.take(64)];
+    transact('1', 15);
+    for (const order of ['2', '3', '4']) transact(order, 1);
+    writer.end();
+    batcher.flush();
+    expect(await batcher.next(0, never)).toMatchObject({ commit: '1', events: 15 });
+    expect(await batcher.next(0, never)).toMatchObject({ commit: '4', events: 3 });
+    for (const slab of held) batcher.slabs.give(slab);
+  });
+
   test('is not full of a row that is larger than its budget and not yet whole', async () => {
     const pool = new SlabPool(0);
     const batcher = new Batcher(pool, { ...limits, bytes: SLAB_BYTES }, () => 0);
@@ -255,7 +273,7 @@ describe('shouldSeal', () => {
   const facts = fc.record({
     events: fc.nat(40),
     ageMs: fc.nat(3000),
-    memoryBytes: fc.nat(4 * SLAB_BYTES),
+    bytes: fc.nat(4 * SLAB_BYTES),
     someoneWaits: fc.boolean(),
     inTransaction: fc.boolean(),
   });
@@ -265,7 +283,7 @@ describe('shouldSeal', () => {
       fc.property(facts, (given) => {
         const sealed = shouldSeal(given, limits);
         if (given.events === 0) expect(sealed).toBe(false);
-        const large = given.events >= limits.rows * 3 || given.memoryBytes >= limits.bytes / 2;
+        const large = given.events >= limits.rows * 3 || given.bytes >= limits.bytes / 2;
         if (sealed && given.inTransaction) expect(large).toBe(true);
         if (given.events > 0 && large) expect(sealed).toBe(true);
       }),

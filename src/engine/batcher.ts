@@ -24,7 +24,8 @@ const LARGEST_IN_BATCHES = 3;
 export interface PieceFacts {
   readonly events: number;
   readonly ageMs: number;
-  readonly memoryBytes: number;
+  /** Of its own values: those of pieces that wait before it say nothing about how large this one should be. */
+  readonly bytes: number;
   readonly someoneWaits: boolean;
   readonly inTransaction: boolean;
 }
@@ -33,7 +34,7 @@ export interface PieceFacts {
 export function shouldSeal(facts: PieceFacts, limits: BatchLimits): boolean {
   if (facts.events === 0) return false;
   const tooLarge =
-    facts.events >= limits.rows * LARGEST_IN_BATCHES || facts.memoryBytes >= limits.bytes / 2;
+    facts.events >= limits.rows * LARGEST_IN_BATCHES || facts.bytes >= limits.bytes / 2;
   if (tooLarge) return true;
   if (facts.inTransaction || !facts.someoneWaits) return false;
   return facts.events >= limits.rows || facts.ageMs >= limits.ms;
@@ -234,7 +235,7 @@ export class Batcher implements ChangeSink {
       {
         events: this.#open.events,
         ageMs: this.#age(),
-        memoryBytes: this.slabs.takenBytes,
+        bytes: this.#open.bytes,
         someoneWaits: this.#waiter !== null,
         inTransaction: this.#inTransaction,
       },
