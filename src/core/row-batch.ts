@@ -60,6 +60,27 @@ export function batchValueBytes(batch: RowBatch): number {
 
 const INITIAL_ROWS = 256;
 
+/** Memory for what a batch holds beside its slab, to be used again when the batch is done with. */
+export interface RowWords {
+  readonly cells: Int32Array;
+  readonly ops: Uint8Array;
+  readonly transactions: Int32Array;
+  readonly events: Int32Array;
+}
+
+export function wordBytes({ cells, ops, transactions, events }: RowWords): number {
+  return cells.byteLength + ops.byteLength + transactions.byteLength + events.byteLength;
+}
+
+function allocateWords(rows: number, stride: number): RowWords {
+  return {
+    cells: new Int32Array(rows * stride),
+    ops: new Uint8Array(rows),
+    transactions: new Int32Array(rows),
+    events: new Int32Array(rows),
+  };
+}
+
 /**
  * Grows a batch over a slab that is filled elsewhere. A row is begun, its cells set in any order, and ended by
  * the next `beginRow` or `finish`. Cells not set are absent.
@@ -69,21 +90,23 @@ export class RowBatchBuilder {
   readonly encodings: readonly CellEncoding[];
   readonly slab: Buffer;
   readonly #stride: number;
-  #cells: Int32Array;
-  #ops: Uint8Array;
-  #transactions: Int32Array;
-  #events: Int32Array;
+  #words: RowWords;
+  #capacity: number;
   #rows = 0;
 
-  constructor(schema: StreamSchema, encodings: readonly CellEncoding[], slab: Buffer) {
+  /** `words` may be of any size and content; the builder has them until they are asked for. */
+  constructor(
+    schema: StreamSchema,
+    encodings: readonly CellEncoding[],
+    slab: Buffer,
+    words?: RowWords,
+  ) {
     this.schema = schema;
     this.encodings = encodings;
     this.slab = slab;
     this.#stride = schema.columns.length * 2;
-    this.#cells = new Int32Array(INITIAL_ROWS * this.#stride);
-    this.#ops = new Uint8Array(INITIAL_ROWS);
-    this.#transactions = new Int32Array(INITIAL_ROWS);
-    this.#events = new Int32Array(INITIAL_ROWS);
+    this.#words = words ?? allocateWords(INITIAL_ROWS, this.#stride);
+    this.#capacity = this.#fitting();
   }
 
   get rowCount(): number {
@@ -92,19 +115,25 @@ export class RowBatchBuilder {
 
   /** Returns the row's first word in `cells`, all of its cells absent. */
   beginRow(op: number, transaction: number, event: number): number {
-    if (this.#rows === this.#ops.length) this.#grow();
+    if (this.#rows === this.#capacity) this.#grow();
     const row = this.#rows++;
-    this.#ops[row] = op;
-    this.#transactions[row] = transaction;
-    this.#events[row] = event;
+    const { cells, ops, transactions, events } = this.#words;
+    ops[row] = op;
+    transactions[row] = transaction;
+    events[row] = event;
     const base = row * this.#stride;
-    for (let word = base + 1; word < base + this.#stride; word += 2) this.#cells[word] = -3;
+    for (let word = base + 1; word < base + this.#stride; word += 2) cells[word] = -3;
     return base;
   }
 
   /** The words to write cells into; valid until the next `beginRow`. */
   get cells(): Int32Array {
-    return this.#cells;
+    return this.#words.cells;
+  }
+
+  /** What the finished batch lies in. */
+  get words(): RowWords {
+    return this.#words;
   }
 
   /** Takes the last row back (a row that turned out to be filtered). */
@@ -114,31 +143,35 @@ export class RowBatchBuilder {
 
   finish(): RowBatch {
     const rows = this.#rows;
+    const { cells, ops, transactions, events } = this.#words;
     return {
       schema: this.schema,
       encodings: this.encodings,
       slab: this.slab,
       rowCount: rows,
-      cells: this.#cells.subarray(0, rows * this.#stride),
-      ops: this.#ops.subarray(0, rows),
-      transactions: this.#transactions.subarray(0, rows),
-      events: this.#events.subarray(0, rows),
+      cells: cells.subarray(0, rows * this.#stride),
+      ops: ops.subarray(0, rows),
+      transactions: transactions.subarray(0, rows),
+      events: events.subarray(0, rows),
     };
   }
 
+  /** Rows that the words have room for; a table may have no column. */
+  #fitting(): number {
+    const { cells, ops } = this.#words;
+    return this.#stride === 0
+      ? ops.length
+      : Math.min(ops.length, Math.floor(cells.length / this.#stride));
+  }
+
   #grow(): void {
-    const rows = this.#ops.length * 2;
-    const cells = new Int32Array(rows * this.#stride);
-    cells.set(this.#cells);
-    this.#cells = cells;
-    const ops = new Uint8Array(rows);
-    ops.set(this.#ops);
-    this.#ops = ops;
-    const transactions = new Int32Array(rows);
-    transactions.set(this.#transactions);
-    this.#transactions = transactions;
-    const events = new Int32Array(rows);
-    events.set(this.#events);
-    this.#events = events;
+    const before = this.#words;
+    const words = allocateWords(Math.max(INITIAL_ROWS, this.#capacity * 2), this.#stride);
+    words.cells.set(before.cells.subarray(0, this.#rows * this.#stride));
+    words.ops.set(before.ops.subarray(0, this.#rows));
+    words.transactions.set(before.transactions.subarray(0, this.#rows));
+    words.events.set(before.events.subarray(0, this.#rows));
+    this.#words = words;
+    this.#capacity = this.#fitting();
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { ChangePiece, ChangeSink, StreamItem, TransactionMark } from '../core/change-event.ts';
 import type { Position } from '../core/position.ts';
-import { RowBatchBuilder } from '../core/row-batch.ts';
+import { RowBatchBuilder, type RowWords, wordBytes } from '../core/row-batch.ts';
 import type { SlabPool } from '../core/slab.ts';
 import { type StreamId, streamId, type StreamSchema } from '../core/stream-schema.ts';
 import type { CellEncoding } from '../core/value.ts';
@@ -44,6 +44,8 @@ interface OpenPiece {
   readonly streams: Map<StreamId, OpenStream>;
   readonly transactions: TransactionMark[];
   readonly slabs: Set<Buffer>;
+  /** What its batches lie in beside the slabs. */
+  readonly words: RowWords[];
   readonly startedAt: number;
   commit: Position | null;
   events: number;
@@ -61,6 +63,10 @@ export class Batcher implements ChangeSink {
   readonly #now: () => number;
   readonly #references = new Map<Buffer, number>();
   readonly #sealed: ChangePiece[] = [];
+  /** Memory outside of V8's heap is returned by full collections only: a batch's words serve again. */
+  readonly #freeWords: RowWords[] = [];
+  #freeWordBytes = 0;
+  readonly #wordsOf = new Map<ChangePiece, readonly RowWords[]>();
   #open: OpenPiece;
   /** Builder of the last row: most rows are of the same stream as the one before. */
   #lastBuilder: RowBatchBuilder | null = null;
@@ -123,7 +129,7 @@ export class Batcher implements ChangeSink {
       return current;
     }
     this.#close(stream);
-    const builder = new RowBatchBuilder(schema, encodings, slab);
+    const builder = new RowBatchBuilder(schema, encodings, slab, this.#takeWords());
     stream.builder = builder;
     this.#lastBuilder = builder;
     if (!this.#open.slabs.has(slab)) {
@@ -215,6 +221,8 @@ export class Batcher implements ChangeSink {
   /** The rows of a piece are done with. */
   release(piece: ChangePiece): void {
     for (const slab of piece.slabs) this.#release(slab);
+    for (const words of this.#wordsOf.get(piece) ?? []) this.#giveWords(words);
+    this.#wordsOf.delete(piece);
     this.#unreleased -= 1;
     if (this.full) return;
     const waiters = this.#drainWaiters;
@@ -262,6 +270,7 @@ export class Batcher implements ChangeSink {
       streams: new Map(),
       transactions: [],
       slabs: new Set(),
+      words: [],
       startedAt: this.#now(),
       commit: null,
       events: 0,
@@ -286,8 +295,10 @@ export class Batcher implements ChangeSink {
   }
 
   #close(stream: OpenStream): void {
-    if (stream.builder !== null && stream.builder.rowCount > 0) {
-      stream.items.push({ kind: 'rows', batch: stream.builder.finish() });
+    if (stream.builder !== null) {
+      const { builder } = stream;
+      if (builder.rowCount > 0) stream.items.push({ kind: 'rows', batch: builder.finish() });
+      this.#open.words.push(builder.words);
     }
     stream.builder = null;
     this.#lastBuilder = null;
@@ -297,18 +308,33 @@ export class Batcher implements ChangeSink {
     const open = this.#open;
     for (const stream of open.streams.values()) this.#close(stream);
     this.#unreleased += 1;
-    this.#sealed.push({
+    const piece: ChangePiece = {
       streams: new Map([...open.streams].map(([id, stream]) => [id, stream.items])),
       transactions: open.transactions,
       commit: this.#inTransaction ? null : open.commit,
       events: open.events,
       bytes: open.bytes,
       slabs: [...open.slabs],
-    });
+    };
+    this.#sealed.push(piece);
+    this.#wordsOf.set(piece, open.words);
     this.#parted = this.#inTransaction;
     this.#open = this.#newPiece();
     this.#markIndex = -1;
     this.#waiter?.();
+  }
+
+  #takeWords(): RowWords | undefined {
+    const words = this.#freeWords.pop();
+    if (words !== undefined) this.#freeWordBytes -= wordBytes(words);
+    return words;
+  }
+
+  #giveWords(words: RowWords): void {
+    const bytes = this.#freeWordBytes + wordBytes(words);
+    if (bytes > this.#limits.bytes) return;
+    this.#freeWordBytes = bytes;
+    this.#freeWords.push(words);
   }
 
   #release(slab: Buffer): void {
