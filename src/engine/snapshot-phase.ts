@@ -14,7 +14,7 @@ import { pauseOf, type RunningStream, toRecord } from './stream-state.ts';
 
 /** Size of a chunk at the source: small enough to lose little, large enough to cost nothing. */
 export const CHUNK_BYTES = 128 * 1024 * 1024;
-const BATCHES_AHEAD = 2;
+const BATCHES_AHEAD = 4;
 
 interface Task {
   readonly stream: RunningStream;
