@@ -2,6 +2,7 @@
 import type { z } from 'zod';
 import type { NamedSystem } from '../connectors/registry.ts';
 import type { PipelineSpec, PipelineSystems } from '../engine/pipeline.ts';
+import { DEFAULT_RETRY } from '../core/retry.ts';
 import type { CommandCall } from './call.ts';
 import { throwAll } from './failure.ts';
 import { parseOptions, pipelineShape, readOptions } from './options.ts';
@@ -54,6 +55,7 @@ function makeSpec(
       options.name ?? derivePipelineName({ source, destination, selection, targetNamespace, load }),
     selection,
     targetNamespace,
+    targetTable: null,
     load,
     deletes: options.deletes,
     schemaChanges: options.schemaChanges,
@@ -62,7 +64,10 @@ function makeSpec(
     memoryBytes: options.memoryMib * MIB,
     parallel: options.parallel ?? null,
     errorBudget: ERROR_BUDGET,
-    retryForMs: options.retryFor ?? defaultRetryForMs,
+    retry: { ...DEFAULT_RETRY, giveUpAfterMs: options.retryFor ?? defaultRetryForMs },
+    awaitSystems: false,
+    exclusive: false,
+    begins: 'snapshot',
   };
 }
 

@@ -287,6 +287,8 @@ export interface SessionOptions {
    * own name there. Each session takes a new epoch all the same.
    */
   readonly run?: string;
+  /** Fails with `pipeline_in_use` while another process runs the pipeline, instead of taking its place. */
+  readonly exclusive?: boolean;
 }
 
 export type ChunkData =

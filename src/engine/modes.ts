@@ -5,7 +5,7 @@ import type { Position, SourceIdentity } from '../core/position.ts';
 import { failpoint, failpointsArmed } from '../core/failpoint.ts';
 import { type Attempt, type AttemptEnd, needChanges, needSnapshot } from './attempt.ts';
 import { changePhase } from './change-phase.ts';
-import { snapshotPhase } from './snapshot-phase.ts';
+import { finishStream, snapshotPhase } from './snapshot-phase.ts';
 import {
   beginStreams,
   changedBefore,
@@ -90,6 +90,11 @@ async function begin(attempt: Attempt): Promise<Start | null> {
   await recordBegin(attempt, followed, { position, source: identity, accounts: {} });
   attempt.notes.advanced = true;
   attempt.notes.positionFrom = position;
+  if (attempt.spec.begins === 'changes') {
+    // As if their snapshots had been empty: the tables get their keys and take what comes.
+    for (const stream of followed) await finishStream(attempt, stream);
+    return { position, identity };
+  }
   attempt.progress.phase('snapshot');
   await snapshotPhase(attempt, reader);
   attempt.progress.reportAll();

@@ -9,6 +9,7 @@ import type {
   TargetColumn,
 } from '../core/connector.ts';
 import type { ErrorReport } from '../core/errors.ts';
+import type { RetryPolicy } from '../core/retry.ts';
 import type { StreamId, StreamName } from '../core/stream-schema.ts';
 
 export type SchemaChangePolicy = 'evolve' | 'pause' | 'ignore';
@@ -21,6 +22,8 @@ export interface PipelineSpec {
   readonly selection: readonly string[];
   /** Destination namespace; null means the source's. */
   readonly targetNamespace: string | null;
+  /** Destination table of a pipeline with a single stream; null means the source's name. */
+  readonly targetTable: string | null;
   readonly load: LoadMethod;
   readonly deletes: DeleteMethod;
   readonly schemaChanges: SchemaChangePolicy;
@@ -31,8 +34,13 @@ export interface PipelineSpec {
   readonly parallel: number | null;
   /** Dead letters per run after which a stream's run fails. */
   readonly errorBudget: number;
-  /** How long a lost connection is retried; null: for ever. */
-  readonly retryForMs: number | null;
+  readonly retry: RetryPolicy;
+  /** A system that was never there is waited for as well as one that was lost: nobody stands by to be told. */
+  readonly awaitSystems: boolean;
+  /** Refuses to begin while another process runs the pipeline; otherwise it takes the other one's place. */
+  readonly exclusive: boolean;
+  /** Whether a new pipeline reads the tables, or takes only what changes from its start on. */
+  readonly begins: 'snapshot' | 'changes';
 }
 
 /** The two systems, opened anew after every lost connection. */
@@ -53,10 +61,19 @@ export type RunMode =
   /** New position, then compare and repair; ends. */
   | { readonly kind: 'recover' };
 
+/** Rows of a stream as they go along, for counters; called often, so it must be quick. */
+export interface RunMeter {
+  /** Read and on their way; after a failure some of them come again. */
+  readonly moved: (stream: StreamId, rows: number) => void;
+  /** Committed. */
+  readonly counted: (stream: StreamId, account: RowAccount) => void;
+}
+
 export interface RunControl {
   /** Aborts: commit or abandon what is in hand, then end as `stopped`. */
   readonly drain: AbortSignal;
   readonly observe: (event: RunEvent) => void;
+  readonly meter?: RunMeter;
 }
 
 /** Events of a run, as `--json` prints them (the printer adds `v`). */

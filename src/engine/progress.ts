@@ -68,12 +68,14 @@ export class RunProgress {
     const rate = this.#rate(stream);
     rate.rows += rows;
     rate.bytes += bytes;
+    this.#control.meter?.moved(stream, rows);
     if (performance.now() - rate.lastReportAt >= REPORT_EVERY_MS) this.report(stream);
   }
 
   /** Rows that are committed. */
   count(stream: StreamId, account: RowAccount): void {
     this.#accounts.set(stream, addAccounts(this.account(stream), account));
+    this.#control.meter?.counted(stream, account);
   }
 
   account(stream: StreamId): RowAccount {

@@ -5,7 +5,7 @@ import { accountBalances, type PipelineState } from '../core/checkpoint.ts';
 import type { DestinationSession } from '../core/connector.ts';
 import { asForebayError, ForebayError, reportError } from '../core/errors.ts';
 import { failpoint, failpointsArmed } from '../core/failpoint.ts';
-import { decideRetry, DEFAULT_RETRY } from '../core/retry.ts';
+import { decideRetry } from '../core/retry.ts';
 import { SlabPool } from '../core/slab.ts';
 import type { Attempt, AttemptEnd, AttemptNotes } from './attempt.ts';
 import type {
@@ -97,11 +97,15 @@ class Run {
 
   /** Null: give up. Until both systems were there once, a system that cannot be reached is a mistake to tell. */
   #retryDelay(failure: ForebayError, attempt: number, elapsedMs: number): number | null {
-    if (!this.#connectedOnce || failure.code === 'disk_full') return null;
-    const decision = decideRetry(
-      { ...DEFAULT_RETRY, giveUpAfterMs: this.#spec.retryForMs },
-      { class: failure.class, attempt, elapsedMs, random: Math.random() },
-    );
+    const mayWait = this.#connectedOnce || this.#spec.awaitSystems;
+    if (!mayWait || (failure.code === 'disk_full' && !this.#spec.awaitSystems)) return null;
+    const decision = decideRetry(this.#spec.retry, {
+      class: failure.class,
+      systemCode: failure.systemCode,
+      attempt,
+      elapsedMs,
+      random: Math.random(),
+    });
     return decision.kind === 'retry' ? decision.delayMs : null;
   }
 
@@ -183,6 +187,7 @@ class Run {
       return await destination.openSession(this.#spec.name, {
         acceptDamaged: this.#mode.kind === 'recover',
         run: this.#id,
+        exclusive: this.#spec.exclusive,
       });
     } catch (error) {
       if (asForebayError(error).class !== 'auth') throw error;

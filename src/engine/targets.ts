@@ -66,7 +66,7 @@ export function targetFor(spec: PipelineSpec, schema: StreamSchema): StreamTarge
     schema,
     table: {
       namespace: spec.targetNamespace ?? schema.stream.namespace,
-      name: schema.stream.name,
+      name: spec.targetTable ?? schema.stream.name,
     },
     load: spec.load,
     deletes: spec.deletes,
@@ -87,6 +87,8 @@ export function assertAsBegun(spec: PipelineSpec, begun: StreamTarget): void {
     throw differs('--deletes', begun.deletes, asked.deletes);
   if (begun.table.namespace !== asked.table.namespace)
     throw differs('--schema', begun.table.namespace, asked.table.namespace);
+  if (begun.table.name !== asked.table.name)
+    throw differs('the destination table', begun.table.name, asked.table.name);
 }
 
 /** Why a stream may not land where it would; null if it may. `taken`: destination tables of other streams. */

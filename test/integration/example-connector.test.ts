@@ -8,6 +8,7 @@ import { expect, test } from 'vitest';
 import { parseAddress } from '../../src/connectors/duckdb/config.ts';
 import { connector as duckdb } from '../../src/connectors/duckdb/connector.ts';
 import type { Connector, SystemAddress } from '../../src/core/connector.ts';
+import { DEFAULT_RETRY } from '../../src/core/retry.ts';
 import type { PipelineSpec, RunMode, RunResult } from '../../src/engine/pipeline.ts';
 import { runPipeline } from '../../src/engine/run.ts';
 import { readDuckdb } from '../support/duckdb-read.ts';
@@ -26,7 +27,11 @@ const SPEC: PipelineSpec = {
   memoryBytes: 64 * 1024 * 1024,
   parallel: null,
   errorBudget: 0,
-  retryForMs: 0,
+  targetTable: null,
+  retry: { ...DEFAULT_RETRY, giveUpAfterMs: 0 },
+  awaitSystems: false,
+  exclusive: false,
+  begins: 'snapshot',
 };
 const CATCH_UP: RunMode = { kind: 'replicate', untilCaughtUp: true };
 

@@ -29,7 +29,7 @@ import {
   readPipeline,
   type RunIdentity,
 } from './metadata.ts';
-import { endOtherRuns, runApplicationName } from './other-runs.ts';
+import { assertAlone, endOtherRuns, runApplicationName } from './other-runs.ts';
 import { listBuilding } from './replace-table.ts';
 import { PostgresSession } from './session.ts';
 import { quoteName } from './sql.ts';
@@ -84,6 +84,8 @@ class PostgresDestination implements Destination {
     const main = await openLane(options);
     try {
       await createMetadata(main.connection);
+      if (session.exclusive === true)
+        await assertAlone(main.connection, pipeline, applicationName);
       const epoch = await this.#takeOver(main.connection, applicationName, {
         pipeline,
         run: session.run ?? null,

@@ -1,4 +1,5 @@
 /** Connections of earlier runs of a pipeline: one that hangs keeps its locks until it is ended. */
+import { ForebayError } from '../../core/errors.ts';
 import type { PgConnection } from './connection.ts';
 
 /** The server cuts names at 63 bytes. */
@@ -6,6 +7,56 @@ const MAX_NAME_BYTES = 63;
 
 export function runApplicationName(pipeline: string): string {
   return Buffer.from(`forebay run ${pipeline}`).subarray(0, MAX_NAME_BYTES).toString();
+}
+
+/** A run that does nothing else asks for its epoch every five seconds. */
+const ALIVE_SECONDS = 20;
+/** How long one that is ending, or whose process is just gone, is waited for. */
+const CLEAR_WITHIN_MS = 3000;
+
+/** Connections of this name and user, but the one that asks. */
+const OTHERS = `FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()
+    AND usename = current_user AND pid <> pg_backend_pid()`;
+
+/** Process of another run that is at work; null if there is none, or one that hangs or was cut off. */
+async function findAlive(
+  connection: PgConnection,
+  applicationName: string,
+): Promise<string | null> {
+  const { rows } = await connection.query(
+    `SELECT pid::text ${OTHERS}
+      AND (state = 'active' OR state_change > now() - make_interval(secs => ${ALIVE_SECONDS})) LIMIT 1`,
+    [applicationName],
+  );
+  return rows[0]?.[0] ?? null;
+}
+
+/**
+ * Fails while another run of the pipeline is at work. Held as a session's lock as well, so that of two that begin at
+ * the same moment one sees the other.
+ */
+export async function assertAlone(
+  connection: PgConnection,
+  pipeline: string,
+  applicationName: string,
+): Promise<void> {
+  const until = performance.now() + CLEAR_WITHIN_MS;
+  for (;;) {
+    const locked = await connection.query(
+      `SELECT pg_try_advisory_lock(hashtextextended('forebay ' || $1, 0))`,
+      [pipeline],
+    );
+    const alive = await findAlive(connection, applicationName);
+    if (locked.rows[0]?.[0] === 't' && alive === null) return;
+    if (alive === null) await endOtherRuns(connection, applicationName);
+    else if (performance.now() > until) {
+      throw new ForebayError('pipeline_in_use', {
+        message: `another process runs pipeline ${pipeline}`,
+        why: `its connection is PID ${alive} at the destination`,
+      });
+    }
+    await connection.query('SELECT pg_sleep($1::float8)', [String(POLL_MS / 1000)]);
+  }
 }
 
 /** How long the server is waited for until it has rolled back what was under way. */
@@ -17,11 +68,9 @@ export async function endOtherRuns(
   connection: PgConnection,
   applicationName: string,
 ): Promise<void> {
-  const others = `FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()
-    AND usename = current_user AND pid <> pg_backend_pid()`;
   const until = performance.now() + END_WITHIN_MS;
   for (;;) {
-    const { rows } = await connection.query(`SELECT pg_terminate_backend(pid) ${others}`, [
+    const { rows } = await connection.query(`SELECT pg_terminate_backend(pid) ${OTHERS}`, [
       applicationName,
     ]);
     if (rows.length === 0 || performance.now() > until) return;
