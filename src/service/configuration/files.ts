@@ -1,6 +1,6 @@
 /** Files that a configuration names by their path. Pure. */
 import type { Outline, Part } from './outline.ts';
-import { listOf, partAt } from './outline.ts';
+import { partAt, partsOf, textOf } from './outline.ts';
 import type { Path, Violation } from './problem.ts';
 import type { Surroundings } from './references.ts';
 
@@ -8,27 +8,27 @@ export const AUTHENTICATION_FILES = ['cert_file', 'key_file', 'ca_file', 'client
 
 interface NamedFile {
   readonly path: Path;
+  /** As the configuration has it, perhaps with references. */
+  readonly raw: string;
   readonly file: string;
 }
 
 function filesOf(part: Part, fields: readonly string[], outline: Outline): NamedFile[] {
   return fields.flatMap((field) => {
     const path = [...part.path, field];
+    const raw = textOf(part, field);
     const file = outline.textAt(path);
-    return file === null ? [] : [{ path, file }];
+    return file === null || raw === null ? [] : [{ path, raw, file }];
   });
 }
 
 function modulesOf(transformation: Part, outline: Outline): NamedFile[] {
   const specification = partAt(transformation, 'specification');
-  const steps = listOf(specification, 'steps').map((_, index) => ({
-    path: [...specification.path, 'steps', index],
-    fields: {},
-  }));
-  return [specification, ...steps].flatMap((part) => filesOf(part, ['module'], outline));
+  const parts = [specification, ...partsOf(specification, 'steps')];
+  return parts.flatMap((part) => filesOf(part, ['module'], outline));
 }
 
-/** Files that cannot be read, and what every other one holds. */
+/** Files that cannot be read, and what every other one holds, by what stands in the configuration. */
 export function lookAtFiles(
   outline: Outline,
   surroundings: Surroundings,
@@ -41,10 +41,10 @@ export function lookAtFiles(
   ];
   const contents = new Map<string, string>();
   const missing: Violation[] = [];
-  for (const { path, file } of named) {
+  for (const { path, raw, file } of named) {
     const read = surroundings.file(file);
     if ('text' in read) {
-      contents.set(file, read.text);
+      contents.set(raw, read.text);
       continue;
     }
     missing.push({

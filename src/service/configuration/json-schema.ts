@@ -55,7 +55,12 @@ function refine(schema: z.core.JSONSchema.BaseSchema): void {
 export function configurationJsonSchema(): JsonSchema {
   const schema: unknown = z.toJSONSchema(configurationSchema, {
     io: 'input',
-    override: ({ jsonSchema }) => refine(jsonSchema),
+    override: ({ zodSchema, jsonSchema }) => {
+      // Zod leaves out examples of what is transformed; ours are of the input.
+      const examples = z.globalRegistry.get(zodSchema)?.['examples'];
+      if (Array.isArray(examples)) jsonSchema.examples = examples;
+      refine(jsonSchema);
+    },
   });
   // Zod's own type allows every form that JSON Schema knows; from our schema it writes these only.
   return schema as JsonSchema;

@@ -1,37 +1,14 @@
 /** Reads a configuration file, with all its problems at once. Opens no connection. */
-import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { offsetOf, toProblem } from './document.ts';
-import { byPlace, type Problem, type Violation } from './problem.ts';
-import { readDocument } from './read-document.ts';
+import { toProblem } from './document.ts';
+import { inspectBytes, type Inspection, type LoadedConfiguration, NO_COUNTS } from './inspect.ts';
+import { byPlace, type Problem } from './problem.ts';
 import type { FileText, Surroundings } from './references.ts';
 import type { CheckSpecification } from './rules-entries.ts';
-import type { Configuration } from './schema.ts';
 import { MAX_FILE_BYTES } from './text.ts';
-import { validate } from './validate.ts';
 
 const MAX_REFERENCED_BYTES = 1024 * 1024;
-
-export interface LoadedConfiguration {
-  readonly configuration: Configuration;
-  /** SHA-256 of the file, hexadecimal. */
-  readonly hash: string;
-  /** What references and named files hold, by name. For comparison only: never shown or logged. */
-  readonly values: ReadonlyMap<string, string | null>;
-  readonly surroundings: Surroundings;
-  /** Where in the file something is wrong, for what comes to light later. */
-  readonly locate: (violation: Violation) => Problem;
-}
-
-export interface Inspection {
-  readonly file: string;
-  readonly loaded: LoadedConfiguration | null;
-  readonly problems: readonly Problem[];
-  /** References and paths that lead nowhere here and now. */
-  readonly missing: readonly Problem[];
-  readonly counts: { readonly streams: number; readonly transformations: number };
-}
 
 export interface LoadOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
@@ -102,33 +79,16 @@ function unreadable(file: string, rule: 'readable' | 'size', reason: string): In
           : 'Give the path of a readable YAML or JSON file.',
     },
   );
-  return { file, loaded: null, problems: [problem], missing: [], counts: NOTHING };
+  return { file, loaded: null, problems: [problem], missing: [], counts: NO_COUNTS };
 }
-
-const NOTHING = { streams: 0, transformations: 0 };
 
 /** Everything that can be said about a file; what is missing around it is told apart. */
 export function inspectConfiguration(file: string, options: LoadOptions = {}): Inspection {
   const read = readBytes(file, MAX_FILE_BYTES);
   if ('reason' in read) return unreadable(file, read.rule, read.reason);
-  const document = readDocument(file, read.bytes);
-  if (document.root === null) {
-    return { file, loaded: null, problems: document.problems, missing: [], counts: NOTHING };
-  }
-  const { root, placeOf } = document;
   const surroundings = surroundingsOf(file, options.environment ?? process.env);
-  const validation = validate(root, surroundings, options.checkSpecification ?? (() => []));
-  const locate = (violation: Violation): Problem =>
-    toProblem(file, placeOf(offsetOf(root, violation)), violation);
-  const { configuration, values, counts } = validation;
-  const hash = createHash('sha256').update(read.bytes).digest('hex');
-  return {
-    file,
-    loaded: configuration === null ? null : { configuration, hash, values, surroundings, locate },
-    problems: validation.violations.map(locate).sort(byPlace),
-    missing: validation.missing.map(locate).sort(byPlace),
-    counts,
-  };
+  const check = options.checkSpecification ?? (() => []);
+  return inspectBytes({ file, bytes: read.bytes, surroundings, check });
 }
 
 export type LoadResult =

@@ -64,7 +64,7 @@ export function listOf(part: Part, key: string): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-function partsOf(part: Part, key: string): readonly Part[] {
+export function partsOf(part: Part, key: string): readonly Part[] {
   return listOf(part, key).map((value, index) => ({
     path: [...part.path, key, index],
     fields: isMapping(value) ? value : {},

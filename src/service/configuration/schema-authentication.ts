@@ -2,6 +2,9 @@
 import { z } from 'zod';
 import { identifier, meta, text } from './fields.ts';
 
+const kind = (example: string) =>
+  meta({ description: 'Which kind of credentials they are.', examples: [example] });
+
 const id = identifier().meta(
   meta({
     description: 'By what `auth_id` names it.',
@@ -18,7 +21,7 @@ const path = (description: string, example: string) =>
 const usernamePassword = z
   .strictObject({
     id,
-    type: z.literal('username_password'),
+    type: z.literal('username_password').meta(kind('username_password')),
     config: z
       .strictObject({
         username: text.meta(meta({ description: 'User to log in as.', examples: ['forebay'] })),
@@ -33,7 +36,7 @@ const usernamePassword = z
 const certificate = z
   .strictObject({
     id,
-    type: z.literal('certificate'),
+    type: z.literal('certificate').meta(kind('certificate')),
     config: z
       .strictObject({
         username: text.optional().meta(
@@ -62,7 +65,7 @@ const certificate = z
 const azureEntra = z
   .strictObject({
     id,
-    type: z.literal('azure_entra'),
+    type: z.literal('azure_entra').meta(kind('azure_entra')),
     config: z
       .strictObject({
         tenant_id: text.optional().meta(

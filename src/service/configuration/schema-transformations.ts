@@ -2,6 +2,9 @@
 import { z } from 'zod';
 import { duration, identifier, meta, text, whole } from './fields.ts';
 
+const kind = (example: string) =>
+  meta({ description: 'Which kind of transformation it is.', examples: [example] });
+
 const id = identifier().meta(
   meta({
     description: 'By what `transformation_id` names it.',
@@ -59,26 +62,23 @@ const kazaam = z
   .strictObject({
     id,
     name,
-    type: z.literal('kazaam'),
+    type: z.literal('kazaam').meta(kind('kazaam')),
     specification: z
       .strictObject({
-        spec: z
-          .array(z.looseObject({}))
-          .min(1)
-          .meta(
-            meta({
-              description: 'The list of Kazaam operations, in their order.',
-              examples: [
-                [
-                  {
-                    operation: 'shift',
-                    spec: { customer: 'order.customer_id', total: 'order.total' },
-                  },
-                ],
+        spec: z.array(z.looseObject({})).meta(
+          meta({
+            description: 'The list of Kazaam operations, in their order.',
+            examples: [
+              [
+                {
+                  operation: 'shift',
+                  spec: { customer: 'order.customer_id', total: 'order.total' },
+                },
               ],
-              rule: 'at least one operation',
-            }),
-          ),
+            ],
+            rule: 'what Kazaam itself loads',
+          }),
+        ),
         mode: z
           .enum(['compat', 'strict'])
           .default('compat')
@@ -167,7 +167,7 @@ const custom = z
   .strictObject({
     id,
     name,
-    type: z.literal('custom'),
+    type: z.literal('custom').meta(kind('custom')),
     specification: z
       .strictObject({
         ...step,

@@ -76,6 +76,7 @@ const retryPolicySchema = z.strictObject({
       meta({
         description: 'By how much each wait is longer than the one before.',
         examples: [1.5],
+        unit: 'times',
       }),
     ),
   permanent_error_codes: z
@@ -98,14 +99,12 @@ const streamSchema = z.strictObject({
       rule: 'unique in `streams`',
     }),
   ),
-  name: text
-    .optional()
-    .meta(
-      meta({
-        description: 'What people call it; left out, the id.',
-        examples: ['Orders to warehouse'],
-      }),
-    ),
+  name: text.optional().meta(
+    meta({
+      description: 'What people call it; left out, the id.',
+      examples: ['Orders to warehouse'],
+    }),
+  ),
   source: sourceSchema,
   destination: destinationSchema,
   transformation_id: identifier()
@@ -143,11 +142,11 @@ export const configurationSchema = z
       .meta({ description: 'What is replicated, each from one source to one destination.' }),
     authentication: z
       .array(authenticationSchema)
-      .default([])
+      .prefault([])
       .meta({ description: 'Credentials that sources and destinations refer to.' }),
     transformations: z
       .array(transformationSchema)
-      .default([])
+      .prefault([])
       .meta({ description: 'Transformations that streams refer to.' }),
   })
   .meta({
