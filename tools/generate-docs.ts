@@ -1,11 +1,14 @@
 // `npm run docs`: writes the pages that are made from the source. With --check it writes nothing and fails
 // when a page is stale.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { argv, exit, stdout } from 'node:process';
 
 import { runCommandLine } from '../src/cli/command-line.ts';
 import { openTerminal } from '../src/cli/terminal.ts';
 import { ERROR_TABLE } from '../src/core/errors.ts';
+import { configurationJsonSchema } from '../src/service/configuration/json-schema.ts';
+import { configurationPage } from './configuration-page.ts';
 
 const exitCodes: readonly (readonly [number, string])[] = [
   [0, 'done'],
@@ -35,6 +38,7 @@ const commands = [
   ['check'],
   ['discover'],
   ['connectors'],
+  ['validate'],
   ['dlq', 'list'],
   ['dlq', 'show'],
   ['dlq', 'replay'],
@@ -113,9 +117,12 @@ async function commandsPage(): Promise<string> {
   return lines.join('\n');
 }
 
+const schema = configurationJsonSchema();
 const pages = new Map([
   ['docs/errors.md', errorsPage()],
   ['docs/cli.md', await commandsPage()],
+  ['docs/configuration.md', configurationPage(schema)],
+  ['schema/configuration.schema.json', `${JSON.stringify(schema, null, 2)}\n`],
 ]);
 const stale = [...pages].filter(
   ([file, text]) => !existsSync(file) || readFileSync(file, 'utf8') !== text,
@@ -124,7 +131,9 @@ if (argv.includes('--check')) {
   for (const [file] of stale) stdout.write(`${file} is stale: run npm run docs\n`);
   if (stale.length > 0) exit(1);
 } else {
-  mkdirSync('docs', { recursive: true });
-  for (const [file, text] of stale) writeFileSync(file, text);
+  for (const [file, text] of stale) {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+  }
   stdout.write(`${stale.length} of ${pages.size} pages written\n`);
 }

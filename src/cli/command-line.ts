@@ -140,6 +140,14 @@ function addLooking(program: Command, session: Session): void {
     program.command('connectors').description('List the systems and what each can do'),
   );
   act(session, connectors, async () => (await import('./commands/connectors.ts')).run);
+  const validate = listOptions(
+    program
+      .command('validate')
+      .description('Check a configuration file: every violation at once, with its place'),
+  )
+    .argument('<config.yaml>', 'configuration file, YAML or JSON')
+    .option('--strict', 'variables and files that the file refers to must be there');
+  act(session, validate, async () => (await import('./commands/validate.ts')).run);
   addDeadLetters(program, session);
   const failpoints = listOptions(
     program

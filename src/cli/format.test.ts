@@ -1,24 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { formatBytes, formatCount, formatDuration, parseDurationMs } from './format.ts';
-
-test.each([
-  ['90s', 90_000],
-  ['5m', 300_000],
-  ['1h30m', 5_400_000],
-  ['250ms', 250],
-  ['2d', 172_800_000],
-  ['0s', 0],
-])('parseDurationMs reads %s', (text, ms) => {
-  expect(parseDurationMs(text)).toBe(ms);
-});
-
-test.each(['', '5', 'm', '5 m', '-5m', '1.5h', '5x', '99999999999999999999d'])(
-  'parseDurationMs refuses %j',
-  (text) => {
-    expect(parseDurationMs(text)).toBeNull();
-  },
-);
+import { formatBytes, formatCount, formatDuration } from './format.ts';
 
 test.each([
   [0, '0 ms'],

@@ -1,9 +1,9 @@
 /** Reads the options of a command with their units; every mistake is named at once. */
 import { z } from 'zod';
+import { parseDurationMs } from '../core/duration.ts';
 import { ForebayError } from '../core/errors.ts';
 import { nearest } from '../connectors/nearest.ts';
 import { throwAll } from './failure.ts';
-import { parseDurationMs } from './format.ts';
 
 function whole(min: number, max: number, unit: string) {
   return z.string().transform((text, context) => {

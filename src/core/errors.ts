@@ -74,6 +74,10 @@ export const ERROR_TABLE = {
     'Two streams would land in the same destination table.',
     'Select fewer streams or leave out --schema.',
   ]),
+  configuration_invalid: entry('config', 2, 422, [
+    'A configuration file breaks a rule of its format, or names what is not there.',
+    'Run `forebay validate <config.yaml>`: it lists every violation with its place.',
+  ]),
   unreachable: entry('transient', 3, 502, [
     'No connection to the server could be made.',
     'Check host, port, network and that the server is running.',

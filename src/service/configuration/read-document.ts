@@ -1,0 +1,55 @@
+/** Bytes to a tree: YAML or JSON, by the file's name or by how it begins. Pure. */
+import { extname } from 'node:path';
+import { type DocumentNode, placesOf, toProblem } from './document.ts';
+import { readJson } from './json-document.ts';
+import type { Place, Problem } from './problem.ts';
+import { decodeText } from './text.ts';
+import { readYaml } from './yaml-document.ts';
+
+export type SourceDocument =
+  | {
+      readonly root: DocumentNode;
+      readonly placeOf: (offset: number) => Place;
+      readonly problems: readonly [];
+    }
+  | { readonly root: null; readonly problems: readonly Problem[] };
+
+function readText(file: string, text: string) {
+  const isJson = extname(file).toLowerCase() === '.json';
+  if (isJson) return readJson(text);
+  // Much faster than as YAML; what is no JSON may still be YAML in braces.
+  if (text.trimStart().startsWith('{')) {
+    const json = readJson(text);
+    if (json.root !== null) return json;
+  }
+  return readYaml(text);
+}
+
+const EMPTY = {
+  path: [],
+  rule: 'required',
+  message: 'the file is empty',
+  fix: 'Begin with version: "1" and streams:; examples/minimal.yaml shows the least.',
+} as const;
+
+const NO_MAPPING = {
+  path: [],
+  rule: 'type',
+  message: 'the file must hold a mapping of version, streams and so on',
+  fix: 'Write name: value lines; examples/minimal.yaml shows the least.',
+} as const;
+
+export function readDocument(file: string, bytes: Uint8Array): SourceDocument {
+  const { text, flaw } = decodeText(bytes);
+  const placeOf = placesOf(text);
+  if (flaw !== null) return { root: null, problems: [toProblem(file, placeOf(flaw.offset), flaw)] };
+  if (text.trim() === '') return { root: null, problems: [toProblem(file, placeOf(0), EMPTY)] };
+  const { root, flaws } = readText(file, text);
+  if (root === null) {
+    return { root, problems: flaws.map((one) => toProblem(file, placeOf(one.offset), one)) };
+  }
+  if (root.kind === 'map' && root.entries.size > 0) return { root, placeOf, problems: [] };
+  const isEmpty = root.kind === 'map' || (root.kind === 'scalar' && root.value === null);
+  const problem = toProblem(file, placeOf(root.offset), isEmpty ? EMPTY : NO_MAPPING);
+  return { root: null, problems: [problem] };
+}
