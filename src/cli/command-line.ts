@@ -100,6 +100,13 @@ function addMoving(program: Command, session: Session): void {
     pipelineOptions(pipelineCommand(program, 'plan', 'Say what would happen; touches nothing')),
   ).option('--detailed-exitcode', 'exit with 2 if a run would make or change something');
   act(session, plan, async () => (await import('./commands/plan.ts')).run);
+  const service = program
+    .command('run')
+    .description('Run every enabled stream of a configuration file, and take its edits')
+    .argument('<config>', 'YAML or JSON file')
+    .option('--until-caught-up', 'end when all that was committed before the start is applied')
+    .option('--json', 'the result as the last line of stdout');
+  act(session, service, async () => (await import('./commands/run.ts')).run);
   const recover = pipelineOptions(
     pipelineCommand(
       program,

@@ -150,6 +150,14 @@ export const ERROR_TABLE = {
     'Another process runs this pipeline.',
     'Stop the other process, or give this pipeline another --name.',
   ]),
+  service_running: entry('config', 3, 409, [
+    'A service with this configuration file runs on this machine already.',
+    'Edit the file: the running service takes the change; or stop that service first.',
+  ]),
+  port_in_use: entry('config', 3, 409, [
+    'A port that the service answers on is taken, or may not be opened.',
+    'Give another health_port or metrics_port in the configuration file, or free the port.',
+  ]),
   pipeline_missing: entry('config', 3, 404, [
     'No pipeline of this name is recorded at the destination.',
     'Check the two systems, --streams and --name: they must be the ones it was started with.',

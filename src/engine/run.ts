@@ -5,6 +5,7 @@ import { accountBalances, type PipelineState } from '../core/checkpoint.ts';
 import type { DestinationSession } from '../core/connector.ts';
 import { asForebayError, ForebayError, reportError } from '../core/errors.ts';
 import { failpoint, failpointsArmed } from '../core/failpoint.ts';
+import { pause } from '../core/pause.ts';
 import { decideRetry } from '../core/retry.ts';
 import { SlabPool } from '../core/slab.ts';
 import type { Attempt, AttemptEnd, AttemptNotes } from './attempt.ts';
@@ -89,7 +90,7 @@ class Run {
         const delayMs = this.#retryDelay(failure, attempt, performance.now() - failingSince);
         if (delayMs === null) return this.#result('failed', this.#outlasted(failure), null);
         this.#progress.retry(failure, attempt, delayMs);
-        await this.#sleep(delayMs);
+        await pause(delayMs, this.#control.drain);
         if (this.#control.drain.aborted) return this.#result('stopped', null, null);
       }
     }
@@ -217,20 +218,6 @@ class Run {
     throw new ForebayError('fenced', {
       message: `another run of pipeline ${this.#spec.name} has taken over`,
       why: `epoch ${state?.epoch ?? 'none'} at the destination, ours is ${this.#epoch}`,
-    });
-  }
-
-  #sleep(ms: number): Promise<void> {
-    const { drain } = this.#control;
-    return new Promise((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        drain.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = setTimeout(done, ms);
-      drain.addEventListener('abort', done, { once: true });
-      if (drain.aborted) done();
     });
   }
 

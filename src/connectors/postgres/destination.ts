@@ -84,8 +84,7 @@ class PostgresDestination implements Destination {
     const main = await openLane(options);
     try {
       await createMetadata(main.connection);
-      if (session.exclusive === true)
-        await assertAlone(main.connection, pipeline, applicationName);
+      if (session.exclusive === true) await assertAlone(main.connection, pipeline, applicationName);
       const epoch = await this.#takeOver(main.connection, applicationName, {
         pipeline,
         run: session.run ?? null,
