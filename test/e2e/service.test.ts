@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { expectExit } from '../support/exit.ts';
 import { openReplication, type Replication } from '../support/replication.ts';
+import { runForebay } from '../support/process.ts';
 import { openServiceFile, type ServiceFile, type StreamEntry } from '../support/service.ts';
 import { describeEachServer } from '../support/shared-servers.ts';
 import { eventually } from '../support/wait.ts';
@@ -67,6 +68,36 @@ describeEachServer(
         ['public.b', 1, 1],
       ]);
       expect(await rows('a')).toEqual(['1 one']);
+
+      const listed = await runForebay(['positions', file.path, '-o', 'json']);
+      expectExit(listed, 0);
+      expect(listed.json).toMatchObject({
+        positions: [
+          { stream: idOf('a'), events: 1, epoch: 1, state: 'ok' },
+          { stream: idOf('b'), events: 1, epoch: 1, state: 'ok' },
+          { stream: idOf('c'), position: null, state: 'no checkpoint yet' },
+        ],
+      });
+      const history = await runForebay(['positions', file.path, '--history', '-o', 'json']);
+      expect(history.json).toMatchObject({ positions: [{ stream: idOf('a'), events: 1 }, {}, {}] });
+    });
+
+    test('a checkpoint that does not match its checksum halts its stream with 7', async () => {
+      file = await openServiceFile();
+      using _file = file;
+      const id = `${pair.source}-damaged`;
+      file.write([entry('c', { id })]);
+      expectExit(await file.start('--until-caught-up').exit, 0);
+      await server.query(
+        pair.copy,
+        `update _forebay.checkpoints set position = '0/1' where pipeline like '%damaged%'`,
+      );
+      const listed = await runForebay(['positions', file.path]);
+      expectExit(listed, 7);
+      expect(listed.stdout).toContain('checkpoint_corrupt');
+      const halted = await file.start('--until-caught-up', '--json').exit;
+      expectExit(halted, 7);
+      expect(halted.result?.error?.code).toBe('checkpoint_corrupt');
     });
 
     test('an edit starts, stops and changes streams; the others do not notice; a wrong one changes nothing', async () => {

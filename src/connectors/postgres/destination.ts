@@ -6,12 +6,14 @@ import type {
   DestinationSession,
   Finding,
   Leftover,
+  PastCheckpoint,
   SessionOptions,
   StreamTarget,
   TargetPlan,
 } from '../../core/connector.ts';
 import type { DeadLetterStore } from '../../core/dead-letter.ts';
 import { ForebayError } from '../../core/errors.ts';
+import { readHistory } from './checkpoint-history.ts';
 import { checkDestination } from './check-destination.ts';
 import type { PostgresConfig } from './config.ts';
 import { PostgresDeadLetters } from './dead-letter-store.ts';
@@ -73,6 +75,10 @@ class PostgresDestination implements Destination {
     return this.#pool.use(async ({ connection }) =>
       (await hasMetadata(connection)) ? listPipelines(connection) : [],
     );
+  }
+
+  history(pipeline: string): Promise<readonly PastCheckpoint[]> {
+    return this.#pool.use(({ connection }) => readHistory(connection, pipeline));
   }
 
   async openSession(
