@@ -125,6 +125,8 @@ export interface StreamResult extends RowAccount {
   readonly phase: 'snapshot' | 'changes';
   /** Why the stream is paused; null if it is not. */
   readonly paused: { readonly code: string; readonly reason: string; readonly fix: string } | null;
+  /** It was paused already when this run began. */
+  readonly pausedEarlier: boolean;
 }
 
 /** The result object, as printed (the printer adds `v` and the key order of the documents). */

@@ -38,6 +38,7 @@ class Run {
     positionTo: null,
     advanced: false,
     until: null,
+    paused: new Set(),
   };
   readonly #id = randomUUID();
   readonly #startedAt = performance.now();
@@ -258,6 +259,7 @@ class Run {
       phase: inChanges ? 'changes' : 'snapshot',
       ...this.#progress.account(stream.target.id),
       paused: stream.state === 'paused' ? stream.pause : null,
+      pausedEarlier: stream.state === 'paused' && !this.#notes.paused.has(stream.target.id),
     };
   }
 }

@@ -123,6 +123,7 @@ export async function pauseStream(
   error: ForebayError,
 ): Promise<void> {
   stream.state = 'paused';
+  attempt.notes.paused.add(stream.target.id);
   stream.pause = pauseOf(
     error.code,
     error.why === null ? error.message : `${error.message}: ${error.why}`,

@@ -100,9 +100,15 @@ export class Service implements AsyncDisposable {
     return inTime;
   }
 
-  /** The last result of each stream that has ended. */
+  /** The last result of each stream that has ended, in the order of the file. */
   get results(): ReadonlyMap<string, RunResult> {
-    return this.#results;
+    const { streams } = this.#supervisor.loaded.configuration;
+    return new Map(
+      streams.flatMap(({ id }) => {
+        const result = this.#results.get(id);
+        return result === undefined ? [] : [[id, result] as const];
+      }),
+    );
   }
 
   get health(): HealthDocument {

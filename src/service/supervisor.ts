@@ -19,6 +19,8 @@ export class Supervisor {
   readonly #runners = new Map<string, StreamRunner>();
   /** Of streams that were replaced or removed, until they have ended. */
   readonly #leaving = new Set<Promise<unknown>>();
+  /** Places of streams that are about to begin again: nobody who waits gets ahead of them. */
+  readonly #kept = new Map<string, Disposable | null>();
   #loaded: LoadedConfiguration;
   #stopping = false;
 
@@ -52,11 +54,13 @@ export class Supervisor {
     const plan = planReload(this.#loaded, next);
     this.#loaded = next;
     this.#places.setLimit(next.configuration.service.max_concurrent_streams);
+    for (const id of plan.changed) this.#kept.set(id, null);
     const leaving = [...plan.stopped, ...plan.changed].map((id) => this.#end(id));
     await Promise.all(leaving);
     for (const id of [...plan.started, ...plan.changed]) {
       const stream = this.#configured(id);
       if (stream !== null && !this.#stopping) this.#begin(stream);
+      this.#kept.delete(id);
     }
     return plan;
   }
@@ -90,13 +94,23 @@ export class Supervisor {
       id,
       plan: () => planStream(loaded, stream, this.#options.untilCaughtUp),
       retry: retryOf(stream),
-      admit: (signal) => this.#places.take(signal),
+      admit: (signal) => this.#admit(id, signal),
       observe: (event) => this.#options.observe(id, event),
     });
     this.#runners.set(id, runner);
     void runner.ended.then((result) => {
       if (result !== null) this.#options.ended(id, result);
     });
+  }
+
+  async #admit(id: string, signal: AbortSignal): Promise<Disposable | null> {
+    const place = this.#kept.get(id) ?? (await this.#places.take(signal));
+    if (place === null) return null;
+    const leave = (): void => {
+      if (this.#kept.has(id)) this.#kept.set(id, place);
+      else place[Symbol.dispose]();
+    };
+    return { [Symbol.dispose]: leave };
   }
 
   async #end(id: string): Promise<void> {

@@ -226,6 +226,41 @@ describeEachServer(
       await running.exit;
     });
 
+    test('an edit of one of 200 streams touches that one only', async () => {
+      file = await openServiceFile();
+      using _file = file;
+      const streams = Array.from({ length: 200 }, (_, i) => {
+        const one = entry('a', { id: `${pair.source}-many-${i}` });
+        const write_options = { schema: `many_${i}` };
+        return { ...one, destination: { ...(one['destination'] as object), write_options } };
+      });
+      const more = { service: { max_concurrent_streams: 3 } };
+      file.write(streams, more);
+      await using running = file.start();
+      const settled = await file.until(
+        (health) => health.streams.filter(({ state }) => state === 'streaming').length === 3,
+      );
+      expect(settled.streams.filter(({ state }) => state === 'starting')).toHaveLength(197);
+      const edit = streams.map((one, i) =>
+        i === 1 || i === 150 ? { ...one, batch_size: 9 } : one,
+      );
+      file.write(edit, more);
+      await file.until(({ configuration }) => configuration.hash !== settled.configuration.hash);
+      const line = await eventually(() =>
+        running
+          .stderr()
+          .split('\n')
+          .find((text) => text.includes('configuration_applied')),
+      );
+      const applied = JSON.parse(line) as Record<string, unknown>;
+      expect(applied).toMatchObject({ started: [], stopped: [], untouched: 198 });
+      // The one that ran keeps its place.
+      await file.until(({ streams: [, second] }) => second?.state === 'streaming');
+      console.log(`reload of 2 of 200 streams: ${String(applied['durationMs'])} ms`);
+      running.kill('SIGTERM');
+      expectExit(await running.exit, 0);
+    });
+
     test('starts with changes only, into a table of another name', async () => {
       file = await openServiceFile();
       using _file = file;

@@ -32,7 +32,11 @@ function exitCodeOf(results: readonly RunResult[], stopped: boolean): ExitCode {
     // Stopped before it began is an orderly end of the service.
     if (result.status === 'stopped') return 0;
     if (stopped && result.error !== null) return ERROR_TABLE[result.error.code].exit;
-    return resultExitCode(result);
+    // What an earlier run paused was told then.
+    const streams = result.streams.map((stream) =>
+      stream.pausedEarlier ? { ...stream, paused: null } : stream,
+    );
+    return resultExitCode({ ...result, streams });
   });
   return GRAVEST.find((code) => codes.includes(code)) ?? 0;
 }
