@@ -26,7 +26,7 @@ async function told(changed: ReturnType<typeof vi.fn>, times: number): Promise<v
 test('written in place, renamed over, and not again for the same content', async () => {
   const path = join(folder, 'a.yaml');
   writeFileSync(path, 'one');
-  const changed = vi.fn();
+  const changed = vi.fn<() => void>();
   using _watch = new FileWatch(path, hash('one'), changed);
   writeFileSync(path, 'two');
   await told(changed, 1);
@@ -50,7 +50,7 @@ test('a link that is turned to another folder, as a mounted volume does it', asy
   }
   symlinkSync('v1', join(folder, 'data'));
   symlinkSync(join('data', 'a.yaml'), join(folder, 'a.yaml'));
-  const changed = vi.fn();
+  const changed = vi.fn<() => void>();
   using _watch = new FileWatch(join(folder, 'a.yaml'), hash('one'), changed);
   symlinkSync('v2', join(folder, 'data.new'));
   renameSync(join(folder, 'data.new'), join(folder, 'data'));
@@ -60,7 +60,7 @@ test('a link that is turned to another folder, as a mounted volume does it', asy
 test('a change between reading and watching; gone for a while and back', async () => {
   const path = join(folder, 'a.yaml');
   writeFileSync(path, 'two');
-  const changed = vi.fn();
+  const changed = vi.fn<() => void>();
   using _watch = new FileWatch(path, hash('one'), changed);
   await told(changed, 1);
   rmSync(path);

@@ -1,6 +1,7 @@
 // The service of a configuration file: runs its streams, takes edits, is watched, ends in order.
-import { createServer } from 'node:net';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
@@ -222,6 +223,28 @@ describeEachServer(
       expect(health.streams[1]?.last_error?.code).toBe('unreachable');
       const retries = running.stderr().match(/"event":"stream_retry"/g) ?? [];
       expect(retries).toHaveLength(2);
+      running.kill('SIGTERM');
+      await running.exit;
+    });
+
+    test('the board and the alerts name metrics that are there', async () => {
+      file = await openServiceFile();
+      using _file = file;
+      file.write([entry('a')]);
+      await using running = file.start();
+      await file.until(({ streams }) => streams[0]?.lag_ms != null);
+      await pair.sql(`insert into a values (50, 'fifty')`);
+      await eventually(async () => (await file.metrics()).includes('last_commit_timestamp'));
+      const exposed = new Set(
+        [...(await file.metrics()).matchAll(/^(forebay_\w+)/gm)].map(([, name]) => name),
+      );
+      const folder = new URL('../../examples/monitoring/', import.meta.url);
+      for (const example of ['grafana.json', 'alerts.yaml']) {
+        const text = readFileSync(new URL(example, folder), 'utf8');
+        const named = [...text.matchAll(/\bforebay_[a-z_]+/g)].map(([name]) => name);
+        expect(named.length).toBeGreaterThan(5);
+        for (const name of named) expect(exposed).toContain(name);
+      }
       running.kill('SIGTERM');
       await running.exit;
     });
