@@ -67,6 +67,20 @@ export interface RunMeter {
   readonly moved: (stream: StreamId, rows: number) => void;
   /** Committed. */
   readonly counted: (stream: StreamId, account: RowAccount) => void;
+  readonly batch?: (batch: CommittedBatch) => void;
+}
+
+/** One transaction of the destination. */
+export interface CommittedBatch {
+  readonly kind: 'chunk' | 'changes';
+  /** Null where it holds changes of several tables. */
+  readonly stream: StreamId | null;
+  /** Where the transaction began, in milliseconds since 1970. */
+  readonly startedAtMs: number;
+  readonly rows: number;
+  readonly bytes: number;
+  /** Position that is now durable; the chunk's id for a chunk. */
+  readonly upTo: string;
 }
 
 export interface RunControl {

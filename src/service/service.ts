@@ -1,4 +1,5 @@
 /** The service of one configuration file: its streams, its edits, its ports and its log. */
+import { asForebayError } from '../core/errors.ts';
 import type { RunResult } from '../engine/pipeline.ts';
 import type { LoadedConfiguration } from './configuration/inspect.ts';
 import { loadConfiguration } from './configuration/load.ts';
@@ -10,6 +11,7 @@ import { jsonAnswer, openPort, textAnswer } from './http-port.ts';
 import { type Log, ServiceLog } from './log.ts';
 import { Metrics } from './metrics.ts';
 import { logEvent } from './run-log.ts';
+import { openTraces, type Traces } from './traces.ts';
 import { Supervisor } from './supervisor.ts';
 
 const NO_EVENTS = new EventMeter();
@@ -30,6 +32,7 @@ export class Service implements AsyncDisposable {
   readonly #reloads = { applied: 0, rejected: 0 };
   readonly #ports = new Map<'health' | 'metrics', AsyncDisposable>();
   #metrics: Metrics | null = null;
+  #traces: Traces | null = null;
   #watch: FileWatch | null = null;
   #loadedAt = new Date().toISOString();
   #refusal: string | null = null;
@@ -44,6 +47,7 @@ export class Service implements AsyncDisposable {
     this.#supervisor = new Supervisor(options.loaded, {
       untilCaughtUp: options.untilCaughtUp,
       observe: (stream, event) => logEvent(this.#log.child({ stream }), event),
+      committed: (stream, batch) => this.#traces?.batch(stream, batch),
       ended: (stream, result) => this.#streamEnded(stream, result),
     });
   }
@@ -52,6 +56,7 @@ export class Service implements AsyncDisposable {
   async start(): Promise<void> {
     const { file, loaded } = this.#options;
     const { service, streams } = loaded.configuration;
+    this.#traces = await openTraces();
     this.#metrics = await Metrics.open({
       streams: () => this.#streams(),
       reloads: () => this.#reloads,
@@ -123,7 +128,14 @@ export class Service implements AsyncDisposable {
     this.#watch?.[Symbol.dispose]();
     await this.#reloading;
     for (const port of this.#ports.values()) await port[Symbol.asyncDispose]();
-    await this.#metrics?.[Symbol.asyncDispose]();
+    // A collector that is gone is no failure of the service.
+    for (const part of [this.#metrics, this.#traces]) {
+      try {
+        await part?.[Symbol.asyncDispose]();
+      } catch (error) {
+        this.#log.at('warn', 'telemetry_not_sent', { message: asForebayError(error).message });
+      }
+    }
     this.#log.at('info', 'service_stopped');
   }
 

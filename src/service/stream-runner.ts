@@ -2,7 +2,7 @@
 import { asForebayError, type ForebayError, reportError } from '../core/errors.ts';
 import { pause } from '../core/pause.ts';
 import { decideRetry, type RetryPolicy } from '../core/retry.ts';
-import type { RunEvent, RunResult } from '../engine/pipeline.ts';
+import type { CommittedBatch, RunEvent, RunResult } from '../engine/pipeline.ts';
 import { runPipeline } from '../engine/run.ts';
 import { EventMeter } from './event-counts.ts';
 import type { StreamPlan } from './stream-plan.ts';
@@ -16,6 +16,7 @@ export interface RunnerOptions {
   /** Resolves when the stream may begin; null: it was told to stop before. */
   readonly admit: (signal: AbortSignal) => Promise<Disposable | null>;
   readonly observe: (event: RunEvent) => void;
+  readonly committed: (batch: CommittedBatch) => void;
 }
 
 /** Held by somebody else for now: another process that ends, or a server that has not noticed that ours did. */
@@ -84,7 +85,11 @@ export class StreamRunner {
       return await runPipeline(plan.mode, plan.spec, plan.systems, {
         drain: this.#drain.signal,
         observe: (event) => this.#observe(event),
-        meter: this.meter,
+        meter: {
+          moved: this.meter.moved,
+          counted: this.meter.counted,
+          batch: this.#options.committed,
+        },
       });
     } catch (error) {
       return failedBefore(this.id, asForebayError(error), performance.now() - startedAt);

@@ -1,5 +1,5 @@
 /** All streams of a configuration: started, stopped and replaced as the file says. */
-import type { RunEvent, RunResult } from '../engine/pipeline.ts';
+import type { CommittedBatch, RunEvent, RunResult } from '../engine/pipeline.ts';
 import type { LoadedConfiguration } from './configuration/inspect.ts';
 import { planReload, type ReloadPlan } from './configuration/reload.ts';
 import type { StreamConfiguration } from './configuration/schema.ts';
@@ -10,6 +10,7 @@ import { StreamRunner } from './stream-runner.ts';
 export interface SupervisorOptions {
   readonly untilCaughtUp: boolean;
   readonly observe: (stream: string, event: RunEvent) => void;
+  readonly committed: (stream: string, batch: CommittedBatch) => void;
   readonly ended: (stream: string, result: RunResult) => void;
 }
 
@@ -96,6 +97,7 @@ export class Supervisor {
       retry: retryOf(stream),
       admit: (signal) => this.#admit(id, signal),
       observe: (event) => this.#options.observe(id, event),
+      committed: (batch) => this.#options.committed(id, batch),
     });
     this.#runners.set(id, runner);
     void runner.ended.then((result) => {

@@ -1,13 +1,14 @@
 // The service of a configuration file: runs its streams, takes edits, is watched, ends in order.
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { expectExit } from '../support/exit.ts';
 import { openReplication, type Replication } from '../support/replication.ts';
-import { runForebay } from '../support/process.ts';
+import { runForebay, startForebay } from '../support/process.ts';
 import { openServiceFile, type ServiceFile, type StreamEntry } from '../support/service.ts';
 import { describeEachServer } from '../support/shared-servers.ts';
 import { eventually } from '../support/wait.ts';
@@ -249,6 +250,32 @@ describeEachServer(
       await running.exit;
     });
 
+    test('metrics and a span for each batch go to the collector that the environment names', async () => {
+      file = await openServiceFile();
+      using _file = file;
+      file.write([entry('a', { id: `${pair.source}-traced` })]);
+      const received = new Map<string, string>();
+      const collector = createHttpServer((request, response) => {
+        request.setEncoding('latin1');
+        let body = '';
+        request.on('data', (text: string) => (body += text));
+        request.on('end', () => {
+          received.set(request.url ?? '', (received.get(request.url ?? '') ?? '') + body);
+          response.end();
+        });
+      });
+      collector.listen(0, '127.0.0.1');
+      await once(collector, 'listening');
+      const address = collector.address();
+      const port = typeof address === 'object' ? address?.port : undefined;
+      const env = { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` };
+      const running = startForebay(['run', file.path, '--until-caught-up'], { env });
+      expectExit(await running.exit, 0);
+      collector.close();
+      expect(received.get('/v1/traces')).toContain('forebay.chunk');
+      expect(received.get('/v1/metrics')).toContain('forebay_stream_events_total');
+    });
+
     test('an edit of one of 200 streams touches that one only', async () => {
       file = await openServiceFile();
       using _file = file;
@@ -279,7 +306,6 @@ describeEachServer(
       expect(applied).toMatchObject({ started: [], stopped: [], untouched: 198 });
       // The one that ran keeps its place.
       await file.until(({ streams: [, second] }) => second?.state === 'streaming');
-      console.log(`reload of 2 of 200 streams: ${String(applied['durationMs'])} ms`);
       running.kill('SIGTERM');
       expectExit(await running.exit, 0);
     });
