@@ -246,6 +246,10 @@ export const ERROR_TABLE = {
     'A failpoint that was switched on in FOREBAY_FAILPOINTS threw.',
     'Unset FOREBAY_FAILPOINTS.',
   ]),
+  dead_letter_file: entry('config', 1, 500, [
+    'The file for dead letters cannot be written.',
+    'Make its folder writable, or give another dead_letter_destination.',
+  ]),
   dlq_entry_missing: entry('config', 2, 404, [
     'No dead letter has this id.',
     'Run `forebay dlq list`.',
