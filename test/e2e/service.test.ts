@@ -1,6 +1,6 @@
 // The service of a configuration file: runs its streams, takes edits, is watched, ends in order.
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 
@@ -248,6 +248,27 @@ describeEachServer(
       }
       running.kill('SIGTERM');
       await running.exit;
+    });
+
+    test('SIGHUP takes what references hold by now; the log as text', async () => {
+      file = await openServiceFile();
+      using _file = file;
+      const secret = `${file.path}.secret`;
+      writeFileSync(secret, server.url(pair.source));
+      const a = entry('a', { id: `${pair.source}-hup` });
+      const source = { ...(a['source'] as object), connection_string: `\${file:${secret}}` };
+      file.write([{ ...a, source }], { service: { log_format: 'text' } });
+      await using running = file.start();
+      await file.until(({ streams }) => streams[0]?.state === 'streaming');
+      writeFileSync(secret, `${server.url(pair.source)}?application_name=renewed`);
+      running.kill('SIGHUP');
+      await eventually(() => running.stderr().includes('configuration_applied'));
+      expect(running.stderr()).toMatch(
+        /^\d{4}-\S+Z INFO  configuration_applied cause=signal hash=\w+ .*changed=\["t_\w+-hup"\]/m,
+      );
+      await file.until(({ streams }) => streams[0]?.state === 'streaming');
+      running.kill('SIGTERM');
+      expectExit(await running.exit, 0);
     });
 
     test('metrics and a span for each batch go to the collector that the environment names', async () => {

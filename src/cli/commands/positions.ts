@@ -17,6 +17,8 @@ import type { TableColumn } from '../table.ts';
 
 interface PositionRow {
   readonly stream: string;
+  /** Its name at the destination, in slots and for other commands; null where the stream cannot be planned. */
+  readonly pipeline: string | null;
   readonly position: string | null;
   readonly events: number | null;
   readonly checksum: string | null;
@@ -28,6 +30,7 @@ interface PositionRow {
 
 const COLUMNS: readonly TableColumn<PositionRow>[] = [
   { title: 'stream', cell: ({ stream }) => stream },
+  { title: 'pipeline', cell: ({ pipeline }) => pipeline ?? '-' },
   { title: 'position', cell: ({ position }) => position ?? '-' },
   {
     title: 'events',
@@ -40,6 +43,7 @@ const COLUMNS: readonly TableColumn<PositionRow>[] = [
 ];
 
 const NOTHING = {
+  pipeline: null,
   position: null,
   events: null,
   checksum: null,
@@ -61,22 +65,29 @@ async function readPositions(
   destination: Destination,
   withHistory: boolean,
 ): Promise<readonly PositionRow[]> {
-  const state = await destination.readState(spec.name);
+  const pipeline = spec.name;
+  const state = await destination.readState(pipeline);
   if (state?.checkpoint == null) {
-    return [{ stream, ...NOTHING, state: 'no checkpoint yet' }];
+    return [{ stream, ...NOTHING, pipeline, state: 'no checkpoint yet' }];
   }
   const { checkpoint, epoch } = state;
-  const past = (await destination.history?.(spec.name)) ?? [];
+  const past = (await destination.history?.(pipeline)) ?? [];
   if (withHistory && past.length > 0) {
-    return past.map((one) => ({ stream, ...one, state: stateOf(one.committedAt, Date.now()) }));
+    return past.map((one) => ({
+      stream,
+      pipeline,
+      ...one,
+      state: stateOf(one.committedAt, Date.now()),
+    }));
   }
   const committedAt = past.find(({ position }) => position === checkpoint.position)?.committedAt;
   return [
     {
       stream,
+      pipeline,
       position: checkpoint.position,
       events: eventsOf(checkpoint),
-      checksum: checkpointChecksum(spec.name, checkpoint),
+      checksum: checkpointChecksum(pipeline, checkpoint),
       committedAt: state.committedAt ?? committedAt ?? null,
       epoch,
       state: stateOf(state.committedAt ?? null, Date.now()),
