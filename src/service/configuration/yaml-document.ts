@@ -253,10 +253,12 @@ function syntaxFlaw({ code, message, pos }: YAMLError): Flaw {
   return { offset: pos[0], path: [], rule, ...wording };
 }
 
-/** One flaw a line: what follows a mistake is mostly its consequence. */
+/** One flaw a line, and tabs alone where there are any: the others are mostly their consequence. */
 function syntaxFlaws(document: Document.Parsed, text: string): Flaw[] {
   const lines = new Set<number>();
-  return [...document.errors, ...document.warnings]
+  const all = [...document.errors, ...document.warnings];
+  const tabs = all.filter(({ code }) => code === 'TAB_AS_INDENT');
+  return (tabs.length > 0 ? tabs : all)
     .map(syntaxFlaw)
     .sort((left, right) => left.offset - right.offset)
     .filter(({ offset }) => {
