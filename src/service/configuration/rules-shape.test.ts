@@ -113,7 +113,7 @@ describe('each rule, as a user reads it', () => {
       'database without a value',
       edit(SHOP, ['database: dw', 'database:']),
       [
-        'c.yaml:12:16 streams[0].destination.database: database is missing (required) — Add database: docs/configuration.md shows what it may be.',
+        'c.yaml:12:7 streams[0].destination.database: database is missing (required) — Add database: docs/configuration.md shows what it may be.',
       ],
     ],
     [

@@ -201,11 +201,11 @@ function build(reading: Reading, node: Node, path: Path): DocumentNode {
   return result;
 }
 
-/** A value that is left out has no node; it is told by the key before it. */
+/** A value that is left out is told by the key before it. */
 function buildPart(reading: Reading, value: unknown, path: Path, offset: number): DocumentNode {
-  if (isMap(value) || isSeq(value) || isScalar(value) || isAlias(value)) {
-    return build(reading, value, path);
-  }
+  const isLeftOut = isScalar(value) && value.source === '' && value.type === 'PLAIN';
+  const isNode = isMap(value) || isSeq(value) || isScalar(value) || isAlias(value);
+  if (isNode && (!isLeftOut || value.anchor !== undefined)) return build(reading, value, path);
   return { kind: 'scalar', offset, value: null, source: null };
 }
 
