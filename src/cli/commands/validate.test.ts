@@ -62,6 +62,14 @@ test('what is not set here is a note, with --strict a violation', async () => {
   });
 });
 
+test('a password where a key stands is not shown', async () => {
+  const wrong = edit(SHOP, ['database: dw', 'database: dw\n      "postgres://ada:hunter2@h/d": 1']);
+  const { code, out } = await validate(wrong);
+  expect(code).toBe(2);
+  expect(out).toContain('postgres://ada:[secret]@h/d');
+  expect(out).not.toContain('hunter2');
+});
+
 test('as JSON', async () => {
   const { code, out, err } = await validate(`${SHOP}    batch_size: 0\n`, '-o', 'json');
   expect({ code, err }).toEqual({ code: 2, err: '' });

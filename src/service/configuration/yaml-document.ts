@@ -23,7 +23,7 @@ import {
 import type { Path } from './problem.ts';
 
 /** How many values aliases may stand for. More than any real file needs, far less than a bomb makes. */
-const MAX_ALIASED_VALUES = 100_000;
+const MAX_ALIASED_VALUES = 500_000;
 const MAX_SYNTAX_FLAWS = 20;
 
 interface Reading {
