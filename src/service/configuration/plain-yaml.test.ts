@@ -14,6 +14,7 @@ test.each([
   edit(SHOP, ['"1"', "'1' # one"]),
   SHOP.replaceAll('\n', '\r\n'),
   'a:\nb: # nothing\n\n  # deep\nc:\n- 1\n- x: -2.5e3\n  y: .5\n-   z: Null\n',
+  '# one\n---\na: []\nb:\n  - {}\n  - []\n',
   'a: 127.0.0.1\nb: 08006\nc: 1h30m\nd: -x\ne: postgres://a:b@c/d#e\nf: "x # y"\ng: a  # b\n',
 ])('reads %j as the general parser does', (text) => {
   const plain = readPlainYaml(text);
@@ -45,7 +46,10 @@ test.each([
   'a b: 1',
   '"a": 1',
   '? a',
-  '---\na: 1',
+  '---\n---\na: 1',
+  '--- a: 1',
+  'a: 1\n---\n',
+  'a: [ ]',
   'a: 1\n...',
   'a:\tb',
   '%YAML 1.2\n---\na: 1',
@@ -66,9 +70,9 @@ test('no example is read otherwise', () => {
 });
 
 const PIECES =
-  String.raw`a: |b:|c: x|- |-|x|1|-1|.5|1e3|~|null|True|no| |  |#| # c|:|: |"|'|"q"|'q'|\|[|]|{|}|,|&a|*a|!|>|%|@|?|? |---|...|<<: |é|$|/|.|+|0x1|0o7`
+  String.raw`a: |b:|c: x|- |-|x|1|-1|.5|1e3|~|null|True|no| |  |#| # c|:|: |"|'|"q"|'q'|\|[|]|{|}|,|&a|*a|!|>|%|@|?|? |---|[]|{}|...|<<: |é|$|/|.|+|0x1|0o7`
     .split('|')
-    .concat(['\n', '\n', '\n', '\n  ', '\n    ', '\n- ', '\n  - ', '|', '`', '\r\n', '\t'])
+    .concat(['\n', '\n', '\n', '\n  ', '\n    ', '\n- ', '\n  - ', '---\n', '|', '`', '\r\n', '\t'])
     .concat(['\r', '\u0085', '\u2028', '\uFEFF', '\u00A0']);
 
 test('whatever it reads, the general parser reads the same', () => {

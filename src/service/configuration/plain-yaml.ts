@@ -22,9 +22,10 @@ const MAX_PLAIN_DEPTH = 16;
 /** Space that is neither a blank nor the end of a line: it may mean many things. */
 const OTHER_SPACE = /[^\S \r\n]|\r(?!\n)|\u0085/;
 
-/** Lines that are empty or a comment are left out. */
+/** Lines that are empty, a comment or the mark where the document begins are left out. */
 function linesOf(text: string): Line[] {
   const lines: Line[] = [];
+  let isMarked = false;
   let start = 0;
   while (start < text.length) {
     const newline = text.indexOf('\n', start);
@@ -32,7 +33,9 @@ function linesOf(text: string): Line[] {
     let offset = start;
     while (text.charCodeAt(offset) === 0x20) offset += 1;
     const content = text.slice(offset, text[end - 1] === '\r' ? end - 1 : end).trimEnd();
-    if (content !== '' && content[0] !== '#') {
+    const isMarker = content === '---' && offset === start && lines.length === 0 && !isMarked;
+    if (isMarker) isMarked = true;
+    else if (content !== '' && content[0] !== '#') {
       lines.push({ offset, indent: offset - start, content });
     }
     start = end + 1;
@@ -67,6 +70,8 @@ function plainScalar(text: string, offset: number): DocumentNode | null {
 const QUOTED = /^(?:"([^"\\]*)"|'([^']*)')(?:\s+#.*)?$/;
 
 function scalar(text: string, offset: number): DocumentNode | null {
+  if (text === '[]') return { kind: 'list', offset, items: [] };
+  if (text === '{}') return { kind: 'map', offset, entries: new Map() };
   const quoted = QUOTED.exec(text);
   if (quoted !== null) {
     return { kind: 'scalar', offset, value: quoted[1] ?? quoted[2] ?? '', source: null };
