@@ -18,6 +18,7 @@ import { lookupRows } from './lookup.ts';
 import { compareLsn, orderOfLsn, parseLsn } from './lsn.ts';
 import { checkPosition } from './position-check.ts';
 import type { PostgresSystem } from './system.ts';
+import { insertsName, slotName } from './slot-names.ts';
 import * as slots from './slots.ts';
 import { quoteIdent } from './sql.ts';
 import { StreamRelations } from './stream-relations.ts';
@@ -64,7 +65,7 @@ export class PostgresChanges implements ChangeCapability {
     streams: readonly StreamSchema[],
     options: { readonly parallel: number },
   ): Promise<{ position: Position; identity: SourceIdentity; snapshot: SnapshotReader }> {
-    const name = slots.slotName(pipeline);
+    const name = slotName(pipeline);
     const { catalog } = this.#system;
     await slots.dropSlot(catalog, name, this.#system.signal);
     await slots.createPublications(catalog, name, streams);
@@ -90,7 +91,7 @@ export class PostgresChanges implements ChangeCapability {
   }
 
   async verify(pipeline: string, checkpoint: Checkpoint): Promise<SourceIdentity> {
-    const name = slots.slotName(pipeline);
+    const name = slotName(pipeline);
     const replication = await this.#system.connect('identify', { replication: true });
     try {
       const facts = await slots.identifySystem(replication);
@@ -122,7 +123,7 @@ export class PostgresChanges implements ChangeCapability {
   }
 
   async open(options: Parameters<ChangeCapability['open']>[0]): Promise<ChangeReader> {
-    const name = slots.slotName(options.pipeline);
+    const name = slotName(options.pipeline);
     await slots.waitForSlot(this.#system.catalog, name, this.#system.signal);
     const catalog = await this.#system.connect('catalog');
     const connection = await this.#system.connect(purposeOf(options.pipeline), {
@@ -131,7 +132,7 @@ export class PostgresChanges implements ChangeCapability {
     const streaming = connection.serverVersion >= STREAMING_SINCE;
     const command = slots.startCommand(name, options.position, {
       proto_version: streaming ? '2' : '1',
-      publication_names: `${quoteIdent(name)},${quoteIdent(slots.insertsName(name))}`,
+      publication_names: `${quoteIdent(name)},${quoteIdent(insertsName(name))}`,
       ...(options.encoding === 'binary' ? { binary: 'true' } : {}),
       ...(streaming ? { streaming: 'on' } : {}),
     });
@@ -161,7 +162,7 @@ export class PostgresChanges implements ChangeCapability {
   }
 
   async addStreams(pipeline: string, streams: readonly StreamSchema[]): Promise<void> {
-    const name = slots.slotName(pipeline);
+    const name = slotName(pipeline);
     const { catalog } = this.#system;
     const published = (await slots.publishedOids(catalog, name)) ?? new Set();
     const missing = streams.filter((schema) => !published.has(schema.ref));
@@ -173,18 +174,18 @@ export class PostgresChanges implements ChangeCapability {
     pipeline: string,
     streams: readonly StreamSchema[],
   ): Promise<readonly StreamId[]> {
-    const published = await slots.publishedOids(this.#system.catalog, slots.slotName(pipeline));
+    const published = await slots.publishedOids(this.#system.catalog, slotName(pipeline));
     return streams
       .filter((schema) => published?.has(schema.ref) !== true)
       .map((schema) => streamId(schema.stream));
   }
 
   leftovers(pipeline: string): Promise<readonly Leftover[]> {
-    return slots.leftovers(this.#system.catalog, slots.slotName(pipeline));
+    return slots.leftovers(this.#system.catalog, slotName(pipeline));
   }
 
   async drop(pipeline: string): Promise<void> {
-    const name = slots.slotName(pipeline);
+    const name = slotName(pipeline);
     await slots.dropSlot(this.#system.catalog, name, this.#system.signal);
     await slots.dropPublications(this.#system.catalog, name);
   }

@@ -3,10 +3,9 @@ import type { Leftover } from '../../core/connector.ts';
 import { ForebayError } from '../../core/errors.ts';
 import type { StreamSchema } from '../../core/stream-schema.ts';
 import type { PgConnection } from './connection.ts';
+import { insertsName } from './slot-names.ts';
 import { quoteIdent, quoteLiteral, quoteName } from './sql.ts';
 
-const MAX_NAME_BYTES = 63;
-const INSERTS_SUFFIX = '_inserts';
 const GENERATED_PUBLISHABLE = 180_000;
 const NEW_SLOT_SYNTAX = 150_000;
 const SAFE_WAL = 130_000;
@@ -15,13 +14,6 @@ const SLOT_WAIT_MS = 12_000;
 const POLL_MS = 100;
 /** A run that still holds the slot after this long hangs or was stopped, and its place is taken. */
 const HELD_BY_OURS_MS = 2_000;
-
-export function slotName(pipeline: string): string {
-  return `forebay_${pipeline}`
-    .toLowerCase()
-    .replace(/[^a-z0-9_]/g, '_')
-    .slice(0, MAX_NAME_BYTES);
-}
 
 export interface SlotState {
   readonly plugin: string;
@@ -103,14 +95,6 @@ export async function dropSlot(
   const slot = await waitForSlot(connection, name, signal);
   if (slot !== null)
     await connection.query('SELECT pg_catalog.pg_drop_replication_slot($1)', [name]);
-}
-
-/**
- * Tables without an identity are published for inserts and truncates only, in a publication of their own: were
- * their updates published too, the source would refuse them.
- */
-export function insertsName(name: string): string {
-  return `${name.slice(0, MAX_NAME_BYTES - INSERTS_SUFFIX.length)}${INSERTS_SUFFIX}`;
 }
 
 interface PublicationParts {
