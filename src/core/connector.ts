@@ -82,6 +82,7 @@ export interface Source extends AsyncDisposable {
     streams: readonly StreamSchema[] | null,
     purpose: 'snapshot' | 'changes',
   ): Promise<Finding[]>;
+  /** Fails with `table_held` where others hold a table so that not even its description can be read. */
   discover(): Promise<readonly CatalogStream[]>;
   readonly snapshot?: SnapshotCapability;
   readonly changes?: ChangeCapability;
@@ -90,8 +91,14 @@ export interface Source extends AsyncDisposable {
 export interface SnapshotCapability {
   /** Name of the source's bulk format, if it has one; `SnapshotReader.frames` is then there. */
   readonly frameFormat?: string;
-  /** A consistent point that stays readable until disposed; `parallel` chunks may be read at once. */
-  open(options: { readonly parallel: number }): Promise<SnapshotReader>;
+  /**
+   * A consistent point that stays readable until disposed; `parallel` chunks may be read at once. With `lockWaitMs`,
+   * reading a table that others hold for longer fails with `table_held`; without, it waits.
+   */
+  open(options: {
+    readonly parallel: number;
+    readonly lockWaitMs?: number;
+  }): Promise<SnapshotReader>;
 }
 
 /** A piece of a table that is read, loaded and recorded as one. Its id alone tells what it covers. */
@@ -196,7 +203,8 @@ export interface ChangeCapability {
   distanceBytes(from: Position, to: Position): number | null;
   /**
    * Takes further streams into the pipeline. Resolves when every transaction that could have changed them
-   * unseen has ended: all later changes will be sent, all earlier ones are visible to a new snapshot.
+   * unseen has ended: all later changes will be sent, all earlier ones are visible to a new snapshot. Fails with
+   * `table_held` where others hold one of them.
    */
   addStreams(pipeline: string, streams: readonly StreamSchema[]): Promise<void>;
   /** Of these, the ones whose changes the source does not send (any more): their history has a gap. */
@@ -206,7 +214,7 @@ export interface ChangeCapability {
   /**
    * Current rows of the given keys (rows of `batch` at `rows`; only key cells count), as OP_READ; those that are
    * gone are left out. The slab comes from the context's pool and is given back by the caller. Null if the source
-   * never sends `UNCHANGED_CELL`.
+   * never sends `UNCHANGED_CELL`. Fails with `table_held` where others hold the table.
    */
   lookup(schema: StreamSchema, batch: RowBatch, rows: readonly number[]): Promise<RowBatch | null>;
 }

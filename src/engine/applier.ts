@@ -298,7 +298,16 @@ export class Applier {
   async #heal(stream: RunningStream, result: WriteResult): Promise<void> {
     const { attempt, changes } = this.#options;
     for (const { batch, rows } of result.missing) {
-      const found = await changes.lookup(stream.target.schema, batch, rows);
+      let found: RowBatch | null;
+      try {
+        found = await changes.lookup(stream.target.schema, batch, rows);
+      } catch (error) {
+        if (asForebayError(error).code !== 'table_held') throw error;
+        // Nothing may wait for whoever holds it: the row comes when the table is read again.
+        if (!this.#before.has(stream)) this.#before.set(stream, { ...stream });
+        this.#options.readAgain(stream);
+        return;
+      }
       if (found === null) continue;
       const folded: FoldedRows = {
         kind: 'keyed',

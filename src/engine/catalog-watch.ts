@@ -1,8 +1,10 @@
 /** Looks into the source's catalog from time to time: tables that appeared, went, were made anew or got a part. */
 import type { CatalogStream, ChangeCapability } from '../core/connector.ts';
+import { asForebayError } from '../core/errors.ts';
 import type { Position } from '../core/position.ts';
 import { type StreamId, streamId } from '../core/stream-schema.ts';
 import type { Attempt } from './attempt.ts';
+import type { HeldTables } from './held-tables.ts';
 import { matches } from './selection.ts';
 import { pauseOf, type RunningStream, toRecord } from './stream-state.ts';
 import { isHeld, targetFor, whyNotJoin } from './targets.ts';
@@ -11,6 +13,7 @@ const POLL_MS = 3000;
 
 export interface CatalogWatchOptions {
   readonly attempt: Attempt;
+  readonly held: HeldTables;
   readonly changes: Pick<ChangeCapability, 'comparePositions' | 'currentPosition'>;
   /** The stream's table is gone: nothing of it is loaded any more. */
   readonly letGo: (stream: RunningStream) => void;
@@ -47,9 +50,12 @@ export class CatalogWatch {
     if (performance.now() - this.#lastPollAt >= POLL_MS) await this.poll();
   }
 
-  async poll(): Promise<void> {
+  /** False if somebody holds a table so that nothing can be seen now. */
+  async poll(): Promise<boolean> {
     const { attempt } = this.#options;
-    const catalog = await attempt.source.discover();
+    const catalog = await this.#discover();
+    this.#lastPollAt = performance.now();
+    if (catalog === null) return false;
     const byId = new Map(catalog.map((entry) => [streamId(entry.schema.stream), entry]));
     for (const stream of attempt.streams.values()) {
       const entry = byId.get(stream.target.id);
@@ -57,7 +63,22 @@ export class CatalogWatch {
       await this.#noteAttached(stream, entry);
     }
     for (const entry of catalog) await this.#noteNew(entry);
-    this.#lastPollAt = performance.now();
+    return true;
+  }
+
+  async #discover(): Promise<readonly CatalogStream[] | null> {
+    const { attempt, held } = this.#options;
+    if (held.mustWait(null)) return null;
+    try {
+      const catalog = await attempt.source.discover();
+      held.forget(null);
+      return catalog;
+    } catch (error) {
+      const failure = asForebayError(error);
+      if (failure.code !== 'table_held') throw failure;
+      held.failed(null);
+      return null;
+    }
   }
 
   async #noteGone(stream: RunningStream, entry: CatalogStream | undefined): Promise<void> {

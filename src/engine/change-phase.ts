@@ -158,11 +158,8 @@ class ChangeLoop {
       this.#poke();
       return false;
     }
-    if (!this.#polledAtEnd) {
-      this.#polledAtEnd = true;
-      await this.#intake.poll();
-    }
-    if (!this.#intake.isSettled || this.#wantText) return false;
+    this.#polledAtEnd ||= await this.#intake.poll();
+    if (!this.#polledAtEnd || !this.#intake.isSettled || this.#wantText) return false;
     await this.#checkpointer.idle(this.#batcher.idlePosition, true);
     this.#tellLag(true);
     return true;

@@ -12,8 +12,10 @@ import type { Order, Position, SourceIdentity } from '../../core/position.ts';
 import type { RowBatch } from '../../core/row-batch.ts';
 import { type StreamId, streamId, type StreamSchema } from '../../core/stream-schema.ts';
 import { type CellEncoding, hasBinaryForm } from '../../core/value.ts';
+import type { PgConnection } from './connection.ts';
 import { PostgresChangeReader } from './change-reader.ts';
 import { FAMILY } from './discover.ts';
+import { asTableHeld, SHORT_WAIT } from './held-table.ts';
 import { lookupRows } from './lookup.ts';
 import { compareLsn, orderOfLsn, parseLsn } from './lsn.ts';
 import { checkPosition } from './position-check.ts';
@@ -68,7 +70,7 @@ export class PostgresChanges implements ChangeCapability {
     const name = slotName(pipeline);
     const { catalog } = this.#system;
     await slots.dropSlot(catalog, name, this.#system.signal);
-    await slots.createPublications(catalog, name, streams);
+    await this.#publishing((connection) => slots.createPublications(connection, name, streams));
     const replication = await this.#system.connect('slot', { replication: true });
     try {
       const facts = await slots.identifySystem(replication);
@@ -81,6 +83,7 @@ export class PostgresChanges implements ChangeCapability {
       const snapshot = await this.#system.openSnapshot({
         parallel: options.parallel,
         exported: slot.snapshotName,
+        lockWaitMs: 0,
         release: () => replication.close(),
       });
       return { position: slot.consistentPoint, identity: identityOf(facts, name), snapshot };
@@ -92,6 +95,7 @@ export class PostgresChanges implements ChangeCapability {
 
   async verify(pipeline: string, checkpoint: Checkpoint): Promise<SourceIdentity> {
     const name = slotName(pipeline);
+    await this.#waitBriefly();
     const replication = await this.#system.connect('identify', { replication: true });
     try {
       const facts = await slots.identifySystem(replication);
@@ -125,6 +129,7 @@ export class PostgresChanges implements ChangeCapability {
   async open(options: Parameters<ChangeCapability['open']>[0]): Promise<ChangeReader> {
     const name = slotName(options.pipeline);
     await slots.waitForSlot(this.#system.catalog, name, this.#system.signal);
+    await this.#waitBriefly();
     const catalog = await this.#system.connect('catalog');
     const connection = await this.#system.connect(purposeOf(options.pipeline), {
       replication: true,
@@ -163,10 +168,14 @@ export class PostgresChanges implements ChangeCapability {
 
   async addStreams(pipeline: string, streams: readonly StreamSchema[]): Promise<void> {
     const name = slotName(pipeline);
-    const { catalog } = this.#system;
-    const published = (await slots.publishedOids(catalog, name)) ?? new Set();
+    const published = (await slots.publishedOids(this.#system.catalog, name)) ?? new Set();
     const missing = streams.filter((schema) => !published.has(schema.ref));
-    await slots.publishTables(catalog, name, missing);
+    await this.#publishing((connection) =>
+      asTableHeld(missing[0] ?? null, async () => {
+        await connection.execute(`SET ${SHORT_WAIT}`);
+        await slots.publishTables(connection, name, missing);
+      }),
+    );
     await this.#waitForOlderTransactions();
   }
 
@@ -192,6 +201,17 @@ export class PostgresChanges implements ChangeCapability {
 
   lookup(schema: StreamSchema, batch: RowBatch, rows: readonly number[]): Promise<RowBatch | null> {
     return lookupRows(this.#system, { schema, batch, rows });
+  }
+
+  /** From now on others are followed, whom a table that somebody holds must not stop. */
+  async #waitBriefly(): Promise<void> {
+    await this.#system.catalog.execute(`SET ${SHORT_WAIT}`);
+  }
+
+  /** To change a publication waits for whoever holds its tables; nothing else may wait behind it. */
+  async #publishing(act: (connection: PgConnection) => Promise<void>): Promise<void> {
+    await using connection = await this.#system.connect('publication');
+    await act(connection);
   }
 
   async #createSlot(
