@@ -166,6 +166,12 @@ export interface Leftover {
   readonly name: string;
 }
 
+/**
+ * Since when the source has sent the changes of a stream without a gap, in its own words: another text means that some
+ * may not have been sent. A stream that it does not send (any more) is left out.
+ */
+export type Memberships = ReadonlyMap<StreamId, string>;
+
 export interface ChangeCapability {
   comparePositions(a: Position, b: Position): Order;
   /** A position in the form of `TransactionMark.order`. */
@@ -184,6 +190,8 @@ export interface ChangeCapability {
     readonly position: Position;
     readonly identity: SourceIdentity;
     readonly snapshot: SnapshotReader;
+    /** As they were at the position. */
+    readonly memberships: Memberships;
   }>;
   /** Fails with `position_lost` when what follows the checkpoint cannot be read in full, and says why. */
   verify(pipeline: string, checkpoint: Checkpoint): Promise<SourceIdentity>;
@@ -206,9 +214,8 @@ export interface ChangeCapability {
    * unseen has ended: all later changes will be sent, all earlier ones are visible to a new snapshot. Fails with
    * `table_held` where others hold one of them.
    */
-  addStreams(pipeline: string, streams: readonly StreamSchema[]): Promise<void>;
-  /** Of these, the ones whose changes the source does not send (any more): their history has a gap. */
-  unpublished(pipeline: string, streams: readonly StreamSchema[]): Promise<readonly StreamId[]>;
+  addStreams(pipeline: string, streams: readonly StreamSchema[]): Promise<Memberships>;
+  memberships(pipeline: string, streams: readonly StreamSchema[]): Promise<Memberships>;
   leftovers(pipeline: string): Promise<readonly Leftover[]>;
   drop(pipeline: string): Promise<void>;
   /**

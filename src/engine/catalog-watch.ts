@@ -4,6 +4,7 @@ import { asForebayError } from '../core/errors.ts';
 import type { Position } from '../core/position.ts';
 import { type StreamId, streamId } from '../core/stream-schema.ts';
 import type { Attempt } from './attempt.ts';
+import type { Gaps } from './gaps.ts';
 import type { HeldTables } from './held-tables.ts';
 import { matches } from './selection.ts';
 import { pauseOf, type RunningStream, toRecord } from './stream-state.ts';
@@ -14,10 +15,11 @@ const POLL_MS = 3000;
 export interface CatalogWatchOptions {
   readonly attempt: Attempt;
   readonly held: HeldTables;
-  readonly changes: Pick<ChangeCapability, 'comparePositions' | 'currentPosition'>;
+  readonly changes: Pick<ChangeCapability, 'comparePositions' | 'currentPosition' | 'memberships'>;
   /** The stream's table is gone: nothing of it is loaded any more. */
   readonly letGo: (stream: RunningStream) => void;
   readonly reread: (stream: RunningStream) => void;
+  readonly gaps: Gaps;
   /** `replaces`: a table of this name was there before. */
   readonly admit: (entry: CatalogStream, replaces: boolean) => Promise<void>;
 }
@@ -33,7 +35,7 @@ export class CatalogWatch {
   readonly #leaving: Leaving[] = [];
   /** Tables that may not join, told once. */
   readonly #leftOut = new Set<StreamId>();
-  #lastPollAt = performance.now();
+  #lastPollAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: CatalogWatchOptions) {
     this.#options = options;
@@ -52,7 +54,12 @@ export class CatalogWatch {
 
   /** False if somebody holds a table so that nothing can be seen now. */
   async poll(): Promise<boolean> {
-    const { attempt } = this.#options;
+    const { attempt, changes, gaps } = this.#options;
+    // Before the catalog: a table that is dropped in between is not taken for one that is no longer sent.
+    const memberships = await changes.memberships(
+      attempt.spec.name,
+      [...attempt.streams.values()].map(({ target }) => target.schema),
+    );
     const catalog = await this.#discover();
     this.#lastPollAt = performance.now();
     if (catalog === null) return false;
@@ -60,6 +67,7 @@ export class CatalogWatch {
     for (const stream of attempt.streams.values()) {
       const entry = byId.get(stream.target.id);
       await this.#noteGone(stream, entry);
+      if (entry?.schema.ref === stream.target.schema.ref) gaps.look(stream, memberships);
       await this.#noteAttached(stream, entry);
     }
     for (const entry of catalog) await this.#noteNew(entry);

@@ -23,6 +23,7 @@ import type { CellEncoding } from '../core/value.ts';
 import { StreamFailure } from './applier.ts';
 import { type Attempt, needSnapshot } from './attempt.ts';
 import { CatalogWatch } from './catalog-watch.ts';
+import { Gaps } from './gaps.ts';
 import { HELD_RETRY_MS, HeldTables, LOCK_WAIT_MS } from './held-tables.ts';
 import { PassedSnapshots } from './passed-snapshots.ts';
 import {
@@ -65,17 +66,26 @@ export class Intake {
   readonly #ahead: TablesAhead;
   readonly #passed: PassedSnapshots;
   readonly #held: HeldTables;
+  readonly #gaps: Gaps;
   #failure: ForebayError | null = null;
 
   constructor(options: IntakeOptions) {
     this.#options = options;
     this.#held = new HeldTables(options.attempt);
+    this.#gaps = new Gaps({
+      attempt: options.attempt,
+      changes: options.changes,
+      publish: (stream) => this.#publish(stream),
+      letGo: (stream) => this.#letGo(stream),
+      reread: (stream) => this.reread(stream),
+    });
     this.#watch = new CatalogWatch({
       attempt: options.attempt,
       held: this.#held,
       changes: options.changes,
       letGo: (stream) => this.#letGo(stream),
       reread: (stream) => this.reread(stream),
+      gaps: this.#gaps,
       admit: (entry, replaces) => this.#admit(entry, replaces),
     });
     this.#ahead = new TablesAhead(options.changes);
@@ -86,7 +96,8 @@ export class Intake {
   get isSettled(): boolean {
     // From joining to loading a stream stands in `ready` for a while: every place counts.
     const waiting = this.#ready.length + this.#setAside.length + this.#loading.length;
-    return this.#joining.size + this.#passed.waiting + this.#watch.waiting + waiting === 0;
+    const elsewhere = this.#passed.waiting + this.#watch.waiting + this.#gaps.waiting;
+    return this.#joining.size + elsewhere + waiting === 0;
   }
 
   remember(marks: readonly TransactionMark[]): void {
@@ -119,6 +130,7 @@ export class Intake {
   async step(applied: Position): Promise<void> {
     if (this.#failure !== null) throw this.#failure;
     await this.#watch.step(applied);
+    await this.#gaps.step(applied);
     await this.#passed.step(applied);
     const stream = this.#loading.find(
       (candidate) =>
@@ -183,17 +195,19 @@ export class Intake {
     // Taken in before it is published: from its first change on, whatever is not yet wanted is left out by the
     // applier, which remembers the transaction.
     reader.include([schema]);
-    await this.#publish(stream);
+    const membership = await this.#publish(stream);
+    // One that goes on being loaded keeps its own, so that a gap in the meantime shows.
+    if (stream.state === 'pending') stream.membership = membership;
     if (stream.state !== 'paused') this.#ready.push(stream);
   }
 
-  async #publish({ target }: RunningStream): Promise<void> {
+  async #publish({ target }: RunningStream): Promise<string | null> {
     const { attempt, changes } = this.#options;
     for (;;) {
       try {
-        await changes.addStreams(attempt.spec.name, [target.schema]);
+        const memberships = await changes.addStreams(attempt.spec.name, [target.schema]);
         this.#held.forget(target.id);
-        return;
+        return memberships.get(target.id) ?? null;
       } catch (error) {
         if (asForebayError(error).code !== 'table_held' || attempt.control.drain.aborted)
           throw error;

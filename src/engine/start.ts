@@ -32,6 +32,7 @@ export function newStream(attempt: Pick<Attempt, 'spec'>, entry: CatalogStream):
     snapshotOrder: '0',
     loaded: false,
     attached: entry.attached ?? [],
+    membership: null,
     merge: false,
     estimatedRows: entry.estimatedRows,
   };

@@ -5,12 +5,12 @@ import type {
   ChangeCapability,
   ChangeReader,
   Leftover,
-  SnapshotReader,
+  Memberships,
 } from '../../core/connector.ts';
 import { ForebayError } from '../../core/errors.ts';
 import type { Order, Position, SourceIdentity } from '../../core/position.ts';
 import type { RowBatch } from '../../core/row-batch.ts';
-import { type StreamId, streamId, type StreamSchema } from '../../core/stream-schema.ts';
+import { streamId, type StreamSchema } from '../../core/stream-schema.ts';
 import { type CellEncoding, hasBinaryForm } from '../../core/value.ts';
 import type { PgConnection } from './connection.ts';
 import { PostgresChangeReader } from './change-reader.ts';
@@ -66,11 +66,12 @@ export class PostgresChanges implements ChangeCapability {
     pipeline: string,
     streams: readonly StreamSchema[],
     options: { readonly parallel: number },
-  ): Promise<{ position: Position; identity: SourceIdentity; snapshot: SnapshotReader }> {
+  ): ReturnType<ChangeCapability['create']> {
     const name = slotName(pipeline);
     const { catalog } = this.#system;
     await slots.dropSlot(catalog, name, this.#system.signal);
     await this.#publishing((connection) => slots.createPublications(connection, name, streams));
+    const memberships = await this.#memberships(name, streams);
     const replication = await this.#system.connect('slot', { replication: true });
     try {
       const facts = await slots.identifySystem(replication);
@@ -86,7 +87,8 @@ export class PostgresChanges implements ChangeCapability {
         lockWaitMs: 0,
         release: () => replication.close(),
       });
-      return { position: slot.consistentPoint, identity: identityOf(facts, name), snapshot };
+      const identity = identityOf(facts, name);
+      return { position: slot.consistentPoint, identity, snapshot, memberships };
     } catch (error) {
       replication.destroy('the slot could not be used');
       throw error;
@@ -100,14 +102,8 @@ export class PostgresChanges implements ChangeCapability {
     try {
       const facts = await slots.identifySystem(replication);
       const slot = await slots.readSlot(this.#system.catalog, name);
-      const published = await slots.publishedOids(this.#system.catalog, name);
-      const problem = checkPosition({
-        name,
-        facts,
-        slot,
-        published: published !== null,
-        checkpoint,
-      });
+      const published = await slots.arePublished(this.#system.catalog, name);
+      const problem = checkPosition({ name, facts, slot, published, checkpoint });
       if (problem !== null) throw problem;
       // The destination's epoch is taken by now, so an earlier run can no longer write.
       const ours = `forebay ${purposeOf(pipeline)}`.slice(0, MAX_APPLICATION_NAME);
@@ -166,9 +162,9 @@ export class PostgresChanges implements ChangeCapability {
     return rows[0]?.[0] ?? '0/0';
   }
 
-  async addStreams(pipeline: string, streams: readonly StreamSchema[]): Promise<void> {
+  async addStreams(pipeline: string, streams: readonly StreamSchema[]): Promise<Memberships> {
     const name = slotName(pipeline);
-    const published = (await slots.publishedOids(this.#system.catalog, name)) ?? new Set();
+    const published = await slots.publishedTables(this.#system.catalog, name);
     const missing = streams.filter((schema) => !published.has(schema.ref));
     await this.#publishing((connection) =>
       asTableHeld(missing[0] ?? null, async () => {
@@ -176,17 +172,13 @@ export class PostgresChanges implements ChangeCapability {
         await slots.publishTables(connection, name, missing);
       }),
     );
+    const memberships = await this.#memberships(name, streams);
     await this.#waitForOlderTransactions();
+    return memberships;
   }
 
-  async unpublished(
-    pipeline: string,
-    streams: readonly StreamSchema[],
-  ): Promise<readonly StreamId[]> {
-    const published = await slots.publishedOids(this.#system.catalog, slotName(pipeline));
-    return streams
-      .filter((schema) => published?.has(schema.ref) !== true)
-      .map((schema) => streamId(schema.stream));
+  memberships(pipeline: string, streams: readonly StreamSchema[]): Promise<Memberships> {
+    return this.#memberships(slotName(pipeline), streams);
   }
 
   leftovers(pipeline: string): Promise<readonly Leftover[]> {
@@ -201,6 +193,16 @@ export class PostgresChanges implements ChangeCapability {
 
   lookup(schema: StreamSchema, batch: RowBatch, rows: readonly number[]): Promise<RowBatch | null> {
     return lookupRows(this.#system, { schema, batch, rows });
+  }
+
+  async #memberships(name: string, streams: readonly StreamSchema[]): Promise<Memberships> {
+    const published = await slots.publishedTables(this.#system.catalog, name);
+    return new Map(
+      streams.flatMap(({ stream, ref }) => {
+        const how = published.get(ref);
+        return how === undefined ? [] : [[streamId(stream), how] as const];
+      }),
+    );
   }
 
   /** From now on others are followed, whom a table that somebody holds must not stop. */
