@@ -380,6 +380,11 @@ export interface DestinationSession extends AsyncDisposable {
   evolve(target: StreamTarget, steps: readonly EvolutionStep[]): Promise<void>;
   write(target: StreamTarget, rows: FoldedRows): Promise<WriteResult>;
   /** Makes data, checkpoint and stream records visible at once. */
+  /**
+   * Before the commit: writes, of the rows that were told as dead-lettered in this transaction, those that can be
+   * written by now, and gives their number by stream. Absent where what is refused once stays so.
+   */
+  settle?(): Promise<ReadonlyMap<StreamId, number>>;
   commit(checkpoint: Checkpoint, records: readonly StreamRecord[]): Promise<void>;
   rollback(): Promise<void>;
   /** Fails with `fenced` if a later run has begun. */

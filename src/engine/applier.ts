@@ -70,6 +70,15 @@ export class Applier {
     }
   }
 
+  /** The source's transaction is whole: what was refused may have its place by now. */
+  async settle(): Promise<void> {
+    const settled = (await this.#options.attempt.session.settle?.()) ?? new Map<StreamId, number>();
+    for (const [id, rows] of settled) {
+      this.#deadLetters -= rows;
+      this.#count(id, { ...EMPTY_ACCOUNT, applied: rows, deadLettered: -rows });
+    }
+  }
+
   /** Brings a stream to the columns that its table has now; begins a transaction that is to be committed. */
   async evolve(stream: RunningStream, schema: StreamSchema): Promise<void> {
     await this.#options.attempt.session.begin();

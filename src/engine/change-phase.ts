@@ -133,6 +133,7 @@ class ChangeLoop {
       await this.#applier.write(piece);
       this.#intake.remember(piece.transactions);
       if (piece.commit !== null) {
+        await this.#applier.settle();
         await this.#checkpointer.commit(piece.commit, this.#applier.records());
         this.#applier.committed();
         this.#attempt.progress.emit({ event: 'checkpoint', position: piece.commit });
