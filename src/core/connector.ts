@@ -82,6 +82,7 @@ export interface Source extends AsyncDisposable {
     streams: readonly StreamSchema[] | null,
     purpose: 'snapshot' | 'changes',
   ): Promise<Finding[]>;
+  /** Fails with `table_held` where others hold a table so that not even its description can be read. */
   discover(): Promise<readonly CatalogStream[]>;
   readonly snapshot?: SnapshotCapability;
   readonly changes?: ChangeCapability;
@@ -90,8 +91,14 @@ export interface Source extends AsyncDisposable {
 export interface SnapshotCapability {
   /** Name of the source's bulk format, if it has one; `SnapshotReader.frames` is then there. */
   readonly frameFormat?: string;
-  /** A consistent point that stays readable until disposed; `parallel` chunks may be read at once. */
-  open(options: { readonly parallel: number }): Promise<SnapshotReader>;
+  /**
+   * A consistent point that stays readable until disposed; `parallel` chunks may be read at once. With `lockWaitMs`,
+   * reading a table that others hold for longer fails with `table_held`; without, it waits.
+   */
+  open(options: {
+    readonly parallel: number;
+    readonly lockWaitMs?: number;
+  }): Promise<SnapshotReader>;
 }
 
 /** A piece of a table that is read, loaded and recorded as one. Its id alone tells what it covers. */
@@ -159,6 +166,12 @@ export interface Leftover {
   readonly name: string;
 }
 
+/**
+ * Since when the source has sent the changes of a stream without a gap, in its own words: another text means that some
+ * may not have been sent. A stream that it does not send (any more) is left out.
+ */
+export type Memberships = ReadonlyMap<StreamId, string>;
+
 export interface ChangeCapability {
   comparePositions(a: Position, b: Position): Order;
   /** A position in the form of `TransactionMark.order`. */
@@ -177,6 +190,8 @@ export interface ChangeCapability {
     readonly position: Position;
     readonly identity: SourceIdentity;
     readonly snapshot: SnapshotReader;
+    /** As they were at the position. */
+    readonly memberships: Memberships;
   }>;
   /** Fails with `position_lost` when what follows the checkpoint cannot be read in full, and says why. */
   verify(pipeline: string, checkpoint: Checkpoint): Promise<SourceIdentity>;
@@ -196,17 +211,17 @@ export interface ChangeCapability {
   distanceBytes(from: Position, to: Position): number | null;
   /**
    * Takes further streams into the pipeline. Resolves when every transaction that could have changed them
-   * unseen has ended: all later changes will be sent, all earlier ones are visible to a new snapshot.
+   * unseen has ended: all later changes will be sent, all earlier ones are visible to a new snapshot. Fails with
+   * `table_held` where others hold one of them.
    */
-  addStreams(pipeline: string, streams: readonly StreamSchema[]): Promise<void>;
-  /** Of these, the ones whose changes the source does not send (any more): their history has a gap. */
-  unpublished(pipeline: string, streams: readonly StreamSchema[]): Promise<readonly StreamId[]>;
+  addStreams(pipeline: string, streams: readonly StreamSchema[]): Promise<Memberships>;
+  memberships(pipeline: string, streams: readonly StreamSchema[]): Promise<Memberships>;
   leftovers(pipeline: string): Promise<readonly Leftover[]>;
   drop(pipeline: string): Promise<void>;
   /**
    * Current rows of the given keys (rows of `batch` at `rows`; only key cells count), as OP_READ; those that are
    * gone are left out. The slab comes from the context's pool and is given back by the caller. Null if the source
-   * never sends `UNCHANGED_CELL`.
+   * never sends `UNCHANGED_CELL`. Fails with `table_held` where others hold the table.
    */
   lookup(schema: StreamSchema, batch: RowBatch, rows: readonly number[]): Promise<RowBatch | null>;
 }
@@ -379,6 +394,11 @@ export interface DestinationSession extends AsyncDisposable {
   evolve(target: StreamTarget, steps: readonly EvolutionStep[]): Promise<void>;
   write(target: StreamTarget, rows: FoldedRows): Promise<WriteResult>;
   /** Makes data, checkpoint and stream records visible at once. */
+  /**
+   * Before the commit: writes, of the rows that were told as dead-lettered in this transaction, those that can be
+   * written by now, and gives their number by stream. Absent where what is refused once stays so.
+   */
+  settle?(): Promise<ReadonlyMap<StreamId, number>>;
   commit(checkpoint: Checkpoint, records: readonly StreamRecord[]): Promise<void>;
   rollback(): Promise<void>;
   /** Fails with `fenced` if a later run has begun. */

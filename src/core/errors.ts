@@ -230,6 +230,10 @@ export const ERROR_TABLE = {
     'A table was written anew at the source (TRUNCATE, VACUUM FULL, a change of type) while its snapshot was read.',
     'Run the same command again: the table is read under a new snapshot.',
   ]),
+  table_held: entry('transient', 75, 409, [
+    'Somebody holds a table of the source with a lock that lets nobody read it.',
+    'End the transaction that holds it (pg_locks names it); the table is read when it is free.',
+  ]),
   encoding_changed: entry('transient', 1, 409, [
     'A column appeared whose values can only be read as text; the change stream is opened again.',
     'Nothing to do.',

@@ -23,7 +23,7 @@ export const FAILPOINTS = {
   'schema.beforeEvolve': 'a schema change was seen, the destination table is as before',
   'schema.afterEvolve': 'the destination table is changed, uncommitted',
   'resync.beforeRecord':
-    'rows of a table that was made anew are removed, the new table is not recorded',
+    'rows of a table that is to be read again are removed, which is not recorded yet',
   'resync.afterChunk': 'a chunk of a stream added to a running pipeline is committed',
   'destination.afterEpoch': 'the run has taken its epoch and read the state, nothing else is done',
   'destination.write': 'a batch is about to be sent to the destination',

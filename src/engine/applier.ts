@@ -70,6 +70,15 @@ export class Applier {
     }
   }
 
+  /** The source's transaction is whole: what was refused may have its place by now. */
+  async settle(): Promise<void> {
+    const settled = (await this.#options.attempt.session.settle?.()) ?? new Map<StreamId, number>();
+    for (const [id, rows] of settled) {
+      this.#deadLetters -= rows;
+      this.#count(id, { ...EMPTY_ACCOUNT, applied: rows, deadLettered: -rows });
+    }
+  }
+
   /** Brings a stream to the columns that its table has now; begins a transaction that is to be committed. */
   async evolve(stream: RunningStream, schema: StreamSchema): Promise<void> {
     await this.#options.attempt.session.begin();
@@ -298,7 +307,16 @@ export class Applier {
   async #heal(stream: RunningStream, result: WriteResult): Promise<void> {
     const { attempt, changes } = this.#options;
     for (const { batch, rows } of result.missing) {
-      const found = await changes.lookup(stream.target.schema, batch, rows);
+      let found: RowBatch | null;
+      try {
+        found = await changes.lookup(stream.target.schema, batch, rows);
+      } catch (error) {
+        if (asForebayError(error).code !== 'table_held') throw error;
+        // Nothing may wait for whoever holds it: the row comes when the table is read again.
+        if (!this.#before.has(stream)) this.#before.set(stream, { ...stream });
+        this.#options.readAgain(stream);
+        return;
+      }
       if (found === null) continue;
       const folded: FoldedRows = {
         kind: 'keyed',

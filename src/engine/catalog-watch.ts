@@ -1,8 +1,11 @@
 /** Looks into the source's catalog from time to time: tables that appeared, went, were made anew or got a part. */
 import type { CatalogStream, ChangeCapability } from '../core/connector.ts';
+import { asForebayError } from '../core/errors.ts';
 import type { Position } from '../core/position.ts';
 import { type StreamId, streamId } from '../core/stream-schema.ts';
 import type { Attempt } from './attempt.ts';
+import type { Gaps } from './gaps.ts';
+import type { HeldTables } from './held-tables.ts';
 import { matches } from './selection.ts';
 import { pauseOf, type RunningStream, toRecord } from './stream-state.ts';
 import { isHeld, targetFor, whyNotJoin } from './targets.ts';
@@ -11,10 +14,12 @@ const POLL_MS = 3000;
 
 export interface CatalogWatchOptions {
   readonly attempt: Attempt;
-  readonly changes: Pick<ChangeCapability, 'comparePositions' | 'currentPosition'>;
+  readonly held: HeldTables;
+  readonly changes: Pick<ChangeCapability, 'comparePositions' | 'currentPosition' | 'memberships'>;
   /** The stream's table is gone: nothing of it is loaded any more. */
   readonly letGo: (stream: RunningStream) => void;
   readonly reread: (stream: RunningStream) => void;
+  readonly gaps: Gaps;
   /** `replaces`: a table of this name was there before. */
   readonly admit: (entry: CatalogStream, replaces: boolean) => Promise<void>;
 }
@@ -30,7 +35,7 @@ export class CatalogWatch {
   readonly #leaving: Leaving[] = [];
   /** Tables that may not join, told once. */
   readonly #leftOut = new Set<StreamId>();
-  #lastPollAt = performance.now();
+  #lastPollAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: CatalogWatchOptions) {
     this.#options = options;
@@ -47,17 +52,41 @@ export class CatalogWatch {
     if (performance.now() - this.#lastPollAt >= POLL_MS) await this.poll();
   }
 
-  async poll(): Promise<void> {
-    const { attempt } = this.#options;
-    const catalog = await attempt.source.discover();
+  /** False if somebody holds a table so that nothing can be seen now. */
+  async poll(): Promise<boolean> {
+    const { attempt, changes, gaps } = this.#options;
+    // Before the catalog: a table that is dropped in between is not taken for one that is no longer sent.
+    const memberships = await changes.memberships(
+      attempt.spec.name,
+      [...attempt.streams.values()].map(({ target }) => target.schema),
+    );
+    const catalog = await this.#discover();
+    this.#lastPollAt = performance.now();
+    if (catalog === null) return false;
     const byId = new Map(catalog.map((entry) => [streamId(entry.schema.stream), entry]));
     for (const stream of attempt.streams.values()) {
       const entry = byId.get(stream.target.id);
       await this.#noteGone(stream, entry);
+      if (entry?.schema.ref === stream.target.schema.ref) gaps.look(stream, memberships);
       await this.#noteAttached(stream, entry);
     }
     for (const entry of catalog) await this.#noteNew(entry);
-    this.#lastPollAt = performance.now();
+    return true;
+  }
+
+  async #discover(): Promise<readonly CatalogStream[] | null> {
+    const { attempt, held } = this.#options;
+    if (held.mustWait(null)) return null;
+    try {
+      const catalog = await attempt.source.discover();
+      held.forget(null);
+      return catalog;
+    } catch (error) {
+      const failure = asForebayError(error);
+      if (failure.code !== 'table_held') throw failure;
+      held.failed(null);
+      return null;
+    }
   }
 
   async #noteGone(stream: RunningStream, entry: CatalogStream | undefined): Promise<void> {

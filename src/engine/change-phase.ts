@@ -138,6 +138,7 @@ class ChangeLoop {
       await this.#applier.write(piece);
       this.#intake.remember(piece.transactions);
       if (piece.commit !== null) {
+        await this.#applier.settle();
         await this.#checkpointer.commit(piece.commit, this.#applier.records());
         this.#applier.committed();
         this.#attempt.progress.emit({ event: 'checkpoint', position: piece.commit });
@@ -168,11 +169,8 @@ class ChangeLoop {
       this.#poke();
       return false;
     }
-    if (!this.#polledAtEnd) {
-      this.#polledAtEnd = true;
-      await this.#intake.poll();
-    }
-    if (!this.#intake.isSettled || this.#wantText) return false;
+    this.#polledAtEnd ||= await this.#intake.poll();
+    if (!this.#polledAtEnd || !this.#intake.isSettled || this.#wantText) return false;
     await this.#checkpointer.idle(this.#batcher.idlePosition, true);
     this.#tellLag(true);
     return true;

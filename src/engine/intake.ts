@@ -5,6 +5,8 @@
  * was applied already: the commit of one may be in the log before the server shows it to others (it waits for
  * a synchronous standby), so such a chunk is read anew.
  */
+import { setTimeout as delay } from 'node:timers/promises';
+
 import type { TransactionMark } from '../core/change-event.ts';
 import type {
   CatalogStream,
@@ -21,6 +23,8 @@ import type { CellEncoding } from '../core/value.ts';
 import { StreamFailure } from './applier.ts';
 import { type Attempt, needSnapshot } from './attempt.ts';
 import { CatalogWatch } from './catalog-watch.ts';
+import { Gaps } from './gaps.ts';
+import { HELD_RETRY_MS, HeldTables, LOCK_WAIT_MS } from './held-tables.ts';
 import { PassedSnapshots } from './passed-snapshots.ts';
 import {
   concernsOneStream,
@@ -61,15 +65,27 @@ export class Intake {
   readonly #done = new Map<RunningStream, Set<string>>();
   readonly #ahead: TablesAhead;
   readonly #passed: PassedSnapshots;
+  readonly #held: HeldTables;
+  readonly #gaps: Gaps;
   #failure: ForebayError | null = null;
 
   constructor(options: IntakeOptions) {
     this.#options = options;
+    this.#held = new HeldTables(options.attempt);
+    this.#gaps = new Gaps({
+      attempt: options.attempt,
+      changes: options.changes,
+      publish: (stream) => this.#publish(stream),
+      letGo: (stream) => this.#letGo(stream),
+      reread: (stream) => this.reread(stream),
+    });
     this.#watch = new CatalogWatch({
       attempt: options.attempt,
+      held: this.#held,
       changes: options.changes,
       letGo: (stream) => this.#letGo(stream),
       reread: (stream) => this.reread(stream),
+      gaps: this.#gaps,
       admit: (entry, replaces) => this.#admit(entry, replaces),
     });
     this.#ahead = new TablesAhead(options.changes);
@@ -80,7 +96,8 @@ export class Intake {
   get isSettled(): boolean {
     // From joining to loading a stream stands in `ready` for a while: every place counts.
     const waiting = this.#ready.length + this.#setAside.length + this.#loading.length;
-    return this.#joining.size + this.#passed.waiting + this.#watch.waiting + waiting === 0;
+    const elsewhere = this.#passed.waiting + this.#watch.waiting + this.#gaps.waiting;
+    return this.#joining.size + elsewhere + waiting === 0;
   }
 
   remember(marks: readonly TransactionMark[]): void {
@@ -104,8 +121,8 @@ export class Intake {
     if (!this.#loading.includes(stream)) this.#loading.push(stream);
   }
 
-  /** Looks for tables that appeared, went or changed, without waiting for the time. */
-  poll(): Promise<void> {
+  /** Looks for tables that appeared, went or changed, without waiting for the time; false if that cannot be seen now. */
+  poll(): Promise<boolean> {
     return this.#watch.poll();
   }
 
@@ -113,11 +130,16 @@ export class Intake {
   async step(applied: Position): Promise<void> {
     if (this.#failure !== null) throw this.#failure;
     await this.#watch.step(applied);
+    await this.#gaps.step(applied);
     await this.#passed.step(applied);
-    const stream = this.#loading.find((candidate) => !this.#ahead.mustWait(candidate, applied));
+    const stream = this.#loading.find(
+      (candidate) =>
+        !this.#ahead.mustWait(candidate, applied) && !this.#held.mustWait(candidate.target.id),
+    );
     if (stream === undefined) return;
     try {
       await this.#load(stream, applied);
+      this.#held.forget(stream.target.id);
     } catch (error) {
       if (error instanceof StreamFailure) throw error;
       await this.#loadFailed(stream, asForebayError(error));
@@ -173,8 +195,26 @@ export class Intake {
     // Taken in before it is published: from its first change on, whatever is not yet wanted is left out by the
     // applier, which remembers the transaction.
     reader.include([schema]);
-    await changes.addStreams(attempt.spec.name, [schema]);
+    const membership = await this.#publish(stream);
+    // One that goes on being loaded keeps its own, so that a gap in the meantime shows.
+    if (stream.state === 'pending') stream.membership = membership;
     if (stream.state !== 'paused') this.#ready.push(stream);
+  }
+
+  async #publish({ target }: RunningStream): Promise<string | null> {
+    const { attempt, changes } = this.#options;
+    for (;;) {
+      try {
+        const memberships = await changes.addStreams(attempt.spec.name, [target.schema]);
+        this.#held.forget(target.id);
+        return memberships.get(target.id) ?? null;
+      } catch (error) {
+        if (asForebayError(error).code !== 'table_held' || attempt.control.drain.aborted)
+          throw error;
+        this.#held.failed(target.id);
+      }
+      await delay(HELD_RETRY_MS, undefined, { signal: attempt.signal });
+    }
   }
 
   /** Streams that are prepared go over into loading; done in the loop's own turn, between transactions. */
@@ -300,18 +340,22 @@ export class Intake {
     }
     this.#done.delete(stream);
     this.#ahead.forget(stream);
+    this.#held.forget(stream.target.id);
   }
 
   /** Null if the snapshot does not show everything that was applied; it is tried again at the next step. */
   async #openSnapshot(): Promise<SnapshotReader | null> {
     const { attempt, changes } = this.#options;
-    const snapshot = await needSnapshot(attempt.source).open({ parallel: 1 });
+    const snapshot = await needSnapshot(attempt.source).open({
+      parallel: 1,
+      lockWaitMs: LOCK_WAIT_MS,
+    });
     const { visibility } = snapshot;
     const shows = (mark: TransactionMark): boolean =>
       visibility === null || changes.isVisible(visibility, mark);
     if (this.#applied.every(shows)) return snapshot;
     await snapshot[Symbol.asyncDispose]();
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    await delay(RETRY_MS);
     return null;
   }
 
@@ -323,6 +367,10 @@ export class Intake {
     if (error.code === 'table_rewritten') {
       // After the others: it may be written anew again and again.
       this.#loading.push(...this.#loading.splice(this.#loading.indexOf(stream), 1));
+      return;
+    }
+    if (error.code === 'table_held') {
+      this.#held.failed(stream.target.id);
       return;
     }
     if (await this.#ahead.failed(stream, error)) return;

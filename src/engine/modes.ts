@@ -76,16 +76,18 @@ async function begin(attempt: Attempt): Promise<Start | null> {
   const followed = streams.filter((stream) => !lacksKey(attempt, stream));
   await planTargets(attempt, followed);
   const schemas = followed.map((stream) => stream.target.schema);
-  const { position, identity, snapshot } = await changes.create(attempt.spec.name, schemas, {
+  const created = await changes.create(attempt.spec.name, schemas, {
     parallel: attempt.parallel,
   });
-  await using reader = snapshot;
+  const { position, identity } = created;
+  await using reader = created.snapshot;
   if (failpointsArmed) await failpoint('source.afterCreateBeforeRecord');
   if (await changedBefore(reader, schemas)) return null;
   await pauseKeyless(attempt, streams);
   for (const stream of followed) {
     stream.snapshotOrder = changes.orderOf(position);
     stream.visibility = null;
+    stream.membership = created.memberships.get(stream.target.id) ?? null;
   }
   await recordBegin(attempt, followed, { position, source: identity, accounts: {} });
   attempt.notes.advanced = true;
@@ -130,31 +132,5 @@ async function resume(attempt: Attempt): Promise<Start> {
   if (checkpoint === null) throw new Error('resume without a checkpoint');
   const identity = await changes.verify(attempt.spec.name, checkpoint);
   await resumeStreams(attempt);
-  await rereadUnpublished(attempt);
   return { position: checkpoint.position, identity };
-}
-
-/** Tables that were taken out of the publication have a gap in their history: they are read again. */
-async function rereadUnpublished(attempt: Attempt): Promise<void> {
-  const changes = needChanges(attempt.source);
-  const active = [...attempt.streams.values()].filter((stream) => stream.state === 'streaming');
-  const gone = await changes.unpublished(
-    attempt.spec.name,
-    active.map((stream) => stream.target.schema),
-  );
-  const catalog = gone.length === 0 ? [] : await attempt.source.discover();
-  const there = new Set(catalog.map((entry) => entry.schema.ref));
-  for (const id of gone) {
-    const stream: RunningStream | undefined = attempt.streams.get(id);
-    // A table that was dropped is in no publication either; what the log still has of it is applied.
-    if (stream === undefined || !there.has(stream.target.schema.ref)) continue;
-    attempt.progress.emit(
-      { event: 'notice', message: 'was taken out of the publication; it is read again' },
-      id,
-    );
-    await attempt.session.resetSnapshot(stream.target, { removeRows: true });
-    stream.state = 'pending';
-    stream.chunks = null;
-    await attempt.session.save([toRecord(stream)], null);
-  }
 }

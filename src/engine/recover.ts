@@ -276,7 +276,7 @@ export async function runRecover(attempt: Attempt): Promise<AttemptEnd> {
   );
   await preflight(attempt, asked);
   if (attempt.control.drain.aborted) return { kind: 'stopped' };
-  const { position, identity, snapshot } = await changes.create(
+  const { position, identity, snapshot, memberships } = await changes.create(
     attempt.spec.name,
     asked.map((stream) => stream.target.schema),
     { parallel: attempt.parallel },
@@ -289,6 +289,7 @@ export async function runRecover(attempt: Attempt): Promise<AttemptEnd> {
   const treated = await treatAll(attempt, recalled.followed, { checkpoint, order });
   const recovery: Recovery = { attempt, checkpoint, reader, treated, repaired: new Map() };
   if (!(await bringTogether(recovery))) return { kind: 'stopped' };
+  for (const { stream } of treated) stream.membership = memberships.get(stream.target.id) ?? null;
   await record(recovery, position, identity);
   attempt.progress.reportAll();
   return { kind: 'completed', repaired: [...recovery.repaired.values()] };

@@ -176,16 +176,26 @@ export async function snapshotPhase(attempt: Attempt, reader: SnapshotReader): P
   const streams = [...attempt.streams.values()].filter((stream) => stream.state === 'snapshot');
   const queue: Task[] = [];
   const left = new Map<RunningStream, number>();
+  const outlived = new Set<RunningStream>();
+  const failed = async (stream: RunningStream, error: unknown): Promise<void> => {
+    const failure = asForebayError(error);
+    if (canJoinLater(attempt, failure)) outlived.add(stream);
+    else if (concernsOneStream(failure)) await pauseStream(attempt, stream, failure);
+    else throw failure;
+  };
   for (const stream of streams) {
-    const chunks = await planChunks(attempt, reader, stream);
-    left.set(stream, chunks.length);
-    queue.push(...chunks.map((chunk) => ({ stream, chunk })));
+    try {
+      const chunks = await planChunks(attempt, reader, stream);
+      left.set(stream, chunks.length);
+      queue.push(...chunks.map((chunk) => ({ stream, chunk })));
+    } catch (error) {
+      await failed(stream, error);
+    }
   }
   await attempt.session.save(streams.map(toRecord), null);
   for (const stream of streams) if (left.get(stream) === 0) await finishStream(attempt, stream);
 
   const stopped = new AbortController();
-  const outlived = new Set<RunningStream>();
   const work = async (): Promise<void> => {
     for (;;) {
       const task = queue.shift();
@@ -202,13 +212,7 @@ export async function snapshotPhase(attempt: Attempt, reader: SnapshotReader): P
       left.set(task.stream, remaining);
       if (remaining === 0) await finishStream(attempt, task.stream);
     } catch (error) {
-      const failure = asForebayError(error);
-      if (canJoinLater(attempt, failure)) {
-        outlived.add(task.stream);
-        return;
-      }
-      if (!concernsOneStream(failure)) throw failure;
-      await pauseStream(attempt, task.stream, failure);
+      await failed(task.stream, error);
     }
   };
   const workers = Array.from({ length: attempt.parallel }, async () => {
@@ -220,8 +224,8 @@ export async function snapshotPhase(attempt: Attempt, reader: SnapshotReader): P
     }
   });
   const results = await Promise.allSettled(workers);
-  const failed = results.find((result) => result.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
+  const broken = results.find((result) => result.status === 'rejected');
+  if (broken !== undefined) throw broken.reason;
   for (const stream of outlived) {
     if (stream.state !== 'paused') await joinLater(attempt, stream);
   }

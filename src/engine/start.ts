@@ -1,6 +1,6 @@
 /** What a run begins with: streams known from before, streams that discovery found, and where each lands. */
 import type { CatalogStream, Finding, SnapshotReader, StreamTarget } from '../core/connector.ts';
-import { ForebayError } from '../core/errors.ts';
+import { asForebayError, ForebayError } from '../core/errors.ts';
 import { streamId, type StreamSchema } from '../core/stream-schema.ts';
 import type { Attempt } from './attempt.ts';
 import { isSameShape } from './schema-evolution.ts';
@@ -32,6 +32,7 @@ export function newStream(attempt: Pick<Attempt, 'spec'>, entry: CatalogStream):
     snapshotOrder: '0',
     loaded: false,
     attached: entry.attached ?? [],
+    membership: null,
     merge: false,
     estimatedRows: entry.estimatedRows,
   };
@@ -162,6 +163,17 @@ export async function planTargets(
   }
 }
 
+/** Null where somebody holds a table of the source: the intake looks again, and those that are known go on. */
+async function lookForTables(attempt: Attempt): Promise<readonly CatalogStream[] | null> {
+  try {
+    return await attempt.source.discover();
+  } catch (error) {
+    const failure = asForebayError(error);
+    if (failure.code !== 'table_held') throw failure;
+    return null;
+  }
+}
+
 /** Streams of a pipeline that goes on: those recorded, and tables that have come since. */
 export async function resumeStreams(attempt: Attempt): Promise<void> {
   for (const record of attempt.state.streams) {
@@ -181,7 +193,8 @@ export async function resumeStreams(attempt: Attempt): Promise<void> {
       attempt.plans.set(stream.target.id, await attempt.destination.plan(stream.target));
   }
   const known = new Set(attempt.streams.keys());
-  const catalog = await attempt.source.discover();
+  const catalog = await lookForTables(attempt);
+  if (catalog === null) return;
   for (const entry of selectStreams(catalog, attempt.spec.selection, known)) {
     const id = streamId(entry.schema.stream);
     if (attempt.streams.has(id)) continue;

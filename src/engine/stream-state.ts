@@ -72,6 +72,8 @@ const detailSchema = z.object({
   loaded: z.boolean().default(false),
   /** Parts that came with rows and have been read. */
   attached: z.array(z.string()).default([]),
+  /** How the source was sending its changes when they were last known to be whole: see `Memberships`. */
+  membership: z.string().nullable().default(null),
   paused: z.object({ code: z.string(), reason: z.string(), fix: z.string() }).nullable(),
 });
 
@@ -94,6 +96,8 @@ export interface RunningStream {
   snapshotOrder: string;
   loaded: boolean;
   attached: readonly string[];
+  /** Null: not known. */
+  membership: string | null;
   /** Loading must replace rows by key: the table may hold some already. */
   merge: boolean;
   estimatedRows: number | null;
@@ -117,6 +121,7 @@ export function toRecord(stream: RunningStream): StreamRecord {
     snapshotOrder: stream.snapshotOrder,
     loaded: stream.loaded,
     attached: [...stream.attached],
+    membership: stream.membership,
     paused: stream.pause,
   };
   return {
@@ -178,6 +183,7 @@ export function fromRecord(record: StreamRecord): RunningStream {
     // A record from before this was noted tells it by its state.
     loaded: detail.loaded || record.state === 'streaming',
     attached: detail.attached,
+    membership: detail.membership,
     merge: true,
     estimatedRows: null,
   };

@@ -229,7 +229,8 @@ describeEachConnector('changes', 'changes', (kind) => {
     const onlyB = all.filter(({ stream }) => stream.name === 'b');
     const start = await changes.create('p', onlyA, { parallel: 1 });
     await start.snapshot[Symbol.asyncDispose]();
-    expect(await changes.unpublished('p', all)).toEqual(['public.b']);
+    expect([...start.memberships.keys()]).toEqual(['public.a']);
+    expect(await changes.memberships('p', all)).toEqual(start.memberships);
     await using seen = await record(source, subject.slabs, {
       pipeline: 'p',
       position: start.position,
@@ -240,7 +241,7 @@ describeEachConnector('changes', 'changes', (kind) => {
       "insert into public.a values (1, 'a')",
     );
     await seen.caughtUp();
-    await changes.addStreams('p', onlyB);
+    const added = await changes.addStreams('p', onlyB);
     seen.reader.include(onlyB);
     await subject.sql("insert into public.b values (2, 'seen')");
     await seen.caughtUp();
@@ -248,7 +249,7 @@ describeEachConnector('changes', 'changes', (kind) => {
       ['public.a', '1', 'a'],
       ['public.b', '2', 'seen'],
     ]);
-    expect(await changes.unpublished('p', all)).toEqual([]);
+    expect(await changes.memberships('p', all)).toEqual(new Map([...start.memberships, ...added]));
   });
 
   test('lookup gives the rows as they are now, by key', async () => {

@@ -9,6 +9,7 @@ import type {
   ChangeReader,
   ConnectorContext,
   Finding,
+  Memberships,
   SnapshotChunk,
   SnapshotReader,
   Source,
@@ -226,12 +227,13 @@ class JournalChanges implements ChangeCapability {
     return transaction.ref <= visibility;
   }
 
-  async create() {
+  async create(pipeline: string, streams: readonly StreamSchema[]) {
     const end = await this.#journal.end();
     return {
       position: printPosition(end),
       identity: await this.#identity(),
       snapshot: new JournalSnapshot(this.#journal, end, this.#context),
+      memberships: await this.memberships(pipeline, streams),
     };
   }
 
@@ -265,8 +267,9 @@ class JournalChanges implements ChangeCapability {
   }
 
   /** Every table is in the journal, so there is nothing to add, to miss, to leave behind or to drop. */
-  addStreams = (): Promise<void> => Promise.resolve();
-  unpublished = (): Promise<readonly StreamId[]> => Promise.resolve([]);
+  memberships = (_: string, streams: readonly StreamSchema[]): Promise<Memberships> =>
+    Promise.resolve(new Map(streams.map(({ stream }) => [streamId(stream), ''])));
+  addStreams = this.memberships;
   leftovers = (): Promise<readonly []> => Promise.resolve([]);
   drop = (): Promise<void> => Promise.resolve();
   /** Asked only for updates with unchanged cells, which this source does not send. */

@@ -8,9 +8,11 @@ import {
   ACT_SKIP,
   type FoldedPart,
 } from '../../core/folded-rows.ts';
+import type { ForebayError } from '../../core/errors.ts';
 import { inSavepoint, isUniqueViolation, writeOrReject } from './apply-rejects.ts';
 import {
   allNumbers,
+  batchOf,
   type NumberedRows,
   numberRows,
   numbersWhere,
@@ -179,6 +181,23 @@ async function exchange(write: KeyedWrite, numbers: Int32Array): Promise<readonl
   return missing;
 }
 
+/** A row that waits is not changed before it is there; gives the others. */
+async function holdBack(
+  { rows, context }: KeyedWrite,
+  letters: DeadLetterWriter,
+  reject: (number: number, error: ForebayError) => Promise<void>,
+): Promise<Int32Array> {
+  if (!letters.holdsSome) return allNumbers(rows);
+  const free: number[] = [];
+  for (const number of allNumbers(rows)) {
+    const error = letters.heldBack(batchOf(rows, number), rows.row[number] ?? 0);
+    const isKept = rows.action[number] === ACT_DELETE && context.target.deletes === 'ignore';
+    if (error === undefined || isKept) free.push(number);
+    else await reject(number, error);
+  }
+  return Int32Array.from(free);
+}
+
 async function applyGroup(
   context: WriteContext,
   parts: readonly FoldedPart[],
@@ -206,6 +225,11 @@ async function applyGroup(
   };
   const missing: number[] = [];
   let deadLettered = 0;
+  const reject = async (number: number, error: ForebayError): Promise<void> => {
+    deadLettered += 1;
+    await letters.write(rows, number, error);
+  };
+  const free = await holdBack(write, letters, reject);
   const mayExchange = context.lane.replica || !context.table.cascades;
   await writeOrReject(
     {
@@ -221,12 +245,9 @@ async function applyGroup(
             return () => missing.push(...found);
           }
         : null,
-      reject: async (number, error) => {
-        deadLettered += 1;
-        await letters.write(rows, number, error);
-      },
+      reject,
     },
-    allNumbers(rows),
+    free,
   );
   const applied = rows.row.length - missing.length - deadLettered;
   return { applied, deadLettered, missing: rowsByBatch(rows, missing) };

@@ -5,19 +5,22 @@ import type {
   ChangeCapability,
   ChangeReader,
   Leftover,
-  SnapshotReader,
+  Memberships,
 } from '../../core/connector.ts';
 import { ForebayError } from '../../core/errors.ts';
 import type { Order, Position, SourceIdentity } from '../../core/position.ts';
 import type { RowBatch } from '../../core/row-batch.ts';
-import { type StreamId, streamId, type StreamSchema } from '../../core/stream-schema.ts';
+import { streamId, type StreamSchema } from '../../core/stream-schema.ts';
 import { type CellEncoding, hasBinaryForm } from '../../core/value.ts';
+import type { PgConnection } from './connection.ts';
 import { PostgresChangeReader } from './change-reader.ts';
 import { FAMILY } from './discover.ts';
+import { asTableHeld, SHORT_WAIT } from './held-table.ts';
 import { lookupRows } from './lookup.ts';
 import { compareLsn, orderOfLsn, parseLsn } from './lsn.ts';
 import { checkPosition } from './position-check.ts';
 import type { PostgresSystem } from './system.ts';
+import { insertsName, slotName } from './slot-names.ts';
 import * as slots from './slots.ts';
 import { quoteIdent } from './sql.ts';
 import { StreamRelations } from './stream-relations.ts';
@@ -63,11 +66,12 @@ export class PostgresChanges implements ChangeCapability {
     pipeline: string,
     streams: readonly StreamSchema[],
     options: { readonly parallel: number },
-  ): Promise<{ position: Position; identity: SourceIdentity; snapshot: SnapshotReader }> {
-    const name = slots.slotName(pipeline);
+  ): ReturnType<ChangeCapability['create']> {
+    const name = slotName(pipeline);
     const { catalog } = this.#system;
     await slots.dropSlot(catalog, name, this.#system.signal);
-    await slots.createPublications(catalog, name, streams);
+    await this.#publishing((connection) => slots.createPublications(connection, name, streams));
+    const memberships = await this.#memberships(name, streams);
     const replication = await this.#system.connect('slot', { replication: true });
     try {
       const facts = await slots.identifySystem(replication);
@@ -80,9 +84,11 @@ export class PostgresChanges implements ChangeCapability {
       const snapshot = await this.#system.openSnapshot({
         parallel: options.parallel,
         exported: slot.snapshotName,
+        lockWaitMs: 0,
         release: () => replication.close(),
       });
-      return { position: slot.consistentPoint, identity: identityOf(facts, name), snapshot };
+      const identity = identityOf(facts, name);
+      return { position: slot.consistentPoint, identity, snapshot, memberships };
     } catch (error) {
       replication.destroy('the slot could not be used');
       throw error;
@@ -90,19 +96,14 @@ export class PostgresChanges implements ChangeCapability {
   }
 
   async verify(pipeline: string, checkpoint: Checkpoint): Promise<SourceIdentity> {
-    const name = slots.slotName(pipeline);
+    const name = slotName(pipeline);
+    await this.#waitBriefly();
     const replication = await this.#system.connect('identify', { replication: true });
     try {
       const facts = await slots.identifySystem(replication);
       const slot = await slots.readSlot(this.#system.catalog, name);
-      const published = await slots.publishedOids(this.#system.catalog, name);
-      const problem = checkPosition({
-        name,
-        facts,
-        slot,
-        published: published !== null,
-        checkpoint,
-      });
+      const published = await slots.arePublished(this.#system.catalog, name);
+      const problem = checkPosition({ name, facts, slot, published, checkpoint });
       if (problem !== null) throw problem;
       // The destination's epoch is taken by now, so an earlier run can no longer write.
       const ours = `forebay ${purposeOf(pipeline)}`.slice(0, MAX_APPLICATION_NAME);
@@ -122,8 +123,9 @@ export class PostgresChanges implements ChangeCapability {
   }
 
   async open(options: Parameters<ChangeCapability['open']>[0]): Promise<ChangeReader> {
-    const name = slots.slotName(options.pipeline);
+    const name = slotName(options.pipeline);
     await slots.waitForSlot(this.#system.catalog, name, this.#system.signal);
+    await this.#waitBriefly();
     const catalog = await this.#system.connect('catalog');
     const connection = await this.#system.connect(purposeOf(options.pipeline), {
       replication: true,
@@ -131,7 +133,7 @@ export class PostgresChanges implements ChangeCapability {
     const streaming = connection.serverVersion >= STREAMING_SINCE;
     const command = slots.startCommand(name, options.position, {
       proto_version: streaming ? '2' : '1',
-      publication_names: `${quoteIdent(name)},${quoteIdent(slots.insertsName(name))}`,
+      publication_names: `${quoteIdent(name)},${quoteIdent(insertsName(name))}`,
       ...(options.encoding === 'binary' ? { binary: 'true' } : {}),
       ...(streaming ? { streaming: 'on' } : {}),
     });
@@ -160,37 +162,58 @@ export class PostgresChanges implements ChangeCapability {
     return rows[0]?.[0] ?? '0/0';
   }
 
-  async addStreams(pipeline: string, streams: readonly StreamSchema[]): Promise<void> {
-    const name = slots.slotName(pipeline);
-    const { catalog } = this.#system;
-    const published = (await slots.publishedOids(catalog, name)) ?? new Set();
+  async addStreams(pipeline: string, streams: readonly StreamSchema[]): Promise<Memberships> {
+    const name = slotName(pipeline);
+    const published = await slots.publishedTables(this.#system.catalog, name);
     const missing = streams.filter((schema) => !published.has(schema.ref));
-    await slots.publishTables(catalog, name, missing);
+    await this.#publishing((connection) =>
+      asTableHeld(missing[0] ?? null, async () => {
+        await connection.execute(`SET ${SHORT_WAIT}`);
+        await slots.publishTables(connection, name, missing);
+      }),
+    );
+    const memberships = await this.#memberships(name, streams);
     await this.#waitForOlderTransactions();
+    return memberships;
   }
 
-  async unpublished(
-    pipeline: string,
-    streams: readonly StreamSchema[],
-  ): Promise<readonly StreamId[]> {
-    const published = await slots.publishedOids(this.#system.catalog, slots.slotName(pipeline));
-    return streams
-      .filter((schema) => published?.has(schema.ref) !== true)
-      .map((schema) => streamId(schema.stream));
+  memberships(pipeline: string, streams: readonly StreamSchema[]): Promise<Memberships> {
+    return this.#memberships(slotName(pipeline), streams);
   }
 
   leftovers(pipeline: string): Promise<readonly Leftover[]> {
-    return slots.leftovers(this.#system.catalog, slots.slotName(pipeline));
+    return slots.leftovers(this.#system.catalog, slotName(pipeline));
   }
 
   async drop(pipeline: string): Promise<void> {
-    const name = slots.slotName(pipeline);
+    const name = slotName(pipeline);
     await slots.dropSlot(this.#system.catalog, name, this.#system.signal);
     await slots.dropPublications(this.#system.catalog, name);
   }
 
   lookup(schema: StreamSchema, batch: RowBatch, rows: readonly number[]): Promise<RowBatch | null> {
     return lookupRows(this.#system, { schema, batch, rows });
+  }
+
+  async #memberships(name: string, streams: readonly StreamSchema[]): Promise<Memberships> {
+    const published = await slots.publishedTables(this.#system.catalog, name);
+    return new Map(
+      streams.flatMap(({ stream, ref }) => {
+        const how = published.get(ref);
+        return how === undefined ? [] : [[streamId(stream), how] as const];
+      }),
+    );
+  }
+
+  /** From now on others are followed, whom a table that somebody holds must not stop. */
+  async #waitBriefly(): Promise<void> {
+    await this.#system.catalog.execute(`SET ${SHORT_WAIT}`);
+  }
+
+  /** To change a publication waits for whoever holds its tables; nothing else may wait behind it. */
+  async #publishing(act: (connection: PgConnection) => Promise<void>): Promise<void> {
+    await using connection = await this.#system.connect('publication');
+    await act(connection);
   }
 
   async #createSlot(

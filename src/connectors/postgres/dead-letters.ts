@@ -6,6 +6,7 @@ import { ACT_APPEND, ACT_DELETE, ACT_PATCH } from '../../core/folded-rows.ts';
 import { OP_LETTERS, type RowBatch } from '../../core/row-batch.ts';
 import type { StreamId, StreamName } from '../../core/stream-schema.ts';
 import { batchOf, type NumberedRows } from './apply-rows.ts';
+import type { HeldLetters } from './held-letters.ts';
 import { cellText, type Printed } from './cell-text.ts';
 import type { PgConnection } from './connection.ts';
 
@@ -89,6 +90,8 @@ export interface LetterContext {
   readonly pipeline: string;
   readonly target: StreamTarget;
   readonly open: OpenLetters;
+  /** For rows that may be let in before the commit; null where nothing comes after them. */
+  readonly held: HeldLetters | null;
   /** Where the rows come from, if that is known before the commit. */
   readonly position: string | null;
 }
@@ -105,6 +108,17 @@ export class DeadLetterWriter {
 
   isRejected(batch: RowBatch, row: number): boolean {
     return this.#rejected.get(batch)?.has(row) ?? false;
+  }
+
+  get holdsSome(): boolean {
+    const { held, target } = this.#context;
+    return held?.hasSome(target.id) === true;
+  }
+
+  /** Why a row waits for the end of the transaction, behind an earlier change of it; undefined if it does not. */
+  heldBack(batch: RowBatch, row: number): ForebayError | undefined {
+    const { held, target } = this.#context;
+    return held?.errorOf(target.id, keyText(keyValues(batch, row)) ?? '');
   }
 
   async write(rows: NumberedRows, number: number, error: ForebayError): Promise<void> {
@@ -124,7 +138,7 @@ export class DeadLetterWriter {
     error: ForebayError,
   ): Promise<void> {
     const { batch, row, plan, position } = letter;
-    const { connection, pipeline, target, open } = this.#context;
+    const { connection, pipeline, target, open, held } = this.#context;
     const id = sortableId();
     const printed = { altered: false };
     const payload = rowPayload(batch, row, printed);
@@ -152,6 +166,7 @@ export class DeadLetterWriter {
     if (key === null) return;
     const keys = open.get(target.id) ?? new Set<string>();
     open.set(target.id, keys.add(key));
+    held?.add(target.id, { id, key }, error);
   }
 }
 

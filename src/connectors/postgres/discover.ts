@@ -21,7 +21,8 @@ const PUBLISHES_GENERATED = 180_000;
  * two or three steps of its transaction from the one to the other, an attached one five at the least. One too many is
  * only read again.
  *
- * Sizes are those last counted: to ask for one waits for whoever holds the table, and with it would all streams.
+ * Sizes are those last counted: to ask for one waits for whoever holds the table, and with it would all streams. So
+ * do the partitions of a table, and the expression of a generated column, without which nothing can be known.
  */
 const TABLES_SQL = `
 SELECT c.oid::text, n.nspname, c.relname, c.relreplident,
@@ -56,7 +57,8 @@ WITH RECURSIVE col AS (
   SELECT a.attrelid, a.attnum, a.attname, a.attnotnull, a.attgenerated, a.attndims, a.atthasmissing,
     a.attmissingval::text AS missing, a.atttypid, a.atttypmod,
     pg_catalog.format_type(a.atttypid, a.atttypmod) AS native,
-    pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS default_expr, a.attidentity
+    CASE a.attgenerated WHEN '' THEN d.oid::text ELSE pg_catalog.pg_get_expr(d.adbin, d.adrelid) END
+      AS default_expr, a.attidentity
   FROM pg_catalog.pg_attribute a
   LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
   WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = ANY ($1::oid[])

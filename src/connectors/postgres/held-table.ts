@@ -8,6 +8,11 @@ import type { CellEncoding } from '../../core/value.ts';
 import type { PgConnection } from './connection.ts';
 import { quoteIdent, quoteName } from './sql.ts';
 
+/** SQLSTATE of a wait for a lock that took too long. */
+const LOCK_NOT_AVAILABLE = '55P03';
+/** How long what must not keep the change stream waits for a lock. */
+export const SHORT_WAIT = "lock_timeout = '300ms'";
+
 const NAME_SQL = `
 SELECT n.nspname, c.relname FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::oid`;
@@ -80,6 +85,25 @@ export async function holdTable(
     attached: held[2] === 't',
     columns: new Map(columns),
   };
+}
+
+/** Waits for a lock are cut short where the connection says so; what ends such a wait is told as what it is. */
+export async function asTableHeld<T>(
+  schema: StreamSchema | null,
+  act: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!(error instanceof ForebayError) || error.systemCode !== LOCK_NOT_AVAILABLE) throw error;
+    const id = schema === null ? null : streamId(schema.stream);
+    throw new ForebayError('table_held', {
+      message: `${id ?? 'a table'} is held by somebody at the source`,
+      ...(error.why === null ? {} : { why: error.why }),
+      ...(id === null ? {} : { stream: id }),
+      cause: error,
+    });
+  }
 }
 
 /** Types without their limits, which change neither form nor meaning of a value. */

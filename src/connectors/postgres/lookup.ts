@@ -2,7 +2,7 @@
 import { ForebayError } from '../../core/errors.ts';
 import { OP_READ, type RowBatch, RowBatchBuilder, rowStride } from '../../core/row-batch.ts';
 import type { StreamSchema } from '../../core/stream-schema.ts';
-import { columnName, holdTable, selectList } from './held-table.ts';
+import { asTableHeld, columnName, holdTable, selectList, SHORT_WAIT } from './held-table.ts';
 import type { PostgresSystem } from './system.ts';
 
 interface Wanted {
@@ -28,10 +28,12 @@ export async function lookupRows(system: PostgresSystem, wanted: Wanted): Promis
   const { schema } = wanted;
   const encodings = schema.columns.map(() => 'text' as const);
   await using holder = await system.connect('lookup');
-  const held = await holdTable(
-    { catalog: system.catalog, holder },
-    { schema, oid: schema.ref, only: false },
-    'BEGIN READ ONLY',
+  const held = await asTableHeld(schema, () =>
+    holdTable(
+      { catalog: system.catalog, holder },
+      { schema, oid: schema.ref, only: false },
+      `BEGIN READ ONLY; SET LOCAL ${SHORT_WAIT}`,
+    ),
   );
   const columns = selectList(held, schema, { encodings, dropped: 'null' });
   const where = schema.key

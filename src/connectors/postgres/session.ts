@@ -18,12 +18,13 @@ import { ForebayError } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import type { FoldedRows } from '../../core/folded-rows.ts';
 import type { RowBatch } from '../../core/row-batch.ts';
-import type { StreamName } from '../../core/stream-schema.ts';
+import type { StreamId, StreamName } from '../../core/stream-schema.ts';
 import type { CellEncoding } from '../../core/value.ts';
 import { HISTORY_MS, recordHistory } from './checkpoint-history.ts';
 import { emptyTable } from './apply-rekey.ts';
 import { applyFolded } from './apply-folded.ts';
 import { DeadLetterWriter, type OpenLetters, outdateLetters } from './dead-letters.ts';
+import { HeldLetters } from './held-letters.ts';
 import type { Lane, WriteContext } from './lane.ts';
 import {
   beginTransaction,
@@ -74,7 +75,7 @@ export class PostgresSession implements DestinationSession {
   readonly #keys = new Map<string, Promise<void>>();
   #position: string | null;
   #historyAt = Number.NEGATIVE_INFINITY;
-  #transaction: { unplaced: string[] } | null = null;
+  #transaction: { readonly unplaced: string[]; readonly held: HeldLetters } | null = null;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
@@ -148,6 +149,7 @@ export class PostgresSession implements DestinationSession {
           pipeline: run.pipeline,
           target,
           open,
+          held: null,
           position: chunk.id,
         });
         const result = await loadChunkData(context, { chunk, data }, letters);
@@ -182,11 +184,16 @@ export class PostgresSession implements DestinationSession {
       throw new ForebayError('internal', { message: 'a transaction is open already' });
     }
     await this.#guarded(() => beginTransaction(this.#parts.main));
-    this.#transaction = { unplaced: [] };
+    const { main, open } = this.#parts;
+    this.#transaction = { unplaced: [], held: new HeldLetters(main, open) };
   }
 
   async evolve(target: StreamTarget, steps: readonly EvolutionStep[]): Promise<void> {
-    await this.#guarded(() => evolveTable(this.#parts.main.connection, target, steps));
+    await this.#guarded(async () => {
+      // What waits is known under the names that the columns have until now.
+      await this.#transaction?.held.settle(target.id);
+      await evolveTable(this.#parts.main.connection, target, steps);
+    });
     this.#tables.forget();
   }
 
@@ -196,17 +203,28 @@ export class PostgresSession implements DestinationSession {
       await failpoint('destination.write');
       const context = await this.#context(main, target, await this.#tableName(main, target));
       const { connection } = main;
+      const held = this.#transaction?.held ?? null;
+      if (rows.kind === 'rekey') await held?.settle(target.id);
+      if (rows.kind === 'truncate' && target.deletes !== 'ignore') await held?.emptied(target.id);
       const letters = new DeadLetterWriter({
         connection,
         pipeline: run.pipeline,
         target,
         open,
+        held,
         position: null,
       });
       const result = await applyFolded(context, rows, { letters, open });
       this.#transaction?.unplaced.push(...letters.unplaced);
       return result;
     });
+  }
+
+  async settle(): Promise<ReadonlyMap<StreamId, number>> {
+    const held = this.#transaction?.held;
+    if (held === undefined) return new Map();
+    await this.#guarded(() => held.settle());
+    return held.takeSettled();
   }
 
   async commit(checkpoint: Checkpoint, records: readonly StreamRecord[]): Promise<void> {

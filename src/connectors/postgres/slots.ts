@@ -3,25 +3,18 @@ import type { Leftover } from '../../core/connector.ts';
 import { ForebayError } from '../../core/errors.ts';
 import type { StreamSchema } from '../../core/stream-schema.ts';
 import type { PgConnection } from './connection.ts';
+import { insertsName } from './slot-names.ts';
 import { quoteIdent, quoteLiteral, quoteName } from './sql.ts';
 
-const MAX_NAME_BYTES = 63;
-const INSERTS_SUFFIX = '_inserts';
 const GENERATED_PUBLISHABLE = 180_000;
 const NEW_SLOT_SYNTAX = 150_000;
+const SCHEMAS_PUBLISHABLE = 150_000;
 const SAFE_WAL = 130_000;
 /** A process that was just killed may leave its walsender working for a moment. */
 const SLOT_WAIT_MS = 12_000;
 const POLL_MS = 100;
 /** A run that still holds the slot after this long hangs or was stopped, and its place is taken. */
 const HELD_BY_OURS_MS = 2_000;
-
-export function slotName(pipeline: string): string {
-  return `forebay_${pipeline}`
-    .toLowerCase()
-    .replace(/[^a-z0-9_]/g, '_')
-    .slice(0, MAX_NAME_BYTES);
-}
 
 export interface SlotState {
   readonly plugin: string;
@@ -103,14 +96,6 @@ export async function dropSlot(
   const slot = await waitForSlot(connection, name, signal);
   if (slot !== null)
     await connection.query('SELECT pg_catalog.pg_drop_replication_slot($1)', [name]);
-}
-
-/**
- * Tables without an identity are published for inserts and truncates only, in a publication of their own: were
- * their updates published too, the source would refuse them.
- */
-export function insertsName(name: string): string {
-  return `${name.slice(0, MAX_NAME_BYTES - INSERTS_SUFFIX.length)}${INSERTS_SUFFIX}`;
 }
 
 interface PublicationParts {
@@ -200,6 +185,11 @@ export async function identifySystem(replication: PgConnection): Promise<SystemF
   return { systemId: rows[0]?.[0] ?? '', timeline: rows[0]?.[1] ?? '' };
 }
 
+/** Both, or whoever reads the slot would miss one. */
+export async function arePublished(connection: PgConnection, name: string): Promise<boolean> {
+  return (await existing(connection, name)).length === 2;
+}
+
 async function existing(connection: PgConnection, name: string): Promise<string[]> {
   const { rows } = await connection.query(
     'SELECT pubname FROM pg_catalog.pg_publication WHERE pubname IN ($1, $2) ORDER BY pubname',
@@ -208,18 +198,36 @@ async function existing(connection: PgConnection, name: string): Promise<string[
   return rows.map((row) => row[0] ?? '');
 }
 
-/** Tables that are published, by oid; null if one of the publications is not there. */
-export async function publishedOids(
+/**
+ * Tables that are published, by oid, each with what makes it so. A table that is taken out and put back, or put in with
+ * another filter, gets a new row in the catalog; what a publication sends stands in its own row, which is then written
+ * anew.
+ */
+export async function publishedTables(
   connection: PgConnection,
   name: string,
-): Promise<Set<string> | null> {
-  if ((await existing(connection, name)).length < 2) return null;
+): Promise<ReadonlyMap<string, string>> {
+  const bySchema =
+    connection.serverVersion >= SCHEMAS_PUBLISHABLE
+      ? `UNION ALL SELECT c.oid, p.row, n.oid FROM p
+         JOIN pg_catalog.pg_publication_namespace n ON n.pnpubid = p.oid
+         JOIN pg_catalog.pg_class c ON c.relnamespace = n.pnnspid`
+      : '';
   const { rows } = await connection.query(
-    `SELECT r.prrelid::text FROM pg_catalog.pg_publication_rel r
-     JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid WHERE p.pubname IN ($1, $2)`,
+    `WITH p AS (
+       SELECT p.oid, p.puballtables, p.oid::text || '.' || p.xmin::text AS row
+       FROM pg_catalog.pg_publication p WHERE p.pubname IN ($1, $2)
+     ), member AS (
+       SELECT r.prrelid AS oid, p.row, r.oid AS by FROM p
+       JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid
+       UNION ALL SELECT c.oid, p.row, NULL FROM p JOIN pg_catalog.pg_class c ON p.puballtables
+       ${bySchema}
+     )
+     SELECT oid::text, pg_catalog.string_agg(row || '.' || coalesce(by::text, ''), ' ' ORDER BY row, by)
+     FROM member GROUP BY oid`,
     [name, insertsName(name)],
   );
-  return new Set(rows.map((row) => row[0] ?? ''));
+  return new Map(rows.map(([oid, how]) => [oid ?? '', how ?? '']));
 }
 
 export async function leftovers(connection: PgConnection, name: string): Promise<Leftover[]> {

@@ -15,7 +15,7 @@ import type { PgConnection } from './connection.ts';
 import { decodeCopyBinary } from './copy-decode.ts';
 import { discover } from './discover.ts';
 import type { CopyOut } from './copy.ts';
-import { type HeldTable, holdTable, selectList } from './held-table.ts';
+import { asTableHeld, type HeldTable, holdTable, selectList } from './held-table.ts';
 
 export const FRAME_FORMAT = 'pg-copy-binary';
 
@@ -116,7 +116,7 @@ export class PostgresSnapshot implements SnapshotReader {
     let whole = false;
     try {
       await connection.execute(this.#options.begin);
-      const catalog = await discover(connection);
+      const catalog = await asTableHeld(null, () => discover(connection));
       whole = true;
       return catalog;
     } finally {
@@ -194,15 +194,16 @@ export class PostgresSnapshot implements SnapshotReader {
     try {
       this.#supportsRanges = connection.serverVersion >= TID_RANGE_SCAN;
       await connection.execute(this.#options.begin);
-      leaves = await this.#leavesOn(connection, schema);
+      leaves = await asTableHeld(schema, () => this.#leavesOn(connection, schema));
       // A partitioned table may have no partition; a table that is gone must not look like an empty one.
       known =
-        leaves.length > 0 ||
-        (
-          await connection.query('SELECT FROM pg_catalog.pg_class WHERE oid = $1::oid', [
-            schema.ref,
-          ])
-        ).rows.length > 0;
+        leaves.every((leaf) => leaf.fileNumber !== '') &&
+        (leaves.length > 0 ||
+          (
+            await connection.query('SELECT FROM pg_catalog.pg_class WHERE oid = $1::oid', [
+              schema.ref,
+            ])
+          ).rows.length > 0);
       await this.#give(connection, true);
     } catch (error) {
       await this.#give(connection, false);
@@ -219,7 +220,7 @@ export class PostgresSnapshot implements SnapshotReader {
    * Each chunk is read in a transaction of its own, so that its lock is the only one that the connection holds: a
    * statement that locks many tables gets its turn, and never stands in a ring of waiting with us.
    */
-  async #copy(
+  #copy(
     connection: PgConnection,
     schema: StreamSchema,
     what: {
@@ -230,16 +231,18 @@ export class PostgresSnapshot implements SnapshotReader {
   ): Promise<CopyOut> {
     const range = parseChunk(what.chunk.id);
     const { catalog, begin } = this.#options;
-    const held = await holdTable(
-      { catalog, holder: connection },
-      { schema, oid: range.leaf, only: true },
-      begin,
-    );
-    await assertSameFile(connection, { schema, range, held });
-    const columns = selectList(held, schema, what);
-    return connection.copyOut(
-      `COPY (SELECT ${columns} FROM ONLY ${held.name}${whereClause(range)}) TO STDOUT (FORMAT binary)`,
-    );
+    return asTableHeld(schema, async () => {
+      const held = await holdTable(
+        { catalog, holder: connection },
+        { schema, oid: range.leaf, only: true },
+        begin,
+      );
+      await assertSameFile(connection, { schema, range, held });
+      const columns = selectList(held, schema, what);
+      return connection.copyOut(
+        `COPY (SELECT ${columns} FROM ONLY ${held.name}${whereClause(range)}) TO STDOUT (FORMAT binary)`,
+      );
+    });
   }
 
   async #leavesOn(connection: PgConnection, schema: StreamSchema): Promise<Leaf[]> {

@@ -3,6 +3,7 @@ import type { StreamSchema } from '../../core/stream-schema.ts';
 import { PostgresChanges } from './changes.ts';
 import { checkSource } from './check.ts';
 import { discover, FAMILY } from './discover.ts';
+import { asTableHeld } from './held-table.ts';
 import { FRAME_FORMAT } from './snapshot.ts';
 import type { PostgresSystem } from './system.ts';
 
@@ -17,8 +18,13 @@ export class PostgresSource implements Source {
     this.changes = new PostgresChanges(system);
     this.snapshot = {
       frameFormat: FRAME_FORMAT,
-      open: ({ parallel }) =>
-        system.openSnapshot({ parallel, exported: null, release: () => Promise.resolve() }),
+      open: ({ parallel, lockWaitMs = 0 }) =>
+        system.openSnapshot({
+          parallel,
+          exported: null,
+          lockWaitMs,
+          release: () => Promise.resolve(),
+        }),
     };
   }
 
@@ -30,7 +36,7 @@ export class PostgresSource implements Source {
   }
 
   discover(): Promise<readonly CatalogStream[]> {
-    return discover(this.#system.catalog);
+    return asTableHeld(null, () => discover(this.#system.catalog));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -48,6 +48,8 @@ export class PostgresSystem implements AsyncDisposable {
   async openSnapshot(options: {
     readonly parallel: number;
     readonly exported: string | null;
+    /** 0: for ever. */
+    readonly lockWaitMs: number;
     readonly release: () => Promise<void>;
   }): Promise<PostgresSnapshot> {
     const opened: PgConnection[] = [];
@@ -63,7 +65,9 @@ export class PostgresSystem implements AsyncDisposable {
         await holder.execute('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
         name = (await holder.query('SELECT pg_catalog.pg_export_snapshot()')).rows[0]?.[0] ?? '';
       }
-      const begin = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '${name ?? ''}'`;
+      const begin =
+        `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '${name ?? ''}'; ` +
+        `SET LOCAL lock_timeout = ${options.lockWaitMs}`;
       const first = await open();
       await first.execute(begin);
       const seen = await first.query('SELECT pg_catalog.pg_current_snapshot()::text');
