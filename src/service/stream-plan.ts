@@ -140,12 +140,22 @@ async function openDestination(
   });
 }
 
+/** What the file's format has and this release does not. */
+function assertThere(stream: StreamConfiguration): void {
+  const { publication, slot } = stream.source.change_stream_options;
+  if (publication !== undefined || slot !== undefined) {
+    const fix = 'Leave publication and slot out: the stream makes its own.';
+    throw notThere(stream, 'a publication or slot of your own is not there yet', fix);
+  }
+}
+
 /** Fails with `configuration_invalid` where a reference leads nowhere by now. */
 export async function planStream(
   loaded: LoadedConfiguration,
   stream: StreamConfiguration,
   untilCaughtUp: boolean,
 ): Promise<StreamPlan> {
+  assertThere(stream);
   const result = resolveReferences(loaded, stream);
   if (result.kind === 'unresolved') {
     throw new ForebayError('configuration_invalid', {
