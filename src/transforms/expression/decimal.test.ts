@@ -42,7 +42,9 @@ describe('decimals against fractions of integers', () => {
       fc.property(lexeme, lexeme, (a, b) => {
         const [x, y] = [fraction(a), fraction(b)];
         const under = x.under * y.under;
-        expect(same(operate(add, a, b), { over: x.over * y.under + y.over * x.under, under })).toBe(true);
+        expect(same(operate(add, a, b), { over: x.over * y.under + y.over * x.under, under })).toBe(
+          true,
+        );
         expect(
           same(operate(subtract, a, b), { over: x.over * y.under - y.over * x.under, under }),
         ).toBe(true);
@@ -54,7 +56,8 @@ describe('decimals against fractions of integers', () => {
   it('compares exactly and takes equal values to one text', () => {
     fc.assert(
       fc.property(lexeme, lexeme, (a, b) => {
-        const difference = fraction(a).over * fraction(b).under - fraction(b).over * fraction(a).under;
+        const difference =
+          fraction(a).over * fraction(b).under - fraction(b).over * fraction(a).under;
         expect(compareLexemes(a, b)).toBe(difference === 0n ? 0 : difference > 0n ? 1 : -1);
         expect(canonicalLexeme(a) === canonicalLexeme(b)).toBe(difference === 0n);
         expect(same(fraction(canonicalLexeme(a)), fraction(a))).toBe(true);
@@ -84,7 +87,10 @@ describe('decimals against fractions of integers', () => {
         fc.pre(y.digits !== 0n);
         const rest = remainder(x, y);
         const scale = Math.max(x.scale, y.scale);
-        const [p, q] = [x, y].map((d) => d.digits * 10n ** BigInt(scale - d.scale)) as [bigint, bigint];
+        const [p, q] = [x, y].map((d) => d.digits * 10n ** BigInt(scale - d.scale)) as [
+          bigint,
+          bigint,
+        ];
         expect(rest).toEqual({ digits: p - (p / q) * q, scale });
       }),
     );
@@ -99,7 +105,9 @@ describe('decimals', () => {
     ['10.00', '4', '2.50'],
     ['1', '3e30', '0.00000000000000000000000000000033333333333333333333'],
   ])('%s / %s is %s', (a, b, expected) => {
-    expect(printDecimal(divide(readDecimal(a), readDecimal(b)))).toMatch(new RegExp(`^${expected}\\d?$`));
+    expect(printDecimal(divide(readDecimal(a), readDecimal(b)))).toMatch(
+      new RegExp(`^${expected}\\d?$`),
+    );
   });
 
   it.each([

@@ -48,7 +48,9 @@ export function printMoment(moment: Moment): string {
   const clock = [seconds / 3600, (seconds / 60) % 60, seconds % 60].map((part) =>
     String(Math.floor(part)).padStart(2, '0'),
   );
-  const micros = String(inDay % MICROS_PER_SECOND).padStart(6, '0').replace(/0+$/, '');
+  const micros = String(inDay % MICROS_PER_SECOND)
+    .padStart(6, '0')
+    .replace(/0+$/, '');
   return `${date}T${clock.join(':')}${micros && `.${micros}`}${moment.zoned ? 'Z' : ''}`;
 }
 
@@ -99,9 +101,9 @@ function fractionMicros(fraction: string): bigint {
 
 function offsetSeconds(zone: string | undefined): number | null {
   if (zone === undefined || zone === 'Z' || zone === 'z') return 0;
-  const [hours = 0, minutes = 0, seconds = 0] = (zone.slice(1).replaceAll(':', '').match(/../g) ?? []).map(
-    Number,
-  );
+  const [hours = 0, minutes = 0, seconds = 0] = (
+    zone.slice(1).replaceAll(':', '').match(/../g) ?? []
+  ).map(Number);
   if (hours > 15 || minutes > 59 || seconds > 59) return null;
   return (zone.startsWith('-') ? -1 : 1) * ((hours * 60 + minutes) * 60 + seconds);
 }

@@ -80,7 +80,9 @@ describe('lossless JSON', () => {
   });
 
   it('keeps every lexeme of a number', () => {
-    const lexeme = fc.stringMatching(/^-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,5})?$/);
+    const lexeme = fc.stringMatching(
+      /^-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,5})?$/,
+    );
     fc.assert(
       fc.property(lexeme, (text) => {
         expect(parseJson(text)).toEqual({ ok: true, value: new JsonNumber(text) });

@@ -134,7 +134,9 @@ class Reader {
         at = start - 1;
       } else if (!(unit >= 0x20)) {
         this.#at = Math.min(at, text.length);
-        this.#fail(Number.isNaN(unit) ? 'the string has no end' : 'a control character in a string');
+        this.#fail(
+          Number.isNaN(unit) ? 'the string has no end' : 'a control character in a string',
+        );
       }
     }
   }
