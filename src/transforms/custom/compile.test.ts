@@ -167,7 +167,7 @@ describe('what is wrong with a specification', () => {
         rename: { a: 'x', b: 'x', 'c[0]': 'd' },
         drop: ['a..b'],
         cast: { a: 'money' },
-        set: { 'list[*]': '1', b: 'nosuch(1)', c: 12345678901234567890 },
+        set: { 'list[*]': '1', b: 'nosuch(1)', c: 2 ** 70 },
       },
       mask: { '': { method: 'redact' } },
     };

@@ -82,5 +82,5 @@ function base32(bytes: Buffer, length: number): string {
 function firstCharacters(text: string, count: number): string {
   if (text.length <= count) return text;
   const cut = text.slice(0, count * 2);
-  return [...cut].slice(0, count).join('');
+  return Array.from(cut).slice(0, count).join('');
 }

@@ -75,13 +75,15 @@ function substring(value: string, from: number, length: number): string {
   const end = Math.max(from + length, first);
   // Texts of one unit per character need no splitting.
   if (!SURROGATES.test(value)) return value.slice(first - 1, end - 1);
-  return [...value].slice(first - 1, end - 1).join('');
+  return Array.from(value)
+    .slice(first - 1, end - 1)
+    .join('');
 }
 
 const SURROGATES = /[\ud800-\udfff]/;
 
 function lengthOf(value: string): number {
-  return SURROGATES.test(value) ? [...value].length : value.length;
+  return SURROGATES.test(value) ? Array.from(value).length : value.length;
 }
 
 export const FUNCTIONS: Readonly<Record<string, FunctionRow>> = {
