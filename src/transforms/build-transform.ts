@@ -1,0 +1,70 @@
+/** From plain data, which is all that crosses into a worker, to a transform. */
+import { ForebayError } from '../core/errors.ts';
+import { compileCustom } from './custom/compile.ts';
+import type { Problem } from './custom/problem.ts';
+import type { DocumentTransform } from './document-transform.ts';
+import { openSandbox, type Sandbox } from './sandbox/sandbox.ts';
+
+export type TransformSource = { readonly kind: 'custom'; readonly specification: unknown };
+
+export interface TransformLimits {
+  /** For one document; a document may take so long in each module. */
+  readonly documentMs: number;
+  /** Of the worker's own memory, and of each module's. */
+  readonly memoryBytes: number;
+}
+
+export const DEFAULT_LIMITS: TransformLimits = {
+  documentMs: 2000,
+  memoryBytes: 64 * 1024 * 1024,
+};
+
+export interface BuiltTransform {
+  readonly transform: DocumentTransform;
+  /** Once set, this transform must not be used again. */
+  readonly isSpent: () => boolean;
+  readonly moduleCount: number;
+}
+
+/** Throws `transform_specification`. */
+export async function buildTransform(
+  source: TransformSource,
+  limits: TransformLimits,
+): Promise<BuiltTransform> {
+  const paths: string[] = [];
+  compile(source.specification, (path) => {
+    paths.push(path);
+    return () => ({ kind: 'filtered' });
+  });
+  const sandboxes: Sandbox[] = [];
+  for (const path of paths) sandboxes.push(await openSandbox(path, limits));
+  // Modules are asked for in the same order again; two uses of one file share nothing.
+  const unused = sandboxes.values();
+  const transform = compile(source.specification, (path) => {
+    const { value } = unused.next();
+    if (value === undefined)
+      throw new ForebayError('internal', { message: `${path} was not opened` });
+    return value.transform;
+  });
+  return {
+    transform,
+    isSpent: () => sandboxes.some((sandbox) => sandbox.isSpent()),
+    moduleCount: sandboxes.length,
+  };
+}
+
+function compile(
+  specification: unknown,
+  module: (path: string) => DocumentTransform,
+): DocumentTransform {
+  const result = compileCustom(specification, { module });
+  if (result.ok) return result.transform;
+  throw new ForebayError('transform_specification', {
+    message: 'The custom transformation cannot be built',
+    why: result.problems.map(printProblem).join('; '),
+  });
+}
+
+function printProblem({ path, message }: Problem): string {
+  return path.length === 0 ? message : `${path.join('.')}: ${message}`;
+}
