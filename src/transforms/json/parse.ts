@@ -35,6 +35,8 @@ class SyntaxFailure extends Error {
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
+/** Of a string, what stands for itself. */
+const CLEAR = /[^"\\\u0000-\u001f]*/y;
 const HEX = /[0-9a-fA-F]{4}/y;
 const ESCAPES: Readonly<Record<string, string>> = {
   '"': '"',
@@ -67,9 +69,9 @@ class Reader {
     this.#space();
     switch (this.#text.charCodeAt(this.#at)) {
       case 0x7b:
-        return this.#nested(() => this.#object());
+        return this.#object();
       case 0x5b:
-        return this.#nested(() => this.#array());
+        return this.#array();
       case QUOTE:
         return this.#string();
       case 0x74:
@@ -83,18 +85,16 @@ class Reader {
     }
   }
 
-  #nested<Value>(read: () => Value): Value {
+  #enter(): void {
     this.#depth += 1;
     if (this.#depth > MAX_DEPTH) this.#fail(`nested deeper than ${MAX_DEPTH} levels`);
     this.#at += 1;
-    const value = read();
-    this.#depth -= 1;
-    return value;
   }
 
   #object(): JsonObject {
+    this.#enter();
     const object: JsonObject = new Map();
-    if (this.#take(0x7d)) return object;
+    if (this.#leave(0x7d)) return object;
     do {
       this.#space();
       if (this.#text.charCodeAt(this.#at) !== QUOTE) this.#fail('a key in quotes is expected');
@@ -102,42 +102,40 @@ class Reader {
       if (!this.#take(0x3a)) this.#fail("':' is expected");
       object.set(key, this.#value());
     } while (this.#take(0x2c));
-    if (!this.#take(0x7d)) this.#fail("',' or '}' is expected");
+    if (!this.#leave(0x7d)) this.#fail("',' or '}' is expected");
     return object;
   }
 
   #array(): JsonValue[] {
+    this.#enter();
     const array: JsonValue[] = [];
-    if (this.#take(0x5d)) return array;
+    if (this.#leave(0x5d)) return array;
     do array.push(this.#value());
     while (this.#take(0x2c));
-    if (!this.#take(0x5d)) this.#fail("',' or ']' is expected");
+    if (!this.#leave(0x5d)) this.#fail("',' or ']' is expected");
     return array;
   }
 
   #string(): string {
     const text = this.#text;
-    this.#at += 1;
-    let start = this.#at;
+    let start = this.#at + 1;
     let read = '';
-    for (let at = start; ; at += 1) {
-      const unit = text.charCodeAt(at);
-      if (unit === QUOTE) {
-        this.#at = at + 1;
-        return read + text.slice(start, at);
+    for (;;) {
+      CLEAR.lastIndex = start;
+      CLEAR.test(text);
+      const end = CLEAR.lastIndex;
+      read += text.slice(start, end);
+      this.#at = end + 1;
+      const unit = text.charCodeAt(end);
+      if (unit === QUOTE) return read;
+      if (unit !== BACKSLASH) {
+        this.#at = end;
+        const why =
+          end === text.length ? 'the string has no end' : 'a control character in a string';
+        this.#fail(why);
       }
-      if (unit === BACKSLASH) {
-        read += text.slice(start, at);
-        this.#at = at + 1;
-        read += this.#escape();
-        start = this.#at;
-        at = start - 1;
-      } else if (!(unit >= 0x20)) {
-        this.#at = Math.min(at, text.length);
-        this.#fail(
-          Number.isNaN(unit) ? 'the string has no end' : 'a control character in a string',
-        );
-      }
+      read += this.#escape();
+      start = this.#at;
     }
   }
 
@@ -157,17 +155,23 @@ class Reader {
   }
 
   #number(): JsonNumber {
-    NUMBER.lastIndex = this.#at;
-    const match = NUMBER.exec(this.#text);
-    if (match === null) this.#fail('a value is expected');
-    this.#at += match[0].length;
-    return new JsonNumber(match[0]);
+    const start = this.#at;
+    NUMBER.lastIndex = start;
+    if (!NUMBER.test(this.#text)) this.#fail('a value is expected');
+    this.#at = NUMBER.lastIndex;
+    return new JsonNumber(this.#text.slice(start, this.#at));
   }
 
   #word<Value>(word: string, value: Value): Value {
     if (!this.#text.startsWith(word, this.#at)) this.#fail('a value is expected');
     this.#at += word.length;
     return value;
+  }
+
+  #leave(unit: number): boolean {
+    const left = this.#take(unit);
+    if (left) this.#depth -= 1;
+    return left;
   }
 
   #take(unit: number): boolean {

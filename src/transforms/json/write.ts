@@ -2,7 +2,7 @@ import { JsonNumber, type JsonValue } from './value.ts';
 
 /** The shortest text of a value, keys in their order, numbers as they were read. */
 export function writeJson(value: JsonValue): string {
-  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'string') return writeText(value);
   if (value === null || typeof value === 'boolean') return String(value);
   if (value instanceof JsonNumber) return value.lexeme;
   let text = '';
@@ -11,7 +11,14 @@ export function writeJson(value: JsonValue): string {
     return `[${text}]`;
   }
   for (const [key, member] of value) {
-    text += `${text === '' ? '' : ','}${JSON.stringify(key)}:${writeJson(member)}`;
+    text += `${text === '' ? '' : ','}${writeText(key)}:${writeJson(member)}`;
   }
   return `{${text}}`;
+}
+
+/** Whether JSON's own writer would escape anything; to ask is faster than to have it write. */
+const ESCAPED = /["\\\u0000-\u001f\ud800-\udfff]/;
+
+function writeText(text: string): string {
+  return ESCAPED.test(text) ? JSON.stringify(text) : `"${text}"`;
 }
