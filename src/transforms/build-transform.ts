@@ -10,13 +10,16 @@ export type TransformSource = { readonly kind: 'custom'; readonly specification:
 export interface TransformLimits {
   /** For one document; a document may take so long in each module. */
   readonly documentMs: number;
-  /** Of the worker's own memory, and of each module's. */
+  /** What each module may hold, 16 MiB at least. */
   readonly memoryBytes: number;
+  /** What the worker may hold for everything else. */
+  readonly threadMemoryBytes: number;
 }
 
 export const DEFAULT_LIMITS: TransformLimits = {
   documentMs: 2000,
   memoryBytes: 64 * 1024 * 1024,
+  threadMemoryBytes: 512 * 1024 * 1024,
 };
 
 export interface BuiltTransform {

@@ -135,7 +135,7 @@ describe('the transform runner', () => {
   it('carries a memory of its own: a document that fills it fails alone', async () => {
     // Every doubling is a value; the engine of the thread itself runs out, not a module.
     const set = Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`c${n}`, 'big']));
-    await using runner = await open({ mapping: { set } }, { memoryBytes: 24 * 1024 * 1024 });
+    await using runner = await open({ mapping: { set } }, { threadMemoryBytes: 24 * 1024 * 1024 });
     const big = `{"big":[${'[1],'.repeat(30_000)}1]}`;
     const outcomes = texts(await runner.run(['{"n":1}', big, '{"n":2}'], signal));
     expect(outcomes.map((text) => text.slice(0, 20))).toEqual([
@@ -143,6 +143,15 @@ describe('the transform runner', () => {
       'transform_memory',
       expect.stringContaining('"n":2'),
     ]);
+  });
+
+  it('takes batches of more text than the thread may hold', async () => {
+    await using runner = await open({ filter: 'n >= 0' }, { threadMemoryBytes: 48 * 1024 * 1024 });
+    const padding = 'x'.repeat(1_000_000);
+    const documents = Array.from({ length: 80 }, (_, n) => `{"n":${n},"x":"${padding}"}`);
+    expect((await runner.run(documents, signal)).map(({ kind }) => kind)).toEqual(
+      documents.map(() => 'document'),
+    );
   });
 
   it('reaches no socket from a module, and does not end the process', async () => {

@@ -81,6 +81,18 @@ interface Suspect {
   readonly failure: Outcome | null;
 }
 
+/** So many units of text go to the thread at once, or one document; it has to hold them all. */
+const PART_UNITS = 4 * 1024 * 1024;
+
+function partEnd(documents: readonly string[], from: number, end: number): number {
+  let to = from;
+  for (let units = 0; to < end; to += 1) {
+    units += documents[to]?.length ?? 0;
+    if (units > PART_UNITS && to > from) return to;
+  }
+  return to;
+}
+
 interface PartEnd {
   readonly end: BatchEnd;
   /** Whether it was the first the thread did. */
@@ -103,7 +115,7 @@ async function transformAll(
     }
     const isAlone = suspect?.at === from;
     if (isAlone) await threads.drop();
-    const to = isAlone ? from + 1 : (suspect?.at ?? documents.length);
+    const to = isAlone ? from + 1 : partEnd(documents, from, suspect?.at ?? documents.length);
     const { end, isFresh }: PartEnd = await runPart(threads, documents.slice(from, to), signal);
     outcomes.push(...accepted(end, isFresh));
     const known: Suspect | null = isAlone ? null : suspect;
@@ -157,7 +169,7 @@ function suspicion(end: BatchEnd, { from, isFresh, known, limits }: Part): Suspe
 function failureOf(code: BrokenEnd['code'], limits: TransformLimits): Outcome {
   const message = {
     transform_timeout: `the document took longer than ${limits.documentMs} ms`,
-    transform_memory: `the document took more than ${Math.round(limits.memoryBytes / 1024 / 1024)} MiB`,
+    transform_memory: `the document took more than ${Math.round(limits.threadMemoryBytes / 1024 / 1024)} MiB`,
     transform_module: 'the document ended the worker',
   }[code];
   return { kind: 'failed', code, message };

@@ -22,6 +22,8 @@ export interface BrokenEnd {
 
 /** Beyond a document's own time, for what the platform does in between. */
 const GRACE_MS = 500;
+/** Time a large document may take besides: what the slowest machine reads and writes. */
+const UNITS_PER_MS = 10_000;
 const START_MS = 20_000;
 
 interface Batch {
@@ -54,7 +56,7 @@ export class Thread {
       env: {},
       // Node calls its own stripping of types experimental, once in every worker.
       execArgv: [...execArgv, '--disable-warning=ExperimentalWarning'],
-      resourceLimits: { maxOldGenerationSizeMb: Math.ceil(limits.memoryBytes / 1024 / 1024) },
+      resourceLimits: { maxOldGenerationSizeMb: Math.ceil(limits.threadMemoryBytes / 1024 / 1024) },
     });
     this.#worker.on('message', (message: FromWorker) => this.#receive(message));
     this.#worker.on('error', (error) => this.#die(error));
@@ -92,7 +94,8 @@ export class Thread {
     Atomics.store(this.#progress, 0, 0);
     const interrupt = () => this.#finish(interrupted());
     signal.addEventListener('abort', interrupt);
-    const watch = this.#watch();
+    const longest = documents.reduce((most, document) => Math.max(most, document.length), 0);
+    const watch = this.#watch(this.#allowanceMs + longest / UNITS_PER_MS);
     try {
       if (this.#death === null) this.#worker.postMessage(documents);
       else this.#finish(this.#dead(this.#death));
@@ -112,7 +115,7 @@ export class Thread {
   }
 
   /** Ends the batch when one document has been worked on for longer than it may. */
-  #watch(): NodeJS.Timeout {
+  #watch(allowanceMs: number): NodeJS.Timeout {
     let seen = -1;
     let since = performance.now();
     return setInterval(
@@ -123,12 +126,12 @@ export class Thread {
         if (at + received !== seen) {
           seen = at + received;
           since = performance.now();
-        } else if (performance.now() - since > this.#allowanceMs) {
+        } else if (performance.now() - since > allowanceMs) {
           const { outcomes } = this.#batch ?? { outcomes: [] };
           this.#finish({ kind: 'broken', outcomes, at, code: 'transform_timeout' });
         }
       },
-      Math.min(this.#allowanceMs / 8, 250),
+      Math.min(allowanceMs / 8, 250),
     );
   }
 

@@ -17,6 +17,7 @@ export function writeJson(value: JsonValue): string {
 }
 
 /** Whether JSON's own writer would escape anything; to ask is faster than to have it write. */
+// oxlint-disable-next-line no-control-regex -- they are what JSON wants escaped
 const ESCAPED = /["\\\u0000-\u001f\ud800-\udfff]/;
 
 function writeText(text: string): string {

@@ -234,4 +234,20 @@ describe('a module that runs away', () => {
     });
     expect(sandbox.isSpent()).toBe(true);
   });
+
+  it('refuses a document for which there is no room, before and after others filled it', async () => {
+    const path = write(
+      'hoard.ts',
+      `const all = []; export default (d) => {
+      try { for (;;) all.push(new Uint8Array(d.step)); } catch { return d; } }`,
+    );
+    const sandbox = await openSandbox(path, { ...LIMITS, documentMs: 5000 });
+    const large = JSON.stringify({ text: 'x'.repeat(8_000_000) });
+    expect(sandbox.transform(large)).toMatchObject({ code: 'transform_memory' });
+    const other = await openSandbox(path, { ...LIMITS, documentMs: 5000 });
+    expect(other.transform('{"step":100000}')).toMatchObject({ kind: 'document' });
+    expect(other.transform(JSON.stringify({ step: 1, text: 'x'.repeat(100_000) }))).toMatchObject({
+      code: 'transform_memory',
+    });
+  });
 });

@@ -21,6 +21,7 @@ const STACK_BYTES = 256 * 1024;
 const PAGE_BYTES = 65_536;
 /** What the engine wants to begin with; a limit below would not let it start. */
 const FIRST_PAGES = 256;
+const SLACK_BYTES = 64 * 1024;
 /** Between two looks at the clock while promises are carried on. */
 const JOBS_AT_ONCE = 100;
 
@@ -93,14 +94,17 @@ class Realm {
   readonly #bridge: QuickJSHandle;
   readonly #run: QuickJSHandle;
   readonly #pending: QuickJSHandle;
+  readonly #room: QuickJSHandle;
   #deadline = Number.POSITIVE_INFINITY;
+  /** Set when the engine was told to stop; whatever it says afterwards is not the module's answer. */
+  #isCutOff = false;
 
   constructor(engine: QuickJSWASMModule, files: ModuleFiles, limits: SandboxLimits) {
     this.#files = files;
     this.#limits = limits;
     this.#runtime = engine.newRuntime();
     this.#runtime.setMaxStackSize(STACK_BYTES);
-    this.#runtime.setInterruptHandler(() => performance.now() > this.#deadline);
+    this.#runtime.setInterruptHandler(() => this.#isLate());
     this.#runtime.setModuleLoader(
       (name) => guarded(() => files.read(name)),
       // A refusal travels as a name, which `read` turns into the error that the importing module sees.
@@ -115,6 +119,7 @@ class Realm {
     for (const handle of [prelude, mark]) handle.dispose();
     this.#run = this.#context.getProp(this.#bridge, 'run');
     this.#pending = this.#context.getProp(this.#bridge, 'pending');
+    this.#room = this.#context.getProp(this.#bridge, 'room');
   }
 
   /** Why it cannot be loaded; null: it is. */
@@ -134,6 +139,7 @@ class Realm {
     const { exacts, original } = readNumbers(json);
     this.#begin();
     const context = this.#context;
+    if (!this.#hasRoom(json.length + (exacts?.length ?? 0))) return this.#outOfMemory();
     const answer = this.#call(this.#run, [
       context.newString(json),
       exacts === null ? context.undefined : context.newString(exacts),
@@ -154,10 +160,28 @@ class Realm {
       case 'f':
         return { kind: 'filtered' };
       case 'm':
+      // No room even for the answer.
+      case '':
         return this.#outOfMemory();
       default:
         return { kind: 'failed', code: 'transform_module', message: answer.text.slice(1) };
     }
+  }
+
+  /**
+   * Whether texts of so many units can be handed in. The library does not look whether the engine gave it
+   * the memory it copies them to.
+   */
+  #hasRoom(units: number): boolean {
+    // At most three bytes of UTF-8 a unit, in the library's copy and in the engine's.
+    const bytes = this.#context.newNumber(units * 3 * 2 + SLACK_BYTES);
+    const answer = this.#call(this.#room, [bytes]);
+    return answer.kind === 'answer' && answer.text === 'd';
+  }
+
+  #isLate(): boolean {
+    this.#isCutOff ||= performance.now() > this.#deadline;
+    return this.#isCutOff;
   }
 
   #begin(): void {
@@ -169,6 +193,7 @@ class Realm {
     for (const arg of args) arg.dispose();
     if (result.error !== undefined) return this.#failureOf(result.error);
     const text = this.#textOf(result.value);
+    if (this.#isCutOff) return this.#tooLong();
     return text === null ? this.#settle() : { kind: 'answer', text };
   }
 
@@ -180,8 +205,9 @@ class Realm {
       const result = this.#context.callFunction(this.#pending, this.#context.undefined);
       if (result.error !== undefined) return this.#failureOf(result.error);
       const text = this.#textOf(result.value);
+      if (this.#isCutOff) return this.#tooLong();
       if (text !== null) return { kind: 'answer', text };
-      if (performance.now() > this.#deadline) return this.#tooLong();
+      if (this.#isLate()) return this.#tooLong();
       if (!this.#runtime.hasPendingJob()) {
         return {
           kind: 'failed',
@@ -201,7 +227,7 @@ class Realm {
 
   /** What the bridge itself could not catch. */
   #failureOf(error: QuickJSHandle): Answer & { readonly kind: 'failed' } {
-    if (performance.now() > this.#deadline) {
+    if (this.#isCutOff) {
       error.dispose();
       return this.#tooLong();
     }
