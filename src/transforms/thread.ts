@@ -1,5 +1,4 @@
 /** The main thread's side of one worker: it answers batches until it is spent, broken or ended. */
-import { execArgv } from 'node:process';
 import { Worker } from 'node:worker_threads';
 import { ForebayError } from '../core/errors.ts';
 import type { TransformLimits, TransformSource } from './build-transform.ts';
@@ -54,8 +53,9 @@ export class Thread {
       name: 'forebay-transform',
       workerData: input,
       env: {},
-      // Node calls its own stripping of types experimental, once in every worker.
-      execArgv: [...execArgv, '--disable-warning=ExperimentalWarning'],
+      // Node calls its own stripping of types experimental, once in every worker. The process's own flags
+      // are left out: a worker refuses to start with some of them.
+      execArgv: ['--disable-warning=ExperimentalWarning'],
       resourceLimits: { maxOldGenerationSizeMb: Math.ceil(limits.threadMemoryBytes / 1024 / 1024) },
     });
     this.#worker.on('message', (message: FromWorker) => this.#receive(message));

@@ -25,7 +25,7 @@ export function compileMask(specification: MaskSpecification, column: string): M
       return mask(value);
     } catch (error) {
       if (!(error instanceof TransformFailure)) throw error;
-      throw new TransformFailure(error.code, `column ${column}: ${error.message}`);
+      throw new TransformFailure('transform_mask', `column ${column}: ${error.message}`);
     }
   };
 }

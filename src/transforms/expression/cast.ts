@@ -58,12 +58,22 @@ export function castResult(name: CastName): StaticType {
  */
 export function castValue(value: Value, type: CastType, subject: string): Value {
   if (value === null) return null;
-  const cast = CASTS[type.name](value, type);
+  const cast = attempt(value, type);
   if (cast !== undefined) return cast;
   throw new TransformFailure(
     'transform_cast',
     `${subject} holds a ${typeOf(value)} that is no ${printCastType(type)}`,
   );
+}
+
+function attempt(value: Exclude<Value, null>, type: CastType): Value | undefined {
+  try {
+    return CASTS[type.name](value, type);
+  } catch (error) {
+    // A number beyond the range of arithmetic has no such form either.
+    if (error instanceof TransformFailure) return undefined;
+    throw error;
+  }
 }
 
 function printCastType({ name, size }: CastType): string {

@@ -188,6 +188,19 @@ describe('expressions', () => {
     expect(problems(source)).toBe(expected);
   });
 
+  it('has the truth tables of SQL', () => {
+    const values = ['true', 'false', 'null'];
+    const rank = (value: string) => ({ false: 0, null: 1, true: 2 })[value] ?? -1;
+    const named = (value: number) => ['false', 'null', 'true'][value];
+    for (const a of values) {
+      expect(evaluate(`not ${a}`)).toBe(named(2 - rank(a)));
+      for (const b of values) {
+        expect(evaluate(`${a} and ${b}`)).toBe(named(Math.min(rank(a), rank(b))));
+        expect(evaluate(`${a} or ${b}`)).toBe(named(Math.max(rank(a), rank(b))));
+      }
+    }
+  });
+
   it('refuses a filter that can never be a boolean', () => {
     expect(problems('price + 1', 'boolean')).toBe(
       '0: the expression takes a boolean, and this is a number',

@@ -21,6 +21,7 @@ const STACK_BYTES = 256 * 1024;
 const PAGE_BYTES = 65_536;
 /** What the engine wants to begin with; a limit below would not let it start. */
 const FIRST_PAGES = 256;
+const NUMBER = '-?(?:0|[1-9][0-9]*)(?:\\.[0-9]+)?(?:[eE][-+]?[0-9]+)?';
 const SLACK_BYTES = 64 * 1024;
 /** Between two looks at the clock while promises are carried on. */
 const JOBS_AT_ONCE = 100;
@@ -90,7 +91,7 @@ class Realm {
   readonly #files: ModuleFiles;
   readonly #limits: SandboxLimits;
   readonly #mark = `@${randomUUID()}:`;
-  readonly #marked = new RegExp(`"${this.#mark}(-?[0-9][-+.0-9eE]*)"`, 'g');
+  readonly #marked = new RegExp(`"${this.#mark}(${NUMBER})"`, 'g');
   readonly #bridge: QuickJSHandle;
   readonly #run: QuickJSHandle;
   readonly #pending: QuickJSHandle;
