@@ -102,6 +102,26 @@ describe("a user's module", () => {
     );
   });
 
+  it('leaves what a module writes as JSON on its own untouched', async () => {
+    const source = `export default (d) => {
+      let refused = '';
+      try { JSON.stringify(d.id) } catch (error) { refused = error.name }
+      return { refused, decimal: JSON.stringify(new Decimal('1.10')), id: d.id };
+    }`;
+    expect(await run(source, '{"id":9007199254740993}')).toBe(
+      String.raw`{"refused":"TypeError","decimal":"\"1.10\"","id":9007199254740993}`,
+    );
+  });
+
+  it('writes no number that is none, whatever a module finds out', async () => {
+    const source = `export default () => ({
+      learned: { toJSON: () => (1n).toJSON().slice(0, -1) + '1e' },
+    })`;
+    expect(JSON.parse(await run(source, '{}'))).toEqual({
+      learned: expect.stringMatching(/^@.*:1e$/),
+    });
+  });
+
   it.each([
     [
       'export default (d) => d.a.b.c',
