@@ -3,6 +3,7 @@ import { ForebayError } from '../core/errors.ts';
 import { compileCustom } from './custom/compile.ts';
 import type { Problem } from './custom/problem.ts';
 import type { DocumentTransform } from './document-transform.ts';
+import type { ModuleSources } from './sandbox/module-files.ts';
 import { openSandbox, type Sandbox } from './sandbox/sandbox.ts';
 
 export type TransformSource = { readonly kind: 'custom'; readonly specification: unknown };
@@ -29,10 +30,11 @@ export interface BuiltTransform {
   readonly moduleCount: number;
 }
 
-/** Throws `transform_specification`. */
+/** Throws `transform_specification`. What modules read from files is added to `sources`. */
 export async function buildTransform(
   source: TransformSource,
   limits: TransformLimits,
+  sources: ModuleSources,
 ): Promise<BuiltTransform> {
   const paths: string[] = [];
   compile(source.specification, (path) => {
@@ -40,7 +42,7 @@ export async function buildTransform(
     return () => ({ kind: 'filtered' });
   });
   const sandboxes: Sandbox[] = [];
-  for (const path of paths) sandboxes.push(await openSandbox(path, limits));
+  for (const path of paths) sandboxes.push(await openSandbox(path, limits, sources));
   // Modules are asked for in the same order again; two uses of one file share nothing.
   const unused = sandboxes.values();
   const transform = compile(source.specification, (path) => {

@@ -132,6 +132,18 @@ describe('the transform runner', () => {
     expect(texts(await runner.run(numbered(15), signal))).toEqual(numbered(15));
   });
 
+  it('keeps to the module as it was opened, whatever becomes of its file', async () => {
+    await using runner = await openModule(
+      'export default (d) => { if (d.n === 1) for (;;) {} return d }',
+    );
+    writeFileSync(join(folder, `module-${count}.ts`), 'export default (');
+    expect(texts(await runner.run(numbered(3), signal))).toEqual([
+      '{"n":0}',
+      'transform_timeout',
+      '{"n":2}',
+    ]);
+  });
+
   it('carries a memory of its own: a document that fills it fails alone', async () => {
     // Every doubling is a value; the engine of the thread itself runs out, not a module.
     const set = Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`c${n}`, 'big']));

@@ -1,5 +1,6 @@
 import { DEFAULT_LIMITS, type TransformLimits, type TransformSource } from './build-transform.ts';
 import type { Outcome } from './document-transform.ts';
+import type { ModuleSources } from './sandbox/module-files.ts';
 import { type BatchEnd, type BrokenEnd, interrupted, Thread } from './thread.ts';
 
 export interface TransformRunner extends AsyncDisposable {
@@ -46,6 +47,7 @@ class Threads {
   readonly limits: TransformLimits;
   readonly #closing = new AbortController();
   #thread: Thread | null = null;
+  #sources: ModuleSources = new Map();
 
   constructor(source: TransformSource, limits: TransformLimits) {
     this.#source = source;
@@ -54,12 +56,14 @@ class Threads {
 
   async use(signal: AbortSignal): Promise<Thread> {
     if (this.#closing.signal.aborted) throw interrupted();
-    this.#thread ??= await Thread.open(
-      this.#source,
-      this.limits,
-      AbortSignal.any([signal, this.#closing.signal]),
-    );
-    return this.#thread;
+    if (this.#thread !== null) return this.#thread;
+    const request = { source: this.#source, limits: this.limits, sources: this.#sources };
+    this.#thread = await Thread.open(request, AbortSignal.any([signal, this.#closing.signal]));
+    this.#sources = this.#thread.sources;
+    if (!this.#closing.signal.aborted) return this.#thread;
+    // Closed just when it had become ready.
+    await this.drop();
+    throw interrupted();
   }
 
   async drop(): Promise<void> {

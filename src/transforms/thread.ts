@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { ForebayError } from '../core/errors.ts';
 import type { TransformLimits, TransformSource } from './build-transform.ts';
 import type { Outcome } from './document-transform.ts';
+import type { ModuleSources } from './sandbox/module-files.ts';
 import { type FromWorker, unpackOutcome, type WorkerInput } from './worker-messages.ts';
 
 /** How a batch ended; `outcomes` are those of its first documents. */
@@ -31,6 +32,12 @@ interface Batch {
   readonly end: (end: BatchEnd | ForebayError) => void;
 }
 
+export interface ThreadRequest {
+  readonly source: TransformSource;
+  readonly limits: TransformLimits;
+  readonly sources: ModuleSources;
+}
+
 export class Thread {
   readonly #worker: Worker;
   readonly #limits: TransformLimits;
@@ -42,11 +49,15 @@ export class Thread {
   /** Whether it has seen no document yet. */
   isFresh = true;
 
-  private constructor(source: TransformSource, limits: TransformLimits) {
+  /** What its modules read; a thread that follows it is given them. */
+  sources: ModuleSources;
+
+  private constructor({ source, limits, sources }: ThreadRequest) {
     this.#limits = limits;
+    this.sources = sources;
     const progress = new SharedArrayBuffer(4);
     this.#progress = new Int32Array(progress);
-    const input: WorkerInput = { source, limits, progress };
+    const input: WorkerInput = { source, limits, sources, progress };
     // Compiled or straight from the sources.
     const file = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js';
     this.#worker = new Worker(new URL(file, import.meta.url), {
@@ -64,12 +75,8 @@ export class Thread {
   }
 
   /** Throws `transform_specification`, `transform_timeout`, `interrupted`. */
-  static async open(
-    source: TransformSource,
-    limits: TransformLimits,
-    signal: AbortSignal,
-  ): Promise<Thread> {
-    const thread = new Thread(source, limits);
+  static async open(request: ThreadRequest, signal: AbortSignal): Promise<Thread> {
+    const thread = new Thread(request);
     const interrupt = () => thread.#ready.reject(interrupted());
     const timer = setTimeout(() => thread.#ready.reject(slowStart()), START_MS);
     signal.addEventListener('abort', interrupt);
@@ -139,6 +146,7 @@ export class Thread {
     switch (message.kind) {
       case 'ready':
         this.#allowanceMs = this.#limits.documentMs * Math.max(1, message.moduleCount) + GRACE_MS;
+        this.sources = message.sources;
         this.#ready.resolve();
         return;
       case 'refused': {

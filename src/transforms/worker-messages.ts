@@ -1,22 +1,28 @@
 import type { ErrorCode } from '../core/errors.ts';
 import type { TransformLimits, TransformSource } from './build-transform.ts';
 import type { Outcome } from './document-transform.ts';
+import type { ModuleSources } from './sandbox/module-files.ts';
 
 export interface WorkerInput {
   readonly source: TransformSource;
   readonly limits: TransformLimits;
+  /** Of the thread before, if there was one. */
+  readonly sources: ModuleSources;
   /** One int32: which document of the batch is being transformed. */
   readonly progress: SharedArrayBuffer;
 }
 
-/** Outcomes go over as texts: those are copied several times faster than objects. */
+/**
+ * Documents and outcomes go over as texts. A thousand of 800 bytes take 1.6 ms there and back; joined and
+ * encoded into one transferred buffer they take 2.8 ms, or 4.6 ms where they are not Latin.
+ */
 export type PackedOutcome = string | null | readonly [code: string, message: string];
 
 /** So many outcomes are sent at once; what the thread's end loses is done again. */
 export const PART_DOCUMENTS = 256;
 
 export type FromWorker =
-  | { readonly kind: 'ready'; readonly moduleCount: number }
+  | { readonly kind: 'ready'; readonly moduleCount: number; readonly sources: ModuleSources }
   | {
       readonly kind: 'refused';
       readonly code: ErrorCode;

@@ -10,7 +10,7 @@ import {
 } from './worker-messages.ts';
 
 // Written by the runner alone.
-const { source, limits, progress } = workerData as WorkerInput;
+const { source, limits, sources, progress } = workerData as WorkerInput;
 const current = new Int32Array(progress);
 
 function send(message: FromWorker): void {
@@ -19,7 +19,7 @@ function send(message: FromWorker): void {
 
 function serve(built: BuiltTransform): void {
   parentPort?.on('message', (documents: readonly string[]) => transformAll(built, documents));
-  send({ kind: 'ready', moduleCount: built.moduleCount });
+  send({ kind: 'ready', moduleCount: built.moduleCount, sources });
 }
 
 function transformAll(built: BuiltTransform, documents: readonly string[]): void {
@@ -51,7 +51,7 @@ function attempt(transform: DocumentTransform, document: string): [Outcome, isBr
 }
 
 try {
-  serve(await buildTransform(source, limits));
+  serve(await buildTransform(source, limits, sources));
 } catch (error) {
   const { code, message, why } = asForebayError(error);
   send({ kind: 'refused', code, message, why });

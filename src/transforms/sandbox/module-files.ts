@@ -9,17 +9,21 @@ const EXTENSIONS = 'its name ends with none of .js, .mjs, .ts, .mts';
 const REFUSED = '!';
 const EXTENSION = /\.m?[jt]s$/;
 
+/** JavaScript by absolute path. */
+export type ModuleSources = Map<string, string>;
+
 /** The files a module may import: those of its own folder and below. Names are absolute within it. */
 export class ModuleFiles {
   readonly #folder: string;
+  readonly #sources: ModuleSources;
   readonly entry: string;
 
-  constructor(path: string) {
+  /** `sources`: what was read before counts, so that a module stays what it was while files are edited. */
+  constructor(path: string, sources: ModuleSources) {
     const file = resolve(path);
     if (!EXTENSION.test(file)) throw unreadable(path, EXTENSIONS);
-    const folder = realpath(dirname(file));
-    if (folder === null) throw unreadable(path, 'its folder does not exist');
-    this.#folder = folder;
+    this.#folder = dirname(file);
+    this.#sources = sources;
     this.entry = `/${basename(file)}`;
   }
 
@@ -36,14 +40,20 @@ export class ModuleFiles {
   /** The JavaScript of a file; types are stripped as Node does it. */
   read(name: string): string {
     if (name.startsWith(REFUSED)) throw new Error(name.slice(REFUSED.length));
-    const source = readFileSync(this.#pathOf(name), 'utf8');
-    return /\.m?ts$/.test(name) ? stripTypeScriptTypes(source) : source;
+    const key = this.#folder + name;
+    const known = this.#sources.get(key);
+    if (known !== undefined) return known;
+    const text = readFileSync(this.#pathOf(name), 'utf8');
+    const source = /\.m?ts$/.test(name) ? stripTypeScriptTypes(text) : text;
+    this.#sources.set(key, source);
+    return source;
   }
 
   #pathOf(name: string): string {
+    const folder = realpath(this.#folder);
     const path = realpath(resolve(this.#folder, `.${name}`));
-    if (path === null) throw new Error(`${name.slice(1)} does not exist`);
-    if (!path.startsWith(this.#folder + (this.#folder.endsWith(sep) ? '' : sep))) {
+    if (folder === null || path === null) throw new Error(`${name.slice(1)} does not exist`);
+    if (!path.startsWith(folder + (folder.endsWith(sep) ? '' : sep))) {
       throw new Error(`${name.slice(1)} is a link to outside the module's folder`);
     }
     if (statSync(path).size > MAX_BYTES) throw new Error(`${name.slice(1)} is larger than 1 MiB`);

@@ -6,7 +6,7 @@ import type {
   QuickJSWASMModule,
 } from 'quickjs-emscripten-core';
 import type { DocumentTransform, Outcome } from '../document-transform.ts';
-import { ModuleFiles, reason, unreadable } from './module-files.ts';
+import { ModuleFiles, type ModuleSources, reason, unreadable } from './module-files.ts';
 import { readNumbers, restoreNumbers } from './numbers.ts';
 import { PRELUDE } from './prelude.ts';
 
@@ -38,8 +38,12 @@ export interface Sandbox {
 }
 
 /** Runs a user's module. Throws `transform_specification` if it cannot be loaded. */
-export async function openSandbox(path: string, limits: SandboxLimits): Promise<Sandbox> {
-  const files = new ModuleFiles(path);
+export async function openSandbox(
+  path: string,
+  limits: SandboxLimits,
+  sources: ModuleSources = new Map(),
+): Promise<Sandbox> {
+  const files = new ModuleFiles(path, sources);
   const realm = new Realm(await loadEngine(limits.memoryBytes), files, limits);
   const failure = realm.load();
   if (failure !== null) throw unreadable(path, failure);
