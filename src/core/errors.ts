@@ -253,6 +253,41 @@ export const ERROR_TABLE = {
   dead_letter_file: entry('config', 1, 500, [
     'The file for dead letters cannot be written.',
     'Make its folder writable, or give another dead_letter_destination.',
+  transform_specification: entry('config', 2, 400, [
+    'A transformation cannot be built as it is specified.',
+    'Correct the specification at the place that is named; docs/transformations.md has its language.',
+  ]),
+  transform_json: entry('data', 5, 422, [
+    'A document that is to be transformed is no JSON, or no object.',
+    'Look at it with `forebay dlq show`; correct the source.',
+  ]),
+  transform_cast: entry('data', 5, 422, [
+    'A value cannot be said in the type it is cast to.',
+    'Correct the data, or cast to a type that takes it (text takes all), then `forebay dlq replay`.',
+  ]),
+  transform_expression: entry('data', 5, 422, [
+    'An expression has no value for a document: types that do not go together, or a division by zero.',
+    'Guard the expression with case, coalesce or a cast, then `forebay dlq replay`.',
+  ]),
+  transform_mapping: entry('data', 5, 422, [
+    'A column cannot be put where the mapping wants it, because something else is there.',
+    'Drop or rename what is in the way, then `forebay dlq replay`.',
+  ]),
+  transform_mask: entry('data', 5, 422, [
+    'A value does not have the form that its mask can keep.',
+    'Mask the column with hash or tokenise, or set `short: redact`, then `forebay dlq replay`.',
+  ]),
+  transform_module: entry('data', 5, 422, [
+    "A transformation's module threw, or returned what is no document.",
+    'Correct the module, then `forebay dlq replay`.',
+  ]),
+  transform_timeout: entry('data', 5, 422, [
+    'Transforming a document took longer than it may.',
+    'Look for a loop in the module or specification, then `forebay dlq replay`.',
+  ]),
+  transform_memory: entry('data', 5, 422, [
+    'Transforming a document took more memory than it may.',
+    'Look for what the module or specification piles up, then `forebay dlq replay`.',
   ]),
   dlq_entry_missing: entry('config', 2, 404, [
     'No dead letter has this id.',
