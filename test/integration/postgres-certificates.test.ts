@@ -137,6 +137,19 @@ describeWithServer('client certificates', 17, (spec) => {
     });
   });
 
+  test('the same with TLS 1.2, which tells it during the handshake', async () => {
+    tls.server.configure({ ssl_max_protocol_version: 'TLSv1.2' });
+    await tls.server.restart();
+    const other = makeCertificate(makeAuthority('other authority'), { name: 'ada' });
+    const files = writeCertificate(tls.folder, { ...other, name: 'strange' });
+    await expect(connect(files)).rejects.toMatchObject({
+      code: 'certificate_refused',
+      why: 'unknown ca',
+    });
+    tls.server.configure({ ssl_max_protocol_version: '' });
+    await tls.server.restart();
+  });
+
   test('a certificate of another user', async () => {
     await expect(connect(tls.client('bob'))).rejects.toMatchObject({
       code: 'certificate_refused',

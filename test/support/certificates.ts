@@ -20,6 +20,8 @@ interface Order {
   readonly name: string;
   /** Host names and IPv4 addresses of a server. */
   readonly hosts?: readonly string[];
+  /** An RSA key instead of an elliptic one. */
+  readonly rsa?: true;
   readonly from?: Date;
   readonly to?: Date;
 }
@@ -65,7 +67,10 @@ function alternativeName(host: string): Buffer {
 }
 
 function make(order: Order, issuer: Certificate | null): Certificate {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const { privateKey, publicKey } =
+    order.rsa === true
+      ? generateKeyPairSync('rsa', { modulusLength: 2048 })
+      : generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const extensions = [
     ...(issuer === null ? [extension(ids.basicConstraints, true, sequence(isTrue))] : []),
     ...(order.hosts === undefined

@@ -41,7 +41,8 @@ export async function startTlsServer(spec: ServerSpec, hba: readonly string[]): 
   owned('server.crt', own.certificate);
   owned('server.key', keyPem(own.key));
   owned('root.crt', authority.certificate);
-  owned('pg_hba.conf', [...hba, 'host all all 127.0.0.1/32 scram-sha-256', ''].join('\n'));
+  const usual = ['local all all scram-sha-256', 'host all all 127.0.0.1/32 scram-sha-256', ''];
+  owned('pg_hba.conf', [...hba, ...usual].join('\n'));
   server.configure({ ssl: 'on', ssl_ca_file: 'root.crt' });
   await server.restart();
   const caFile = join(folder, 'ca.crt');
