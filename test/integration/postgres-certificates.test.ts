@@ -8,7 +8,12 @@ import { openSource } from '../../src/cli/systems.ts';
 import { type NamedSystem, resolveSystem } from '../../src/connectors/registry.ts';
 import type { Credentials } from '../../src/core/credentials.ts';
 import { Secret } from '../../src/core/secret.ts';
-import { makeAuthority, makeCertificate, writeCertificate } from '../support/certificates.ts';
+import {
+  keyPem,
+  makeAuthority,
+  makeCertificate,
+  writeCertificate,
+} from '../support/certificates.ts';
 import { catchUp } from '../support/engine-run.ts';
 import { expectExit } from '../support/exit.ts';
 import { testContext } from '../support/postgres-destination.ts';
@@ -111,6 +116,14 @@ describeWithServer('client certificates', 17, (spec) => {
     expect(await connect(files)).toContain('orders');
   });
 
+  test.each(['certificate first', 'key first'])('one file may hold both: %s', async (order) => {
+    const made = makeCertificate(tls.authority, { name: 'ada' });
+    const parts = [made.certificate, keyPem(made.key)];
+    const file = join(tls.folder, 'both.pem');
+    writeFileSync(file, (order === 'key first' ? parts.toReversed() : parts).join(''));
+    expect(await connect({ certFile: file, keyFile: file })).toContain('orders');
+  });
+
   test('a server of another CA', async () => {
     const caFile = join(tls.folder, 'other-ca.crt');
     writeFileSync(caFile, makeAuthority('other authority').certificate);
@@ -128,9 +141,8 @@ describeWithServer('client certificates', 17, (spec) => {
 
   test('a certificate that the server does not trust', async () => {
     const other = makeCertificate(makeAuthority('other authority'), { name: 'ada' });
-    await expect(
-      connect(writeCertificate(tls.folder, { ...other, name: 'strange' })),
-    ).rejects.toMatchObject({
+    const files = writeCertificate(tls.folder, { ...other, name: 'strange' });
+    await expect(connect(files)).rejects.toMatchObject({
       code: 'certificate_refused',
       message: expect.stringContaining('strange.crt'),
       why: 'unknown ca',
