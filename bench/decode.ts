@@ -36,7 +36,8 @@ await using system = await PostgresSystem.open(parsePostgresUrl(url), {
 });
 const changes = new PostgresChanges(system);
 const slot = await readSlot(system.catalog, `forebay_${pipeline}`);
-const batcher = new Batcher(slabs, { rows: 20_000, ms: 200, bytes: 128 * 1024 * 1024 });
+// Nothing is to be applied, so the last changes are not waited with either.
+const batcher = new Batcher(slabs, { rows: 20_000, ms: 5, bytes: 128 * 1024 * 1024 });
 const streams = (await discover(system.catalog)).map((entry) => entry.schema);
 const reader = await changes.open({
   pipeline,

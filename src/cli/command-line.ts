@@ -100,6 +100,13 @@ function addMoving(program: Command, session: Session): void {
     pipelineOptions(pipelineCommand(program, 'plan', 'Say what would happen; touches nothing')),
   ).option('--detailed-exitcode', 'exit with 2 if a run would make or change something');
   act(session, plan, async () => (await import('./commands/plan.ts')).run);
+  const service = program
+    .command('run')
+    .description('Run every enabled stream of a configuration file, and take its edits')
+    .argument('<config>', 'YAML or JSON file')
+    .option('--until-caught-up', 'end when all that was committed before the start is applied')
+    .option('--json', 'the result as the last line of stdout');
+  act(session, service, async () => (await import('./commands/run.ts')).run);
   const recover = pipelineOptions(
     pipelineCommand(
       program,
@@ -148,6 +155,7 @@ function addLooking(program: Command, session: Session): void {
     .argument('<config.yaml>', 'configuration file, YAML or JSON')
     .option('--strict', 'variables and files that the file refers to must be there');
   act(session, validate, async () => (await import('./commands/validate.ts')).run);
+  addPositions(program, session);
   addDeadLetters(program, session);
   const failpoints = listOptions(
     program
@@ -155,6 +163,17 @@ function addLooking(program: Command, session: Session): void {
       .description('List the places where FOREBAY_FAILPOINTS can break a run'),
   );
   act(session, failpoints, async () => (await import('./commands/failpoints.ts')).run);
+}
+
+function addPositions(program: Command, session: Session): void {
+  const positions = listOptions(
+    program
+      .command('positions')
+      .description('Show where the streams of a configuration file stand'),
+  )
+    .argument('<config>', 'YAML or JSON file')
+    .option('--history', 'earlier checkpoints too');
+  act(session, positions, async () => (await import('./commands/positions.ts')).run);
 }
 
 function addDeadLetters(program: Command, session: Session): void {

@@ -6,6 +6,7 @@ import { failedResult, resultDocument, resultExitCode } from './result-output.ts
 
 const stream: StreamResult = {
   paused: null,
+  pausedEarlier: false,
   bytes: 70,
   deadLettered: 0,
   filtered: 1,

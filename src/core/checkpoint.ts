@@ -54,6 +54,11 @@ export function checkpointChecksum(pipeline: string, checkpoint: Checkpoint): st
   return createHash('sha256').update(text).digest('hex').slice(0, 32);
 }
 
+/** Events that the pipeline has read from its begin to this checkpoint. */
+export function eventsOf(checkpoint: Checkpoint): number {
+  return Object.values(checkpoint.accounts).reduce((sum, { read }) => sum + read, 0);
+}
+
 /** A batch's id is a function of what is in it, so that a retry is the same batch. */
 export function batchId(pipeline: string, from: Position, to: Position): string {
   return createHash('sha256')
@@ -79,6 +84,8 @@ export interface PipelineState {
   readonly run: string | null;
   /** Null before the source's first position was recorded. */
   readonly checkpoint: Checkpoint | null;
+  /** When it was committed, by the destination's clock; null or absent where that is not known. */
+  readonly committedAt?: string | null;
   readonly streams: readonly StreamRecord[];
   /** Ids of snapshot chunks that are loaded, by stream. */
   readonly chunks: ReadonlyMap<StreamId, ReadonlySet<string>>;

@@ -262,6 +262,16 @@ export interface TargetPlan {
   readonly findings: readonly Finding[];
 }
 
+/** A checkpoint as it was committed at some time. */
+export interface PastCheckpoint {
+  readonly position: Position;
+  /** Events read since the pipeline began. */
+  readonly events: number;
+  readonly checksum: string;
+  readonly epoch: number;
+  readonly committedAt: string;
+}
+
 export interface Destination extends AsyncDisposable {
   readonly family: string;
   /** How delivery is described to people: see `docs/data-path.md`. */
@@ -274,6 +284,8 @@ export interface Destination extends AsyncDisposable {
   /** What is remembered of a pipeline; null if nothing. Touches nothing. Fails with `checkpoint_corrupt`. */
   readState(pipeline: string): Promise<PipelineState | null>;
   pipelines(): Promise<readonly string[]>;
+  /** Checkpoints of a pipeline, latest first; not every one is kept. Absent where none is. */
+  readonly history?: (pipeline: string) => Promise<readonly PastCheckpoint[]>;
   /** Starts a run: takes the next epoch, which fences every earlier run. */
   openSession(pipeline: string, options?: SessionOptions): Promise<DestinationSession>;
   /** What `drop` would remove. */

@@ -190,6 +190,14 @@ export const ERROR_TABLE = {
     'Another process runs this pipeline.',
     'Stop the other process, or give this pipeline another --name.',
   ]),
+  service_running: entry('config', 3, 409, [
+    'A service with this configuration file runs on this machine already.',
+    'Edit the file: the running service takes the change; or stop that service first.',
+  ]),
+  port_in_use: entry('config', 3, 409, [
+    'A port that the service answers on is taken, or may not be opened.',
+    'Give another health_port or metrics_port in the configuration file, or free the port.',
+  ]),
   pipeline_missing: entry('config', 3, 404, [
     'No pipeline of this name is recorded at the destination.',
     'Check the two systems, --streams and --name: they must be the ones it was started with.',
@@ -277,6 +285,10 @@ export const ERROR_TABLE = {
   failpoint: entry('transient', 1, 500, [
     'A failpoint that was switched on in FOREBAY_FAILPOINTS threw.',
     'Unset FOREBAY_FAILPOINTS.',
+  ]),
+  dead_letter_file: entry('config', 1, 500, [
+    'The file for dead letters cannot be written.',
+    'Make its folder writable, or give another dead_letter_destination.',
   ]),
   dlq_entry_missing: entry('config', 2, 404, [
     'No dead letter has this id.',

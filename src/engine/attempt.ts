@@ -46,6 +46,8 @@ export interface AttemptNotes {
   advanced: boolean;
   /** Where a run that ends when caught up ends. */
   until: string | null;
+  /** Streams that this run paused; others were paused before. */
+  readonly paused: Set<StreamId>;
 }
 
 /** How one try ended, if it did not fail. */

@@ -49,6 +49,8 @@ class ChangeLoop {
   #lastPokeAt = 0;
   #lastCommitMicros: bigint | null = null;
   #polledAtEnd = false;
+  /** The destination's transaction under way: its begin, and what it holds. */
+  #batch: { readonly startedAtMs: number; rows: number; bytes: number } | null = null;
 
   constructor(parts: {
     readonly attempt: Attempt;
@@ -129,6 +131,9 @@ class ChangeLoop {
   }
 
   async #apply(piece: Parameters<Applier['write']>[0]): Promise<void> {
+    this.#batch ??= { startedAtMs: Date.now(), rows: 0, bytes: 0 };
+    this.#batch.rows += piece.events;
+    this.#batch.bytes += piece.bytes;
     try {
       await this.#applier.write(piece);
       this.#intake.remember(piece.transactions);
@@ -136,6 +141,11 @@ class ChangeLoop {
         await this.#checkpointer.commit(piece.commit, this.#applier.records());
         this.#applier.committed();
         this.#attempt.progress.emit({ event: 'checkpoint', position: piece.commit });
+        const [only, ...others] = piece.streams.keys();
+        const stream = others.length === 0 ? (only ?? null) : null;
+        const { progress } = this.#attempt;
+        progress.committed({ kind: 'changes', stream, ...this.#batch, upTo: piece.commit });
+        this.#batch = null;
       }
     } finally {
       this.#batcher.release(piece);

@@ -67,6 +67,20 @@ export interface RunMeter {
   readonly moved: (stream: StreamId, rows: number) => void;
   /** Committed. */
   readonly counted: (stream: StreamId, account: RowAccount) => void;
+  readonly batch?: (batch: CommittedBatch) => void;
+}
+
+/** One transaction of the destination. */
+export interface CommittedBatch {
+  readonly kind: 'chunk' | 'changes';
+  /** Null where it holds changes of several tables. */
+  readonly stream: StreamId | null;
+  /** Where the transaction began, in milliseconds since 1970. */
+  readonly startedAtMs: number;
+  readonly rows: number;
+  readonly bytes: number;
+  /** Position that is now durable; the chunk's id for a chunk. */
+  readonly upTo: string;
 }
 
 export interface RunControl {
@@ -125,6 +139,8 @@ export interface StreamResult extends RowAccount {
   readonly phase: 'snapshot' | 'changes';
   /** Why the stream is paused; null if it is not. */
   readonly paused: { readonly code: string; readonly reason: string; readonly fix: string } | null;
+  /** It was paused already when this run began. */
+  readonly pausedEarlier: boolean;
 }
 
 /** The result object, as printed (the printer adds `v` and the key order of the documents). */

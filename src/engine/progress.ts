@@ -2,7 +2,7 @@
 import { addAccounts, EMPTY_ACCOUNT, type RowAccount } from '../core/checkpoint.ts';
 import { type ForebayError, reportError } from '../core/errors.ts';
 import type { StreamId } from '../core/stream-schema.ts';
-import type { RunControl, RunEvent, RunPhase } from './pipeline.ts';
+import type { CommittedBatch, RunControl, RunEvent, RunPhase } from './pipeline.ts';
 
 const REPORT_EVERY_MS = 500;
 
@@ -76,6 +76,10 @@ export class RunProgress {
   count(stream: StreamId, account: RowAccount): void {
     this.#accounts.set(stream, addAccounts(this.account(stream), account));
     this.#control.meter?.counted(stream, account);
+  }
+
+  committed(batch: CommittedBatch): void {
+    this.#control.meter?.batch?.(batch);
   }
 
   account(stream: StreamId): RowAccount {

@@ -5,6 +5,7 @@ import { accountBalances, type PipelineState } from '../core/checkpoint.ts';
 import type { DestinationSession } from '../core/connector.ts';
 import { asForebayError, ForebayError, reportError } from '../core/errors.ts';
 import { failpoint, failpointsArmed } from '../core/failpoint.ts';
+import { pause } from '../core/pause.ts';
 import { decideRetry } from '../core/retry.ts';
 import { SlabPool } from '../core/slab.ts';
 import type { Attempt, AttemptEnd, AttemptNotes } from './attempt.ts';
@@ -37,6 +38,7 @@ class Run {
     positionTo: null,
     advanced: false,
     until: null,
+    paused: new Set(),
   };
   readonly #id = randomUUID();
   readonly #startedAt = performance.now();
@@ -89,7 +91,7 @@ class Run {
         const delayMs = this.#retryDelay(failure, attempt, performance.now() - failingSince);
         if (delayMs === null) return this.#result('failed', this.#outlasted(failure), null);
         this.#progress.retry(failure, attempt, delayMs);
-        await this.#sleep(delayMs);
+        await pause(delayMs, this.#control.drain);
         if (this.#control.drain.aborted) return this.#result('stopped', null, null);
       }
     }
@@ -220,20 +222,6 @@ class Run {
     });
   }
 
-  #sleep(ms: number): Promise<void> {
-    const { drain } = this.#control;
-    return new Promise((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        drain.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = setTimeout(done, ms);
-      drain.addEventListener('abort', done, { once: true });
-      if (drain.aborted) done();
-    });
-  }
-
   #result(
     status: RunStatus,
     error: ForebayError | null,
@@ -271,6 +259,7 @@ class Run {
       phase: inChanges ? 'changes' : 'snapshot',
       ...this.#progress.account(stream.target.id),
       paused: stream.state === 'paused' ? stream.pause : null,
+      pausedEarlier: stream.state === 'paused' && !this.#notes.paused.has(stream.target.id),
     };
   }
 }

@@ -61,7 +61,21 @@ export async function loadOneChunk(
   task: Task,
   dropped: DroppedColumns = 'null',
 ): Promise<LoadResult> {
-  const { stream, chunk } = task;
+  const startedAtMs = Date.now();
+  const result = await loadRows(attempt, reader, task, dropped);
+  const { read: rows, bytes } = result;
+  const { id: stream } = task.stream.target;
+  const upTo = task.chunk.id;
+  attempt.progress.committed({ kind: 'chunk', stream, startedAtMs, rows, bytes, upTo });
+  return result;
+}
+
+async function loadRows(
+  attempt: Attempt,
+  reader: SnapshotReader,
+  { stream, chunk }: Task,
+  dropped: DroppedColumns,
+): Promise<LoadResult> {
   const { id, schema } = stream.target;
   if (failpointsArmed) await failpoint('snapshot.beforeChunk');
   const how = { id: chunk.id, merge: stream.merge, order: stream.snapshotOrder };
@@ -123,6 +137,7 @@ export async function pauseStream(
   error: ForebayError,
 ): Promise<void> {
   stream.state = 'paused';
+  attempt.notes.paused.add(stream.target.id);
   stream.pause = pauseOf(
     error.code,
     error.why === null ? error.message : `${error.message}: ${error.why}`,

@@ -6,12 +6,14 @@ import type {
   DestinationSession,
   Finding,
   Leftover,
+  PastCheckpoint,
   SessionOptions,
   StreamTarget,
   TargetPlan,
 } from '../../core/connector.ts';
 import type { DeadLetterStore } from '../../core/dead-letter.ts';
 import { ForebayError } from '../../core/errors.ts';
+import { readHistory } from './checkpoint-history.ts';
 import { checkDestination } from './check-destination.ts';
 import type { PostgresConfig } from './config.ts';
 import { PostgresDeadLetters } from './dead-letter-store.ts';
@@ -75,6 +77,10 @@ class PostgresDestination implements Destination {
     );
   }
 
+  history(pipeline: string): Promise<readonly PastCheckpoint[]> {
+    return this.#pool.use(({ connection }) => readHistory(connection, pipeline));
+  }
+
   async openSession(
     pipeline: string,
     session: SessionOptions = { acceptDamaged: false },
@@ -84,8 +90,7 @@ class PostgresDestination implements Destination {
     const main = await openLane(options);
     try {
       await createMetadata(main.connection);
-      if (session.exclusive === true)
-        await assertAlone(main.connection, pipeline, applicationName);
+      if (session.exclusive === true) await assertAlone(main.connection, pipeline, applicationName);
       const epoch = await this.#takeOver(main.connection, applicationName, {
         pipeline,
         run: session.run ?? null,

@@ -9,6 +9,7 @@ import {
 } from '../../core/checkpoint.ts';
 import type { SessionOptions } from '../../core/connector.ts';
 import { ForebayError } from '../../core/errors.ts';
+import { HISTORY_TABLE } from './checkpoint-history.ts';
 import type { PgConnection } from './connection.ts';
 
 /** Raised when an older release could no longer read what is there. */
@@ -33,6 +34,7 @@ CREATE TABLE IF NOT EXISTS _forebay.dead_letters (
   id text PRIMARY KEY, pipeline text NOT NULL, stream text NOT NULL, op text NOT NULL, code text NOT NULL,
   reason text NOT NULL, position text NOT NULL, payload jsonb NOT NULL, plan jsonb NOT NULL, key text,
   created_at timestamptz NOT NULL DEFAULT clock_timestamp(), replayed_at timestamptz, superseded_at timestamptz);
+${HISTORY_TABLE}
 INSERT INTO _forebay.format VALUES (${FORMAT}) ON CONFLICT DO NOTHING;
 `;
 
@@ -54,18 +56,21 @@ export async function hasMetadata(connection: PgConnection): Promise<boolean> {
   return format !== null && format > 0;
 }
 
-/** Columns that came after the format's first release, which does without them. */
-async function addLaterColumns(connection: PgConnection): Promise<void> {
+/** What came after the format's first release, which does without it. */
+async function addLater(connection: PgConnection): Promise<void> {
   const { rows } = await connection.query(
-    `SELECT FROM pg_attribute WHERE attrelid = '_forebay.checkpoints'::regclass AND attname = 'run'`,
+    `SELECT FROM pg_attribute WHERE attrelid = '_forebay.checkpoints'::regclass AND attname = 'run'
+       AND to_regclass('_forebay.checkpoint_history') IS NOT NULL`,
   );
   if (rows.length > 0) return;
-  await connection.execute('ALTER TABLE _forebay.checkpoints ADD COLUMN IF NOT EXISTS run text');
+  await connection.execute(
+    `ALTER TABLE _forebay.checkpoints ADD COLUMN IF NOT EXISTS run text; ${HISTORY_TABLE}`,
+  );
 }
 
 export async function createMetadata(connection: PgConnection): Promise<void> {
   if (await hasMetadata(connection)) {
-    await addLaterColumns(connection);
+    await addLater(connection);
     return;
   }
   try {
@@ -81,6 +86,7 @@ export async function dropUnusedMetadata(connection: PgConnection): Promise<void
   await connection.execute(`DO $$ BEGIN
     PERFORM ${SCHEMA_LOCK};
     IF NOT EXISTS (SELECT FROM _forebay.checkpoints) AND NOT EXISTS (SELECT FROM _forebay.dead_letters) THEN
+      DROP TABLE IF EXISTS _forebay.checkpoint_history;
       DROP TABLE _forebay.checkpoints, _forebay.streams, _forebay.snapshot_chunks, _forebay.dead_letters,
         _forebay.format;
       DROP SCHEMA _forebay;
@@ -215,7 +221,8 @@ export async function readPipeline(
   options: SessionOptions = { acceptDamaged: false },
 ): Promise<PipelineState | null> {
   const found = await connection.query(
-    `SELECT epoch::text, position, source::text, accounts::text, checksum, to_jsonb(c) ->> 'run'
+    `SELECT epoch::text, position, source::text, accounts::text, checksum, to_jsonb(c) ->> 'run',
+       to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
      FROM _forebay.checkpoints c WHERE pipeline = $1 AND shard = 'main'`,
     [pipeline],
   );
@@ -237,6 +244,7 @@ export async function readPipeline(
   return {
     epoch: Number(row[0]),
     run: row[5] ?? null,
+    committedAt: row[6] ?? null,
     checkpoint: readCheckpoint(pipeline, row, options.acceptDamaged),
     streams: streams.rows.map(([stream, state, reason, detail]) => ({
       stream: stream ?? '',
@@ -259,6 +267,7 @@ export async function listPipelines(connection: PgConnection): Promise<string[]>
 export async function dropPipeline(connection: PgConnection, pipeline: string): Promise<void> {
   await connection.query(
     `WITH c AS (DELETE FROM _forebay.checkpoints WHERE pipeline = $1),
+       h AS (DELETE FROM _forebay.checkpoint_history WHERE pipeline = $1),
        s AS (DELETE FROM _forebay.streams WHERE pipeline = $1)
      DELETE FROM _forebay.snapshot_chunks WHERE pipeline = $1`,
     [pipeline],

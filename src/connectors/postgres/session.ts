@@ -20,6 +20,7 @@ import type { FoldedRows } from '../../core/folded-rows.ts';
 import type { RowBatch } from '../../core/row-batch.ts';
 import type { StreamName } from '../../core/stream-schema.ts';
 import type { CellEncoding } from '../../core/value.ts';
+import { HISTORY_MS, recordHistory } from './checkpoint-history.ts';
 import { emptyTable } from './apply-rekey.ts';
 import { applyFolded } from './apply-folded.ts';
 import { DeadLetterWriter, type OpenLetters, outdateLetters } from './dead-letters.ts';
@@ -72,6 +73,7 @@ export class PostgresSession implements DestinationSession {
   /** Keys under way or made for merging, by stream: chunks loaded at once share one. */
   readonly #keys = new Map<string, Promise<void>>();
   #position: string | null;
+  #historyAt = Number.NEGATIVE_INFINITY;
   #transaction: { unplaced: string[] } | null = null;
 
   constructor(parts: SessionParts) {
@@ -214,6 +216,7 @@ export class PostgresSession implements DestinationSession {
       await this.#guarded(async () => {
         const batch = batchId(run.pipeline, this.#position ?? '', checkpoint.position);
         await writeCheckpoint(main.connection, run, checkpoint, batch);
+        await this.#remember(checkpoint);
         await writeStreams(main.connection, run.pipeline, records);
         if (unplaced.length > 0) {
           await main.connection.query(
@@ -231,6 +234,13 @@ export class PostgresSession implements DestinationSession {
     }
     this.#transaction = null;
     this.#position = checkpoint.position;
+  }
+
+  async #remember(checkpoint: Checkpoint): Promise<void> {
+    const now = performance.now();
+    if (now - this.#historyAt < HISTORY_MS) return;
+    await recordHistory(this.#parts.main.connection, this.#parts.run, checkpoint);
+    this.#historyAt = now;
   }
 
   async rollback(): Promise<void> {

@@ -1,0 +1,147 @@
+/** Where the streams of a configuration file stand: checkpoints at their destinations, and earlier ones. */
+import { z } from 'zod';
+import { checkpointChecksum, eventsOf } from '../../core/checkpoint.ts';
+import type { Destination } from '../../core/connector.ts';
+import { asForebayError, type ExitCode } from '../../core/errors.ts';
+import { SlabPool } from '../../core/slab.ts';
+import { loadConfiguration } from '../../service/configuration/load.ts';
+import { printProblem } from '../../service/configuration/problem.ts';
+import type { StreamConfiguration } from '../../service/configuration/schema.ts';
+import { planStream, type StreamPlan } from '../../service/stream-plan.ts';
+import type { RunCommand } from '../call.ts';
+import { formatCount } from '../format.ts';
+import { withInterruption } from '../interruption.ts';
+import { printListing } from '../list-output.ts';
+import { listShape, outputFormat, readOptions } from '../options.ts';
+import type { TableColumn } from '../table.ts';
+
+interface PositionRow {
+  readonly stream: string;
+  /** Its name at the destination, in slots and for other commands; null where the stream cannot be planned. */
+  readonly pipeline: string | null;
+  readonly position: string | null;
+  readonly events: number | null;
+  readonly checksum: string | null;
+  readonly committedAt: string | null;
+  readonly epoch: number | null;
+  /** `ok`, or what is wrong with it. */
+  readonly state: string;
+}
+
+const COLUMNS: readonly TableColumn<PositionRow>[] = [
+  { title: 'stream', cell: ({ stream }) => stream },
+  { title: 'pipeline', cell: ({ pipeline }) => pipeline ?? '-' },
+  { title: 'position', cell: ({ position }) => position ?? '-' },
+  {
+    title: 'events',
+    align: 'right',
+    cell: ({ events }) => (events === null ? '-' : formatCount(events)),
+  },
+  { title: 'committed at', cell: ({ committedAt }) => committedAt ?? '-' },
+  { title: 'checksum', cell: ({ checksum }) => checksum?.slice(0, 12) ?? '-' },
+  { title: 'state', cell: ({ state }) => state },
+];
+
+const NOTHING = {
+  pipeline: null,
+  position: null,
+  events: null,
+  checksum: null,
+  committedAt: null,
+  epoch: null,
+} as const;
+
+/** Clocks of two machines differ; beyond this a time is wrong. */
+const CLOCK_SLACK_MS = 60_000;
+
+function stateOf(committedAt: string | null, nowMs: number): string {
+  const isFuture = committedAt !== null && Date.parse(committedAt) > nowMs + CLOCK_SLACK_MS;
+  return isFuture ? 'its time is in the future' : 'ok';
+}
+
+async function readPositions(
+  stream: string,
+  { spec }: StreamPlan,
+  destination: Destination,
+  withHistory: boolean,
+): Promise<readonly PositionRow[]> {
+  const pipeline = spec.name;
+  const state = await destination.readState(pipeline);
+  if (state?.checkpoint == null) {
+    return [{ stream, ...NOTHING, pipeline, state: 'no checkpoint yet' }];
+  }
+  const { checkpoint, epoch } = state;
+  const past = (await destination.history?.(pipeline)) ?? [];
+  if (withHistory && past.length > 0) {
+    return past.map((one) => ({
+      stream,
+      pipeline,
+      ...one,
+      state: stateOf(one.committedAt, Date.now()),
+    }));
+  }
+  const committedAt = past.find(({ position }) => position === checkpoint.position)?.committedAt;
+  return [
+    {
+      stream,
+      pipeline,
+      position: checkpoint.position,
+      events: eventsOf(checkpoint),
+      checksum: checkpointChecksum(pipeline, checkpoint),
+      committedAt: state.committedAt ?? committedAt ?? null,
+      epoch,
+      state: stateOf(state.committedAt ?? null, Date.now()),
+    },
+  ];
+}
+
+interface Read {
+  readonly rows: readonly PositionRow[];
+  readonly code: ExitCode;
+}
+
+async function positionsOf(
+  stream: StreamConfiguration,
+  plan: () => Promise<StreamPlan>,
+  options: { readonly signal: AbortSignal; readonly withHistory: boolean },
+): Promise<Read> {
+  try {
+    const planned = await plan();
+    await using destination = await planned.systems.openDestination({
+      signal: options.signal,
+      slabs: new SlabPool(0),
+      memoryBytes: planned.spec.memoryBytes,
+      options: planned.systems.options,
+      notice: () => {},
+    });
+    const rows = await readPositions(stream.id, planned, destination, options.withHistory);
+    return { rows, code: 0 };
+  } catch (error) {
+    const failure = asForebayError(error);
+    const state = `${failure.code}: ${failure.message}`;
+    return { rows: [{ stream: stream.id, ...NOTHING, state }], code: failure.exitCode };
+  }
+}
+
+export const run: RunCommand = async ({ args, options, terminal }) => {
+  const shape = { ...listShape, history: z.boolean().default(false) };
+  const { history, ...output } = readOptions(shape, options);
+  const result = loadConfiguration(args[0] ?? '');
+  if (result.kind === 'refused') {
+    for (const problem of result.problems) terminal.err(`${printProblem(problem)}\n`);
+    return 2;
+  }
+  const { loaded } = result;
+  const reads = await withInterruption(async (signal) => {
+    const found: Read[] = [];
+    for (const stream of loaded.configuration.streams) {
+      const plan = (): Promise<StreamPlan> => planStream(loaded, stream, false);
+      found.push(await positionsOf(stream, plan, { signal, withHistory: history }));
+    }
+    return found;
+  });
+  const rows = reads.flatMap((read) => read.rows);
+  const listing = { key: 'positions', rows, columns: COLUMNS, empty: 'No stream.' };
+  printListing(listing, outputFormat(output), terminal);
+  return reads.find(({ code }) => code !== 0)?.code ?? 0;
+};

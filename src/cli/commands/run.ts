@@ -1,0 +1,117 @@
+/** The service of a configuration file. */
+import { basename } from 'node:path';
+import { ERROR_TABLE, type ExitCode, ForebayError } from '../../core/errors.ts';
+import type { RunResult } from '../../engine/pipeline.ts';
+import type { LoadedConfiguration } from '../../service/configuration/inspect.ts';
+import { loadConfiguration } from '../../service/configuration/load.ts';
+import { printProblem } from '../../service/configuration/problem.ts';
+import { lockFile } from '../../service/file-lock.ts';
+import { Service } from '../../service/service.ts';
+import type { CommandCall, RunCommand } from '../call.ts';
+import { readOptions, runShape } from '../options.ts';
+import { resultDocument, resultExitCode } from '../result-output.ts';
+import { scrubSecrets } from '../scrub.ts';
+import { watchSignals } from '../signals.ts';
+import type { Terminal } from '../terminal.ts';
+
+const STOPPING = 'Stopping: what is in hand is finished first. Once more to stop now.';
+
+/** Null after every violation was told. */
+function load(file: string, terminal: Terminal): LoadedConfiguration | null {
+  const result = loadConfiguration(file);
+  if (result.kind === 'loaded') return result.loaded;
+  for (const problem of result.problems) terminal.err(`${printProblem(problem)}\n`);
+  return null;
+}
+
+/** What ends the process with something else than success stands first. */
+const GRAVEST: readonly ExitCode[] = [7, 4, 3, 2, 1, 75, 6, 5, 130, 0];
+
+function exitCodeOf(results: readonly RunResult[], stopped: boolean): ExitCode {
+  const codes = results.map((result): ExitCode => {
+    // Stopped before it began is an orderly end of the service.
+    if (result.status === 'stopped') return 0;
+    if (stopped && result.error !== null) return ERROR_TABLE[result.error.code].exit;
+    // What an earlier run paused was told then.
+    const streams = result.streams.map((stream) =>
+      stream.pausedEarlier ? { ...stream, paused: null } : stream,
+    );
+    return resultExitCode({ ...result, streams });
+  });
+  return GRAVEST.find((code) => codes.includes(code)) ?? 0;
+}
+
+/** One object for all: streams are tables, each with the entry of the file that it belongs to. */
+function combinedDocument(
+  file: string,
+  results: ReadonlyMap<string, RunResult>,
+  durationMs: number,
+): Readonly<Record<string, unknown>> {
+  const documents = [...results].map(([id, result]) => ({ id, document: resultDocument(result) }));
+  const failed = [...results.values()].find(({ error }) => error !== null);
+  const statuses = [...results.values()].map(({ status }) => status);
+  const status =
+    failed !== undefined ? 'failed' : statuses.includes('stopped') ? 'stopped' : 'completed';
+  return {
+    v: 1,
+    pipeline: basename(file),
+    status,
+    durationMs: Math.round(durationMs),
+    streams: documents.flatMap(({ id, document }) =>
+      (document['streams'] as readonly object[]).map((stream) => ({ ...stream, pipeline: id })),
+    ),
+    position: { from: null, to: null },
+    lagMs: Math.max(0, ...[...results.values()].map(({ lagMs }) => lagMs ?? 0)),
+    error: failed === undefined ? null : resultDocument(failed)['error'],
+    pipelines: documents.map(({ id, document }) => {
+      const { v: _v, streams: _streams, ...rest } = document;
+      return { ...rest, pipeline: id };
+    }),
+  };
+}
+
+async function serve(service: Service, call: CommandCall): Promise<boolean> {
+  using interruption = watchSignals((text) => call.terminal.err(`${text}\n`), STOPPING);
+  const onHangUp = (): void => service.reload('signal');
+  process.on('SIGHUP', onHangUp);
+  try {
+    await service.start();
+    const interrupted = new Promise<'interrupted'>((resolve) => {
+      interruption.signal.addEventListener('abort', () => resolve('interrupted'), { once: true });
+      if (interruption.signal.aborted) resolve('interrupted');
+    });
+    const ended = call.options['untilCaughtUp'] === true ? service.allEnded() : null;
+    const cause = await Promise.race([interrupted, ...(ended === null ? [] : [ended])]);
+    if (cause !== 'interrupted') return false;
+    if (await service.stop()) return true;
+    throw new ForebayError('timeout', {
+      message: 'streams did not end within graceful_shutdown_timeout and were cut off',
+      fix: 'Nothing is lost: they go on from their checkpoints. Raise graceful_shutdown_timeout for an orderly end.',
+    });
+  } finally {
+    process.off('SIGHUP', onHangUp);
+  }
+}
+
+export const run: RunCommand = async (call) => {
+  const { terminal, args, options } = call;
+  const { json } = readOptions(runShape, options);
+  const file = args[0] ?? '';
+  const startedAt = performance.now();
+  const loaded = load(file, terminal);
+  if (loaded === null) return 2;
+  using _lock = lockFile(file);
+  await using service = new Service({
+    file,
+    loaded,
+    untilCaughtUp: options['untilCaughtUp'] === true,
+    write: (line) => terminal.err(scrubSecrets(line)),
+  });
+  const stopped = await serve(service, call);
+  const { results } = service;
+  if (json) {
+    const document = combinedDocument(file, results, performance.now() - startedAt);
+    terminal.out(`${JSON.stringify(document)}\n`);
+  }
+  return exitCodeOf([...results.values()], stopped);
+};

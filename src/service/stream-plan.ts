@@ -1,0 +1,168 @@
+/** An entry of `streams` as the engine runs it. Follows references at this moment; connects to nothing. */
+import { createHash } from 'node:crypto';
+import { type NamedSystem, resolveSystem } from '../connectors/registry.ts';
+import type { ConnectorContext, Destination, Source } from '../core/connector.ts';
+import { ForebayError } from '../core/errors.ts';
+import type { RetryPolicy } from '../core/retry.ts';
+import type { PipelineSpec, PipelineSystems, RunMode } from '../engine/pipeline.ts';
+import { connectionUrl } from './connection-url.ts';
+import type { LoadedConfiguration } from './configuration/inspect.ts';
+import { printProblem } from './configuration/problem.ts';
+import { type ResolvedSystem, resolveReferences } from './configuration/resolve.ts';
+import type { StreamConfiguration } from './configuration/schema.ts';
+import { readTables } from './configuration/tables.ts';
+
+const MIB = 1024 * 1024;
+const MEMORY_BYTES = 256 * MIB;
+const ERROR_BUDGET = 1000;
+const BATCH_MS = 200;
+const PIPELINE_NAME = /^[a-z0-9_]{1,40}$/;
+const READABLE_LENGTH = 31;
+
+export interface StreamPlan {
+  readonly mode: RunMode;
+  readonly spec: PipelineSpec;
+  readonly systems: PipelineSystems;
+}
+
+/** The id where it may be a pipeline's name, else what is readable of it and a hash; the same for ever. */
+export function pipelineNameOf(id: string): string {
+  if (PIPELINE_NAME.test(id)) return id;
+  const readable = id
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '_')
+    .slice(0, READABLE_LENGTH);
+  const hash = createHash('sha256').update(id).digest('hex').slice(0, 8);
+  return `${readable}_${hash}`;
+}
+
+export function retryOf({ retry_policy: policy }: StreamConfiguration): RetryPolicy {
+  return {
+    initialDelayMs: policy.initial_delay.ms,
+    maxDelayMs: policy.max_delay.ms,
+    multiplier: policy.backoff_multiplier,
+    giveUpAfterMs: null,
+    maxAttempts: policy.max_attempts,
+    permanentCodes: policy.permanent_error_codes,
+  };
+}
+
+function selectionOf({ source }: StreamConfiguration): readonly string[] {
+  const { glob, exclude } = readTables(
+    { type: source.type, database: source.database, table: source.collection_table ?? null },
+    source.change_stream_options.exclude,
+  );
+  return [glob, ...exclude.map((one) => `!${one}`)];
+}
+
+interface TargetPlace {
+  readonly targetNamespace: string | null;
+  readonly targetTable: string | null;
+}
+
+function targetOf({ destination }: StreamConfiguration): TargetPlace {
+  const given = destination.collection_table ?? null;
+  const dot = given?.indexOf('.') ?? -1;
+  const schema = given === null || dot < 0 ? null : given.slice(0, dot);
+  return {
+    targetNamespace: destination.write_options.schema ?? schema,
+    targetTable: given === null ? null : given.slice(dot + 1),
+  };
+}
+
+function notThere(stream: StreamConfiguration, what: string, fix: string): ForebayError {
+  return new ForebayError('capability_missing', { message: `stream ${stream.id}: ${what}`, fix });
+}
+
+function loadOf(stream: StreamConfiguration): PipelineSpec['load'] {
+  const { load } = stream.destination.write_options;
+  if (load !== 'history') return load;
+  throw notThere(stream, 'load history is not there yet', 'Use upsert, append or replace.');
+}
+
+function specOf(stream: StreamConfiguration): PipelineSpec {
+  const options = stream.source.change_stream_options;
+  const { deletes, batch_interval: interval } = stream.destination.write_options;
+  return {
+    name: pipelineNameOf(stream.id),
+    selection: selectionOf(stream),
+    ...targetOf(stream),
+    load: loadOf(stream),
+    deletes,
+    schemaChanges: options.schema_changes,
+    batchRows: stream.batch_size,
+    batchMs: interval?.ms ?? BATCH_MS,
+    memoryBytes: MEMORY_BYTES,
+    parallel: options.parallel ?? null,
+    errorBudget: ERROR_BUDGET,
+    retry: retryOf(stream),
+    awaitSystems: true,
+    exclusive: true,
+    begins: options.mode === 'changes' ? 'changes' : 'snapshot',
+  };
+}
+
+/** Options of the connectors themselves, under the names that `--set` has for them. */
+function settingsOf({ source }: StreamConfiguration): Readonly<Record<string, string>> {
+  const { heartbeat_interval: heartbeat } = source.change_stream_options;
+  return heartbeat === undefined ? {} : { [`${source.type}.heartbeat-ms`]: String(heartbeat.ms) };
+}
+
+async function nameSystem(
+  stream: StreamConfiguration,
+  role: 'source' | 'destination',
+  resolved: ResolvedSystem,
+): Promise<NamedSystem> {
+  const { type, database } = stream[role];
+  if (type !== 'postgres') {
+    const fix = 'Use postgres, or disable the stream until its connector comes.';
+    throw notThere(stream, `${type} has no connector in this release`, fix);
+  }
+  return await resolveSystem(connectionUrl({ type, database, ...resolved }).reveal());
+}
+
+async function openSource(system: NamedSystem, context: ConnectorContext): Promise<Source> {
+  const { openSource: open } = await system.entry.load();
+  if (open !== undefined) return await open(system.address, context);
+  throw new ForebayError('capability_missing', {
+    message: `${system.entry.title} cannot be a source`,
+  });
+}
+
+async function openDestination(
+  system: NamedSystem,
+  context: ConnectorContext,
+): Promise<Destination> {
+  const { openDestination: open } = await system.entry.load();
+  if (open !== undefined) return await open(system.address, context);
+  throw new ForebayError('capability_missing', {
+    message: `${system.entry.title} cannot be a destination`,
+  });
+}
+
+/** Fails with `configuration_invalid` where a reference leads nowhere by now. */
+export async function planStream(
+  loaded: LoadedConfiguration,
+  stream: StreamConfiguration,
+  untilCaughtUp: boolean,
+): Promise<StreamPlan> {
+  const result = resolveReferences(loaded, stream);
+  if (result.kind === 'unresolved') {
+    throw new ForebayError('configuration_invalid', {
+      message: result.problems.map(printProblem).join('; '),
+    });
+  }
+  const source = await nameSystem(stream, 'source', result.stream.source);
+  const destination = await nameSystem(stream, 'destination', result.stream.destination);
+  const { mode } = stream.source.change_stream_options;
+  return {
+    mode: mode === 'snapshot' ? { kind: 'copy' } : { kind: 'replicate', untilCaughtUp },
+    spec: specOf(stream),
+    systems: {
+      openSource: (context) => openSource(source, context),
+      openDestination: (context) => openDestination(destination, context),
+      sameSystem: source.address.identity === destination.address.identity,
+      options: settingsOf(stream),
+    },
+  };
+}
