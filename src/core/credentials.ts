@@ -7,6 +7,13 @@ export interface AccessToken {
   readonly expiresAtMs: number;
 }
 
+export interface AccessTokens {
+  /** Called for every new connection; gives a token that is good for one, a new one when the last nears its end. */
+  fetch(signal: AbortSignal): Promise<AccessToken>;
+  /** A system has refused it: it is not given again. */
+  discard(token: AccessToken): void;
+}
+
 /** Without a username, the URL's user connects. */
 export type Credentials =
   | { readonly kind: 'password'; readonly username: string; readonly password: Secret }
@@ -22,6 +29,5 @@ export type Credentials =
   | {
       readonly kind: 'token';
       readonly username: string | null;
-      /** Called for every new connection; gives a token that is good for one, a new one when the last nears its end. */
-      fetch(signal: AbortSignal): Promise<AccessToken>;
+      readonly tokens: AccessTokens;
     };

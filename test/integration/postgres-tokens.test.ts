@@ -300,15 +300,19 @@ describeWithServer('access tokens', 17, (spec) => {
     await expectFails(withSecret(), { code: 'token_expired', class: 'auth' });
   });
 
-  test('a token that the server does not take', async () => {
+  test('a token that the server does not take, and a new one that it does', async () => {
+    const given = withSecret();
     entra.onIssue = () => setPasswords('another');
-    await expectFails(withSecret(), { code: 'token_refused', class: 'auth', systemCode: '28P01' });
+    await expectFails(given, { code: 'token_refused', class: 'auth', systemCode: '28P01' });
+    entra.onIssue = setPasswords;
+    await expectConnects(given);
   });
 
   test('a token that ends while the server looks at it', async () => {
     vi.useFakeTimers({ toFake: ['Date'] });
     const issued = { token: new Secret('late'), expiresAtMs: Date.now() + MINUTE_MS };
-    const given: Credentials = { kind: 'token', username: null, fetch: async () => issued };
+    const tokens = { fetch: async () => issued, discard: () => {} };
+    const given: Credentials = { kind: 'token', username: null, tokens };
     const opening = open(given).catch((error: unknown) => error);
     await new Promise(setImmediate);
     vi.setSystemTime(Date.now() + 2 * MINUTE_MS);
@@ -361,9 +365,10 @@ test.skipIf(outside === undefined).each(['disable', 'prefer'])(
     const address = server.address();
     const port = address === null || typeof address === 'string' ? 0 : address.port;
     const fetch = async () => ({ token: new Secret('t'), expiresAtMs: Date.now() + MINUTE_MS });
+    const tokens = { fetch, discard: () => {} };
     const system = await resolveSystem(
       `postgres://agent@${outside}:${port}/shop?sslmode=${sslMode}`,
-      { kind: 'token', username: null, fetch },
+      { kind: 'token', username: null, tokens },
     );
     await expect(openSource(system, testContext())).rejects.toMatchObject({
       code: 'plain_connection',

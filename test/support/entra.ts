@@ -32,6 +32,8 @@ export interface FakeEntra extends AsyncDisposable {
   readonly authorityHost: string;
   /** `http://127.0.0.1:port`, for AZURE_POD_IDENTITY_AUTHORITY_HOST. */
   readonly machineHost: string;
+  /** Of the authority that signed its certificate, PEM. */
+  readonly ca: string;
   /** Every request for a token since the last reset, also those that failed. */
   readonly requests: readonly TokenRequestSeen[];
   /** As it was at the start. */
@@ -194,6 +196,7 @@ export async function startFakeEntra(): Promise<FakeEntra> {
   const fake: FakeEntra = {
     authorityHost: `https://localhost:${await listen(entra)}`,
     machineHost: `http://127.0.0.1:${await listen(metadata)}`,
+    ca: authority.certificate,
     requests,
     ...start,
     reset: () => {

@@ -5,6 +5,7 @@ import { byPlace, type Problem, printProblem } from '../../service/configuration
 import type { RunCommand } from '../call.ts';
 import { printDocument } from '../list-output.ts';
 import { listShape, outputFormat, readOptions } from '../options.ts';
+import { scrubSecrets } from '../scrub.ts';
 import type { Terminal } from '../terminal.ts';
 
 function counted(count: number, one: string): string {
@@ -33,15 +34,24 @@ function printInspection(
   }
 }
 
+/** The last defence: a password may stand where no rule expects one. */
+function scrubbed(problems: readonly Problem[]): readonly Problem[] {
+  return problems.map((problem) => ({
+    ...problem,
+    path: scrubSecrets(problem.path),
+    message: scrubSecrets(problem.message),
+    fix: scrubSecrets(problem.fix),
+  }));
+}
+
 /** Connects to nothing. Exit 2 if a rule is broken. */
 export const run: RunCommand = async ({ args, options, terminal }) => {
   const shape = { ...listShape, strict: z.boolean().default(false) };
   const { strict, ...output } = readOptions(shape, options);
   const inspection = inspectConfiguration(args[0] ?? '');
-  const problems = strict
-    ? [...inspection.problems, ...inspection.missing].sort(byPlace)
-    : inspection.problems;
-  const missing = strict ? [] : inspection.missing;
+  const found = strict ? [...inspection.problems, ...inspection.missing] : inspection.problems;
+  const problems = scrubbed(found.toSorted(byPlace));
+  const missing = strict ? [] : scrubbed(inspection.missing);
   const format = outputFormat(output);
   if (format === 'table') printInspection(inspection, problems, missing, terminal);
   else {

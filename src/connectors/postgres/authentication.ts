@@ -14,7 +14,7 @@ export interface Login {
 
 /** A token is asked for before the server is, which would not wait long for it. */
 export async function prepareLogin(config: PostgresConfig, signal: AbortSignal): Promise<Login> {
-  const token = config.token === null ? null : await config.token(signal);
+  const token = config.tokens === null ? null : await config.tokens.fetch(signal);
   if (token !== null && token.expiresAtMs <= Date.now()) {
     throw new ForebayError('token_expired', {
       message: `the access token for ${printServer(config)} ended at ${new Date(token.expiresAtMs).toISOString()}`,
@@ -32,11 +32,15 @@ function refusalCode(error: ServerError, { config, token }: Login): ErrorCode {
   return config.sslCert !== null && error.sqlState === '28000' ? 'certificate_refused' : code;
 }
 
-/** An error that the server answers the startup with. */
+/** An error that the server answers the startup with; a token that it refused is not shown again. */
 export function loginRefused(error: ServerError, login: Login): ForebayError {
-  const { config } = login;
+  const { config, token } = login;
+  const code = refusalCode(error, login);
+  if (token !== null && (code === 'token_refused' || code === 'token_expired')) {
+    config.tokens?.discard(token);
+  }
   const what = `${printServer(config)} refused the connection for user ${config.user} to database ${config.database}`;
-  return serverFailure(error, what, refusalCode(error, login));
+  return serverFailure(error, what, code);
 }
 
 export interface AuthenticationRequest {

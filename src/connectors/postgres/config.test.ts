@@ -16,7 +16,10 @@ const certificate: Credentials = {
 const token: Credentials = {
   kind: 'token',
   username: null,
-  fetch: () => Promise.resolve({ token: new Secret('t'), expiresAtMs: 1 }),
+  tokens: {
+    fetch: () => Promise.resolve({ token: new Secret('t'), expiresAtMs: 1 }),
+    discard: () => {},
+  },
 };
 
 afterEach(() => {
@@ -61,7 +64,9 @@ describe('credentials beside the URL', () => {
     vi.stubEnv('PGPASSWORD', 'environment');
     const config = parsePostgresUrl('postgres://ada:url@db.example/shop', token);
     expect(config).toMatchObject({ user: 'ada', password: null });
-    expect(await config.token?.(new AbortController().signal)).toMatchObject({ expiresAtMs: 1 });
+    expect(await config.tokens?.fetch(new AbortController().signal)).toMatchObject({
+      expiresAtMs: 1,
+    });
   });
 
   test('do not change which system it is', () => {

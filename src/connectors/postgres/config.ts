@@ -1,7 +1,7 @@
 import { userInfo } from 'node:os';
 import { z } from 'zod';
 import type { SystemAddress } from '../../core/connector.ts';
-import type { AccessToken, Credentials } from '../../core/credentials.ts';
+import type { AccessTokens, Credentials } from '../../core/credentials.ts';
 import { ForebayError } from '../../core/errors.ts';
 import { Secret } from '../../core/secret.ts';
 
@@ -37,8 +37,8 @@ export interface PostgresConfig {
   readonly sslCert: string | null;
   readonly sslKey: string | null;
   readonly sslPassphrase: Secret | null;
-  /** Asked for every connection; what it gives is the password. */
-  readonly token: ((signal: AbortSignal) => Promise<AccessToken>) | null;
+  /** Asked for every connection; what they give is the password. */
+  readonly tokens: AccessTokens | null;
   readonly applicationName: string | null;
   readonly connectTimeoutMs: number;
 }
@@ -133,7 +133,7 @@ function modeForCertificate(parameters: Parameters, isSocket: boolean): SslMode 
   );
 }
 
-type Proof = Pick<PostgresConfig, 'sslMode' | 'password' | 'token'> & ReturnType<typeof tlsOf>;
+type Proof = Pick<PostgresConfig, 'sslMode' | 'password' | 'tokens'> & ReturnType<typeof tlsOf>;
 
 /** How the user proves who it is: as the URL says, but for what the credentials say. */
 function proofOf(
@@ -145,14 +145,14 @@ function proofOf(
   const { host, isSocket } = where;
   const usual = isSocket || LOOPBACK.test(host) ? 'prefer' : 'verify-full';
   const sslMode = parameters.sslmode ?? usual;
-  const url: Proof = { ...tlsOf(parameters), sslMode, password: urlPassword, token: null };
+  const url: Proof = { ...tlsOf(parameters), sslMode, password: urlPassword, tokens: null };
   switch (credentials?.kind) {
     case undefined:
       return url;
     case 'password':
       return { ...url, password: credentials.password };
     case 'token':
-      return { ...url, password: null, token: (signal) => credentials.fetch(signal) };
+      return { ...url, password: null, tokens: credentials.tokens };
     case 'certificate':
       return {
         ...url,

@@ -161,7 +161,7 @@ async function openPlain(config: PostgresConfig, signal: AbortSignal): Promise<T
   const reused = new ReusedBuffer();
   const socket = await openSocket(config, signal, reused);
   // The address that was reached decides, for a name may lead anywhere.
-  if (config.token !== null && config.socketFolder === null && !isLoopback(socket.remoteAddress)) {
+  if (config.tokens !== null && config.socketFolder === null && !isLoopback(socket.remoteAddress)) {
     socket.on('error', () => {});
     socket.destroy();
     throw new ForebayError('plain_connection', {

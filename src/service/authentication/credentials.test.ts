@@ -43,6 +43,18 @@ describe('credentialsOf', () => {
     });
   });
 
+  test('tokens are shared by what asks for the same with the same secret', () => {
+    const tokensOf = (secret: string, scope?: string) => {
+      const config = { tenant_id: 't', client_id: 'c', client_secret: new Secret(secret), scope };
+      const given = credentialsOf({ id: 'a', type: 'azure_entra', config }, folder);
+      return given.kind === 'token' ? given.tokens : null;
+    };
+    const tokens = tokensOf('one');
+    expect(tokensOf('one')).toBe(tokens);
+    expect(tokensOf('two')).not.toBe(tokens);
+    expect(tokensOf('one', 'another scope')).not.toBe(tokens);
+  });
+
   test('an entry without a way is refused', () => {
     const config = { tenant_id: 't', client_id: 'c' };
     expect(() => credentialsOf({ id: 'a', type: 'azure_entra', config }, folder)).toThrow(

@@ -1,9 +1,10 @@
 /** From an entry of `authentication` in a configuration file to what a connector logs in with. */
+import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 import type { Credentials } from '../../core/credentials.ts';
 import { ForebayError } from '../../core/errors.ts';
 import type { ResolvedAuthentication } from '../configuration/resolve.ts';
-import { entraTokens, type EntraWay } from './entra.ts';
+import { type EntraIdentity, entraTokens, type EntraWay } from './entra.ts';
 import { TokenSource } from './token-source.ts';
 
 /** What Azure's managed open-source databases (PostgreSQL, MySQL) take tokens for, in the public cloud. */
@@ -31,7 +32,27 @@ function wayOf({ id, config }: Entra, folder: string): EntraWay {
   });
 }
 
-/** `folder` is where relative paths start. One entry's streams share what this gives, and so its tokens. */
+/** Of streams that are long gone, too; each is a few kilobytes. */
+const MOST_SOURCES = 100;
+const sources = new Map<string, TokenSource>();
+
+/** One for all streams with the same identity and secret: issuers, above all that of a machine, limit requests. */
+function sharedSource(identity: EntraIdentity): TokenSource {
+  const { way } = identity;
+  const secret = way.kind === 'client-secret' ? way.secret.reveal() : null;
+  const key = createHash('sha256')
+    .update(JSON.stringify([identity, secret]))
+    .digest('base64');
+  const known = sources.get(key);
+  if (known !== undefined) return known;
+  const [oldest] = sources.keys();
+  if (oldest !== undefined && sources.size >= MOST_SOURCES) sources.delete(oldest);
+  const made = new TokenSource(entraTokens(identity));
+  sources.set(key, made);
+  return made;
+}
+
+/** `folder` is where relative paths start. */
 export function credentialsOf(entry: ResolvedAuthentication, folder: string): Credentials {
   switch (entry.type) {
     case 'username_password':
@@ -48,14 +69,12 @@ export function credentialsOf(entry: ResolvedAuthentication, folder: string): Cr
       };
     }
     case 'azure_entra': {
-      const tokens = new TokenSource(
-        entraTokens({
-          way: wayOf(entry, folder),
-          scope: entry.config.scope ?? DATABASE_SCOPE,
-          authorityHost: entry.config.authority_host ?? null,
-        }),
-      );
-      return { kind: 'token', username: null, fetch: (signal) => tokens.fetch(signal) };
+      const tokens = sharedSource({
+        way: wayOf(entry, folder),
+        scope: entry.config.scope ?? DATABASE_SCOPE,
+        authorityHost: entry.config.authority_host ?? null,
+      });
+      return { kind: 'token', username: null, tokens };
     }
   }
 }

@@ -105,6 +105,18 @@ describe('TokenSource', () => {
     expect(await text(third)).toBe('two');
   });
 
+  test('a token that was discarded is not given again', async () => {
+    const { source, issue } = issuer();
+    const first = source.fetch(never);
+    issue('one', 60 * MINUTE_MS);
+    source.discard(await first);
+    const second = source.fetch(never);
+    issue('two', 60 * MINUTE_MS);
+    expect(await text(second)).toBe('two');
+    source.discard(await first);
+    expect(await text(source.fetch(never))).toBe('two');
+  });
+
   test('who is interrupted leaves; the others get their token', async () => {
     const { source, issue, signals } = issuer();
     const leaving = new AbortController();

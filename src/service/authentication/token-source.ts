@@ -1,5 +1,5 @@
 /** Access tokens as connections ask for them: one that is good is given again, and one request runs at a time. */
-import type { AccessToken } from '../../core/credentials.ts';
+import type { AccessToken, AccessTokens } from '../../core/credentials.ts';
 import { asForebayError, ForebayError } from '../../core/errors.ts';
 
 export type TokenRequest = (signal: AbortSignal) => Promise<AccessToken>;
@@ -55,7 +55,7 @@ class SharedRequest {
   }
 }
 
-export class TokenSource {
+export class TokenSource implements AccessTokens {
   readonly #request: TokenRequest;
   readonly #nowMs: () => number;
   #held: { readonly token: AccessToken; readonly renewAtMs: number } | null = null;
@@ -81,6 +81,10 @@ export class TokenSource {
       this.#held = { token: held.token, renewAtMs: this.#nowMs() + HOLD_OFF_MS };
       return held.token;
     }
+  }
+
+  discard(token: AccessToken): void {
+    if (this.#held?.token === token) this.#held = null;
   }
 
   async #renew(signal: AbortSignal): Promise<AccessToken> {

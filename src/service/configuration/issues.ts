@@ -2,6 +2,7 @@
 import type { z } from 'zod';
 import { nearest } from '../../connectors/nearest.ts';
 import { type DocumentNode, nodeAt } from './document.ts';
+import { isLate } from './prepare.ts';
 import { type Path, type Rule, shown, type Violation } from './problem.ts';
 
 type Issue = z.core.$ZodIssue;
@@ -23,6 +24,14 @@ function valueAt(root: DocumentNode, path: Path): unknown {
   return node.kind === 'list' ? [] : {};
 }
 
+/** Where a password may stand, only the kind of value is told. */
+function shownAt(path: Path, value: unknown): string {
+  const isScalar = typeof value !== 'object' && value !== null;
+  return isLate(path) && isScalar
+    ? `a ${typeof value === 'string' ? 'text' : typeof value}`
+    : shown(value);
+}
+
 function lacking(path: Path): Violation {
   const field = String(path.at(-1));
   return {
@@ -33,20 +42,24 @@ function lacking(path: Path): Violation {
   };
 }
 
-function oneOf(path: Path, value: unknown, choices: readonly unknown[]): Violation {
-  const texts = choices.map(String);
-  const meant = typeof value === 'string' ? nearest(value, texts) : null;
-  const isVersion = path.length === 1 && path[0] === 'version';
+function unknownVersion(path: Path, value: unknown, versions: readonly unknown[]): Violation {
   return {
     path,
-    rule: isVersion ? 'version' : 'one-of',
-    message: isVersion
-      ? `no version ${shown(value)} of the format is known`
-      : `must be one of ${texts.join(', ')}; found ${shown(value)}`,
-    fix:
-      meant === null
-        ? `Write ${isVersion ? texts.join(' or ') : 'one of these'}.`
-        : `Did you mean ${meant}?`,
+    rule: 'version',
+    message: `no version ${shown(value)} of the format is known`,
+    fix: `Write version: ${versions.map((version) => JSON.stringify(version)).join(' or ')}.`,
+  };
+}
+
+function oneOf(path: Path, value: unknown, choices: readonly unknown[]): Violation {
+  const texts = choices.map(String);
+  const given = typeof value === 'string' ? value : '';
+  const meant = nearest(given, texts) ?? texts.find((text) => given.startsWith(text));
+  return {
+    path,
+    rule: 'one-of',
+    message: `must be one of ${texts.join(', ')}; found ${shown(value)}`,
+    fix: meant === undefined ? 'Write one of these.' : `Did you mean ${meant}?`,
   };
 }
 
@@ -94,10 +107,14 @@ function translate(issue: Issue, context: Context): Violation[] {
     case 'invalid_type': {
       if (isAbsent) return [lacking(path)];
       const [must, fix] = TYPES[issue.expected] ?? [`must be ${issue.expected}`, 'Correct it.'];
-      return [{ path, rule: 'type', message: `${must}; found ${shown(value)}`, fix }];
+      return [{ path, rule: 'type', message: `${must}; found ${shownAt(path, value)}`, fix }];
     }
     case 'invalid_value':
-      return [isAbsent ? lacking(path) : oneOf(path, value, issue.values)];
+      if (isAbsent) return [lacking(path)];
+      if (path.length === 1 && path[0] === 'version') {
+        return [unknownVersion(path, value, issue.values)];
+      }
+      return [oneOf(path, value, issue.values)];
     case 'invalid_union':
       if (isAbsent) return [lacking(path)];
       return [oneOf(path, value, 'options' in issue ? (issue.options ?? []) : [])];
@@ -107,7 +124,7 @@ function translate(issue: Issue, context: Context): Violation[] {
         {
           path,
           rule: 'range',
-          message: `${limit(issue)}${issue.origin === 'string' ? '' : `; found ${shown(value)}`}`,
+          message: `${limit(issue)}${issue.origin === 'string' ? '' : `; found ${shownAt(path, value)}`}`,
           fix: 'Write a value in that range.',
         },
       ];

@@ -32,6 +32,13 @@ function stop(cursor: Cursor, path: Path, message: string): never {
   throw new Stop(message);
 }
 
+function stopTooDeep(cursor: Cursor): never {
+  const message = `nested more than ${MAX_DEPTH} levels deep`;
+  const fix = 'No field of the file is that deep: check the brackets.';
+  cursor.flaws.push({ offset: cursor.at, path: [], rule: 'depth', message, fix });
+  throw new Stop(message);
+}
+
 function take(cursor: Cursor, pattern: RegExp): string | null {
   pattern.lastIndex = cursor.at;
   const found = pattern.exec(cursor.text)?.[0];
@@ -127,7 +134,7 @@ function readList(cursor: Cursor, path: Path): DocumentNode {
 function readValue(cursor: Cursor, path: Path): DocumentNode {
   const character = next(cursor);
   const offset = cursor.at;
-  if (path.length > MAX_DEPTH) stop(cursor, path, `nested more than ${MAX_DEPTH} levels deep`);
+  if (path.length > MAX_DEPTH) stopTooDeep(cursor);
   if (character === '{') return readMap(cursor, path);
   if (character === '[') return readList(cursor, path);
   if (character === '"') {

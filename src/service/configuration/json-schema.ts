@@ -66,8 +66,18 @@ export function configurationJsonSchema(): JsonSchema {
   return schema as JsonSchema;
 }
 
+function isOfType(schema: JsonSchema, type: unknown): boolean {
+  return schema.properties?.['type']?.const === type;
+}
+
+/** The alternatives that the entry with this `type` may be; all of them if it is none that is known. */
+function alternatives(schema: JsonSchema, type: unknown): readonly JsonSchema[] {
+  const all = schema.oneOf ?? [schema];
+  const meant = all.filter((one) => isOfType(one, type));
+  return meant.length > 0 ? meant : all;
+}
+
 function inside(schema: JsonSchema, part: string | number): readonly JsonSchema[] {
-  if (schema.oneOf !== undefined) return schema.oneOf.flatMap((one) => inside(one, part));
   if (typeof part === 'number') return schema.items === undefined ? [] : [schema.items];
   const own = schema.properties?.[part];
   if (own !== undefined) return [own];
@@ -75,10 +85,19 @@ function inside(schema: JsonSchema, part: string | number): readonly JsonSchema[
   return typeof others === 'object' ? [others] : [];
 }
 
-/** Fields that the mapping at a path may have, whichever type it is of. */
-export function fieldsAt(root: JsonSchema, path: Path): readonly string[] {
+/** Fields that the mapping at a path may have. `typeAt` gives the `type` of the entry at a path. */
+export function fieldsAt(
+  root: JsonSchema,
+  path: Path,
+  typeAt: (path: Path) => unknown,
+): readonly string[] {
   let found: readonly JsonSchema[] = [root];
-  for (const part of path) found = found.flatMap((schema) => inside(schema, part));
-  const mappings = found.flatMap((schema) => schema.oneOf ?? [schema]);
+  for (const [depth, part] of path.entries()) {
+    const type = typeAt(path.slice(0, depth));
+    found = found
+      .flatMap((schema) => alternatives(schema, type))
+      .flatMap((one) => inside(one, part));
+  }
+  const mappings = found.flatMap((schema) => alternatives(schema, typeAt(path)));
   return [...new Set(mappings.flatMap(({ properties = {} }) => Object.keys(properties)))];
 }

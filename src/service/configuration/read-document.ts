@@ -1,7 +1,8 @@
 /** Bytes to a tree: YAML or JSON, by the file's name or by how it begins. Pure. */
 import { extname } from 'node:path';
-import { type DocumentNode, placesOf, toProblem } from './document.ts';
+import { type DocumentNode, placesOf, type ReadDocument, toProblem } from './document.ts';
 import { readJson } from './json-document.ts';
+import { readPlainYaml } from './plain-yaml.ts';
 import type { Place, Problem } from './problem.ts';
 import { decodeText } from './text.ts';
 import { readYaml } from './yaml-document.ts';
@@ -14,7 +15,10 @@ export type SourceDocument =
     }
   | { readonly root: null; readonly problems: readonly Problem[] };
 
-function readText(file: string, text: string) {
+/** A file of this size was written by a program, and the general parser would take seconds. */
+const LARGE_CHARACTERS = 256 * 1024;
+
+function readText(file: string, text: string): ReadDocument {
   const isJson = extname(file).toLowerCase() === '.json';
   if (isJson) return readJson(text);
   // Much faster than as YAML; what is no JSON may still be YAML in braces.
@@ -22,7 +26,8 @@ function readText(file: string, text: string) {
     const json = readJson(text);
     if (json.root !== null) return json;
   }
-  return readYaml(text);
+  const plain = text.length < LARGE_CHARACTERS ? null : readPlainYaml(text);
+  return plain === null ? readYaml(text) : { root: plain, flaws: [] };
 }
 
 const EMPTY = {

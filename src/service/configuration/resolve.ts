@@ -100,12 +100,8 @@ function authenticationOf(
     const filled = fill(value, ['authentication', index, 'config', field], resolving, 'all');
     return [field, SECRET_FIELDS.includes(field) ? new Secret(filled) : filled] as const;
   });
-  // The same fields with the same meaning: only texts became filled texts or secrets.
-  return {
-    id: entry.id,
-    type: entry.type,
-    config: Object.fromEntries(config),
-  } as ResolvedAuthentication;
+  // The fields keep their names: only texts became filled texts or secrets.
+  return { id: entry.id, type: entry.type, config: Object.fromEntries(config) };
 }
 
 function transformationOf(

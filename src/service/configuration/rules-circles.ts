@@ -142,11 +142,17 @@ function circles(flows: readonly Flow[]): readonly (readonly number[])[] {
   return found;
 }
 
+const SHOWN_STREAMS = 12;
+
 function circleViolation(circle: readonly number[], flows: readonly Flow[]): Violation {
   const last = flows[Math.max(...circle)];
   const name = (index: number): string => flows[index]?.stream.id ?? `streams[${index}]`;
   const [first = 0] = circle;
-  const way = [...circle, first].map(name).join(' -> ');
+  const names = [...circle, first].map(name);
+  const cut = names.length - SHOWN_STREAMS;
+  const way = (
+    cut > 0 ? [...names.slice(0, SHOWN_STREAMS - 1), `${cut} more`, ...names.slice(-1)] : names
+  ).join(' -> ');
   return {
     path: [...(last?.stream.path ?? []), 'destination'],
     at: 'key',

@@ -4,6 +4,15 @@ import { type Outline, type Part, textOf } from './outline.ts';
 import { type Path, shown, type Violation } from './problem.ts';
 
 const SHOWN_IDS = 20;
+/** So that a file of thousands of entries with one mistake in each is still checked at once. */
+const COMPARED_IDS = 500;
+
+interface IdList {
+  readonly name: 'authentication' | 'transformations';
+  readonly ids: ReadonlySet<string>;
+  /** False while an id is a reference that leads nowhere. */
+  readonly isKnown: boolean;
+}
 
 function repeated(parts: readonly Part[], what: string): Violation[] {
   const first = new Map<string, number>();
@@ -26,44 +35,46 @@ function repeated(parts: readonly Part[], what: string): Violation[] {
   });
 }
 
-function unknownId(path: Path, id: string, list: string, known: ReadonlySet<string>): Violation[] {
-  if (known.has(id)) return [];
-  const meant = nearest(id, [...known]);
+function unknownId(path: Path, id: string, { name, ids, isKnown }: IdList): Violation[] {
+  if (!isKnown || ids.has(id)) return [];
+  const meant = nearest(id, [...ids].slice(0, COMPARED_IDS));
   const hint = meant === null ? '' : `Did you mean ${meant}? `;
   const there =
-    known.size === 0
-      ? `${list} has no entries`
-      : `Ids there: ${[...known].slice(0, SHOWN_IDS).join(', ')}`;
+    ids.size === 0
+      ? `${name} has no entries`
+      : `Ids there: ${[...ids].slice(0, SHOWN_IDS).join(', ')}`;
   return [
     {
       path,
       rule: 'known-id',
-      message: `${list} has no entry with the id ${shown(id)}`,
+      message: `${name} has no entry with the id ${shown(id)}`,
       fix: `${hint}${there}.`,
     },
   ];
 }
 
-function idsOf(parts: readonly Part[]): ReadonlySet<string> {
-  return new Set(parts.flatMap((part) => textOf(part, 'id') ?? []));
+function listOfIds(name: IdList['name'], parts: readonly Part[]): IdList {
+  const ids = new Set(parts.flatMap((part) => textOf(part, 'id') ?? []));
+  return { name, ids, isKnown: ![...ids].some((id) => id.includes('${')) };
+}
+
+function referred(part: Part, field: string, list: IdList): Violation[] {
+  const id = textOf(part, field);
+  return id === null ? [] : unknownId([...part.path, field], id, list);
 }
 
 export function idRules(outline: Outline): Violation[] {
   const { streams, authentication, transformations } = outline;
-  const authIds = idsOf(authentication);
-  const transformationIds = idsOf(transformations);
-  const refer = (part: Part, field: string, list: string, known: ReadonlySet<string>) => {
-    const id = textOf(part, field);
-    return id === null ? [] : unknownId([...part.path, field], id, list, known);
-  };
+  const logins = listOfIds('authentication', authentication);
+  const rules = listOfIds('transformations', transformations);
   return [
     ...repeated(streams, 'streams'),
     ...repeated(authentication, 'authentication'),
     ...repeated(transformations, 'transformations'),
     ...streams.flatMap((stream) => [
-      ...refer(stream.source, 'auth_id', 'authentication', authIds),
-      ...refer(stream.destination, 'auth_id', 'authentication', authIds),
-      ...refer(stream, 'transformation_id', 'transformations', transformationIds),
+      ...referred(stream.source, 'auth_id', logins),
+      ...referred(stream.destination, 'auth_id', logins),
+      ...referred(stream, 'transformation_id', rules),
     ]),
   ];
 }

@@ -134,8 +134,6 @@ const azureEntra = z
   })
   .meta({ title: 'azure_entra', description: 'A token of Microsoft Entra ID.' });
 
-export const AUTHENTICATION_TYPES = ['username_password', 'certificate', 'azure_entra'] as const;
-
 export const authenticationSchema = z.discriminatedUnion('type', [
   usernamePassword,
   certificate,

@@ -51,9 +51,22 @@ export function writtenTables(source: Side, destination: Side, schema: string | 
   return { glob: `${schema ?? (hasSchema ? readSchema : inherited)}.${name}`, exclude: [] };
 }
 
+/** Whether two globs differ before the first wildcard of either. */
+function beginOtherwise(left: string, right: string): boolean {
+  const length = Math.min(left.length, right.length);
+  for (let at = 0; at < length; at += 1) {
+    const [one, other] = [left[at], right[at]];
+    if (one === '*' || one === '?' || other === '*' || other === '?') return false;
+    if (one !== other) return true;
+  }
+  return false;
+}
+
 /** Whether some name matches both. */
 function meet(left: string, right: string): boolean {
   if (!isGlob(left) && !isGlob(right)) return left === right;
+  // Settles nearly all pairs where thousands of streams have a schema each.
+  if (beginOtherwise(left, right)) return false;
   // reach[j]: the first i characters of `left` can match what the first j of `right` match.
   let reach = [true, ...Array.from(right, (_, at) => /^\*+$/.test(right.slice(0, at + 1)))];
   for (const one of left) {

@@ -1,5 +1,5 @@
 /** All rules over one file. Pure. */
-import type { DocumentNode } from './document.ts';
+import { type DocumentNode, nodeAt } from './document.ts';
 import { lookAtFiles } from './files.ts';
 import { violationsOf } from './issues.ts';
 import { configurationJsonSchema, fieldsAt, type JsonSchema } from './json-schema.ts';
@@ -39,7 +39,10 @@ export function validate(
     root,
     fieldsAt: (path) => {
       jsonSchema ??= configurationJsonSchema();
-      return fieldsAt(jsonSchema, path);
+      return fieldsAt(jsonSchema, path, (at) => {
+        const type = nodeAt(root, [...at, 'type']);
+        return type?.kind === 'scalar' ? type.value : null;
+      });
     },
   });
   const files = lookAtFiles(outline, surroundings);

@@ -23,7 +23,7 @@ import {
 import type { Path } from './problem.ts';
 
 /** How many values aliases may stand for. More than any real file needs, far less than a bomb makes. */
-const MAX_ALIASED_VALUES = 100_000;
+const MAX_ALIASED_VALUES = 500_000;
 const MAX_SYNTAX_FLAWS = 20;
 
 interface Reading {
@@ -201,11 +201,11 @@ function build(reading: Reading, node: Node, path: Path): DocumentNode {
   return result;
 }
 
-/** A value that is left out has no node; it is told by the key before it. */
+/** A value that is left out is told by the key before it. */
 function buildPart(reading: Reading, value: unknown, path: Path, offset: number): DocumentNode {
-  if (isMap(value) || isSeq(value) || isScalar(value) || isAlias(value)) {
-    return build(reading, value, path);
-  }
+  const isLeftOut = isScalar(value) && value.source === '' && value.type === 'PLAIN';
+  const isNode = isMap(value) || isSeq(value) || isScalar(value) || isAlias(value);
+  if (isNode && (!isLeftOut || value.anchor !== undefined)) return build(reading, value, path);
   return { kind: 'scalar', offset, value: null, source: null };
 }
 
@@ -253,10 +253,12 @@ function syntaxFlaw({ code, message, pos }: YAMLError): Flaw {
   return { offset: pos[0], path: [], rule, ...wording };
 }
 
-/** One flaw a line: what follows a mistake is mostly its consequence. */
+/** One flaw a line, and tabs alone where there are any: the others are mostly their consequence. */
 function syntaxFlaws(document: Document.Parsed, text: string): Flaw[] {
   const lines = new Set<number>();
-  return [...document.errors, ...document.warnings]
+  const all = [...document.errors, ...document.warnings];
+  const tabs = all.filter(({ code }) => code === 'TAB_AS_INDENT');
+  return (tabs.length > 0 ? tabs : all)
     .map(syntaxFlaw)
     .sort((left, right) => left.offset - right.offset)
     .filter(({ offset }) => {
