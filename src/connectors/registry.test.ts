@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 
+import { Secret } from '../core/secret.ts';
 import { nearest } from './nearest.ts';
 import { CONNECTORS, resolveSystem } from './registry.ts';
 
@@ -37,6 +38,19 @@ describe('resolveSystem', () => {
   test('never repeats what follows an unknown scheme', async () => {
     const failure = await resolveSystem('mongo://ada:hunter2@host/db').catch(String);
     expect(failure).not.toContain('hunter2');
+  });
+
+  test('passes credentials on, and refuses those that a connector cannot use', async () => {
+    const credentials = {
+      kind: 'password',
+      username: 'ada',
+      password: new Secret('hunter2'),
+    } as const;
+    const { address } = await resolveSystem('postgres://db.example/shop', credentials);
+    expect(address.credentials).toBe(credentials);
+    await expect(resolveSystem('duckdb:shop.duckdb', credentials)).rejects.toMatchObject({
+      code: 'capability_missing',
+    });
   });
 
   test('says that a path alone is no system', async () => {

@@ -1,5 +1,6 @@
 /** All connectors by name. Everything is imported on first use: looking at this list loads no driver. */
 import type { Connector, SystemAddress } from '../core/connector.ts';
+import type { Credentials } from '../core/credentials.ts';
 import { ForebayError } from '../core/errors.ts';
 import { nearest } from './nearest.ts';
 
@@ -12,7 +13,9 @@ export interface ConnectorEntry {
   /** What it can do, in words; empty where it cannot be that. */
   readonly source: readonly string[];
   readonly destination: readonly string[];
-  readonly address: (url: string) => Promise<SystemAddress>;
+  /** What it can connect with beside what its URL says. */
+  readonly credentials: readonly Credentials['kind'][];
+  readonly address: (url: string, credentials?: Credentials | null) => Promise<SystemAddress>;
   readonly load: () => Promise<Connector>;
 }
 
@@ -23,7 +26,9 @@ export const CONNECTORS: Readonly<Record<string, ConnectorEntry>> = {
     example: 'postgres://user:password@host:5432/database',
     source: ['snapshot', 'changes'],
     destination: ['upsert', 'append', 'replace', 'dead letters'],
-    address: async (url) => (await import('./postgres/config.ts')).postgresAddress(url),
+    credentials: ['password', 'certificate', 'token'],
+    address: async (url, credentials) =>
+      (await import('./postgres/config.ts')).postgresAddress(url, credentials),
     load: async () => (await import('./postgres/connector.ts')).connector,
   },
   duckdb: {
@@ -32,6 +37,7 @@ export const CONNECTORS: Readonly<Record<string, ConnectorEntry>> = {
     example: 'duckdb:path/to/file.duckdb',
     source: ['snapshot'],
     destination: ['upsert', 'append', 'replace', 'dead letters'],
+    credentials: [],
     address: async (url) => (await import('./duckdb/config.ts')).parseAddress(url),
     load: async () => (await import('./duckdb/connector.ts')).connector,
   },
@@ -78,7 +84,10 @@ function unknownScheme(scheme: string | null): ForebayError {
 }
 
 /** Reads `<system>` of the command line: a URL or `env:NAME`. Connects to nothing. */
-export async function resolveSystem(text: string): Promise<NamedSystem> {
+export async function resolveSystem(
+  text: string,
+  credentials: Credentials | null = null,
+): Promise<NamedSystem> {
   const url = urlOf(text);
   // The scheme alone may stand in a message; what follows it may hold a password.
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):/.exec(url)?.[1]?.toLowerCase() ?? null;
@@ -86,5 +95,11 @@ export async function resolveSystem(text: string): Promise<NamedSystem> {
     ({ schemes }) => scheme !== null && schemes.includes(scheme),
   );
   if (entry === undefined) throw unknownScheme(scheme);
-  return { entry, address: await entry.address(url) };
+  if (credentials !== null && !entry.credentials.includes(credentials.kind)) {
+    throw new ForebayError('capability_missing', {
+      message: `${entry.title} does not connect with a ${credentials.kind} of its own`,
+      fix: 'Leave out the authentication of this system.',
+    });
+  }
+  return { entry, address: await entry.address(url, credentials) };
 }

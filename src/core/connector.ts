@@ -4,6 +4,7 @@
  */
 import type { ChangeSink, TransactionMark } from './change-event.ts';
 import type { Checkpoint, PipelineState, StreamRecord } from './checkpoint.ts';
+import type { Credentials } from './credentials.ts';
 import type { DeadLetterStore } from './dead-letter.ts';
 import type { ForebayError } from './errors.ts';
 import type { FoldedRows } from './folded-rows.ts';
@@ -27,6 +28,8 @@ export interface SystemAddress {
   readonly identity: string;
   /** Short name for the default pipeline name, e.g. the database or the file's stem. */
   readonly label: string;
+  /** Who connects, where something beside the URL says it; for every connection to the system. */
+  readonly credentials?: Credentials;
 }
 
 export interface ConnectorContext {

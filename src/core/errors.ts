@@ -102,6 +102,46 @@ export const ERROR_TABLE = {
     'The server refused the user or the password.',
     'Correct user and password; keep the URL in an environment variable and pass env:NAME.',
   ]),
+  certificate_unreadable: entry('config', 3, 422, [
+    'A file with a certificate or a private key cannot be read, or holds none in PEM.',
+    'Correct the path, make the file readable for this user, or convert it to PEM.',
+  ]),
+  key_passphrase: entry('config', 3, 422, [
+    'The private key is encrypted, and its passphrase is missing or wrong.',
+    'Give the passphrase of the key (sslpassword= in a URL, passphrase in a configuration file).',
+  ]),
+  key_mismatch: entry('config', 3, 422, [
+    'The private key belongs to another certificate.',
+    'Give the key that the certificate was requested with.',
+  ]),
+  certificate_expired: entry('auth', 4, 401, [
+    'The client certificate has expired, or is not yet valid.',
+    'Renew the certificate, or set the clock of this machine; a file that is replaced is taken at the next connection.',
+  ]),
+  certificate_refused: entry('auth', 4, 401, [
+    'The server does not accept the client certificate, or not for this user.',
+    'Have it signed by a CA that the server trusts, and let its common name (or a map of the server) name the user.',
+  ]),
+  token_unavailable: entry('transient', 75, 503, [
+    'The issuer of access tokens cannot be reached, or failed.',
+    'Check the network to the issuer; the connection is tried again.',
+  ]),
+  token_not_issued: entry('auth', 4, 401, [
+    'The issuer refused to give an access token.',
+    'Correct tenant, client and secret or certificate, and see that the identity exists and may ask for this scope.',
+  ]),
+  token_expired: entry('auth', 4, 401, [
+    'The access token is past its end.',
+    'Set the clock of this machine; if it is right, look at the issuer: it gives tokens that are no longer valid.',
+  ]),
+  token_refused: entry('auth', 4, 401, [
+    'The server does not accept the access token for this user.',
+    'Make the identity a role of the database, connect as that role, and see that the scope is the one of the server.',
+  ]),
+  plain_connection: entry('config', 3, 403, [
+    'An access token would go over a connection without TLS.',
+    'Switch TLS on at the server, and leave sslmode out of the URL.',
+  ]),
   privilege_missing: entry('auth', 4, 403, [
     'The user lacks a privilege that is needed.',
     'Grant it; `forebay check` and `forebay plan` print the statement.',

@@ -5,6 +5,7 @@ import type { ConnectorContext, Destination, Source } from '../core/connector.ts
 import { ForebayError } from '../core/errors.ts';
 import type { RetryPolicy } from '../core/retry.ts';
 import type { PipelineSpec, PipelineSystems, RunMode } from '../engine/pipeline.ts';
+import { credentialsOf } from './authentication/credentials.ts';
 import { connectionUrl } from './connection-url.ts';
 import type { LoadedConfiguration } from './configuration/inspect.ts';
 import { printProblem } from './configuration/problem.ts';
@@ -112,13 +113,18 @@ async function nameSystem(
   stream: StreamConfiguration,
   role: 'source' | 'destination',
   resolved: ResolvedSystem,
+  folder: string,
 ): Promise<NamedSystem> {
   const { type, database } = stream[role];
   if (type !== 'postgres') {
     const fix = 'Use postgres, or disable the stream until its connector comes.';
     throw notThere(stream, `${type} has no connector in this release`, fix);
   }
-  return await resolveSystem(connectionUrl({ type, database, ...resolved }).reveal());
+  const { connection, authentication } = resolved;
+  return await resolveSystem(
+    connectionUrl({ type, database, connection }).reveal(),
+    authentication === null ? null : credentialsOf(authentication, folder),
+  );
 }
 
 async function openSource(system: NamedSystem, context: ConnectorContext): Promise<Source> {
@@ -162,8 +168,9 @@ export async function planStream(
       message: result.problems.map(printProblem).join('; '),
     });
   }
-  const source = await nameSystem(stream, 'source', result.stream.source);
-  const destination = await nameSystem(stream, 'destination', result.stream.destination);
+  const { folder } = loaded.surroundings;
+  const source = await nameSystem(stream, 'source', result.stream.source, folder);
+  const destination = await nameSystem(stream, 'destination', result.stream.destination, folder);
   const { mode } = stream.source.change_stream_options;
   return {
     mode: mode === 'snapshot' ? { kind: 'copy' } : { kind: 'replicate', untilCaughtUp },

@@ -13,6 +13,7 @@ export interface Around {
 export function inspect(text: string | Uint8Array, around: Around = {}): Inspection {
   const { file = 'c.yaml', variables = {}, files = {}, check = () => [] } = around;
   const surroundings = {
+    folder: '/etc/forebay',
     variable: (name: string) => variables[name],
     file: (path: string) => {
       const content = files[path];

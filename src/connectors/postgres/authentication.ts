@@ -1,11 +1,50 @@
 /** Answers an authentication request of the server (PostgreSQL documentation, "Message Formats", type R). */
-import { ForebayError } from '../../core/errors.ts';
+import type { AccessToken } from '../../core/credentials.ts';
+import { type ErrorCode, ForebayError } from '../../core/errors.ts';
 import { md5Password, ScramExchange } from './auth.ts';
 import { type PostgresConfig, printServer } from './config.ts';
+import { codeForSqlState, serverFailure, type ServerError } from './errors.ts';
 import { message } from './wire.ts';
 
-export interface AuthenticationRequest {
+/** What one connection logs in with. */
+export interface Login {
   readonly config: PostgresConfig;
+  readonly token: AccessToken | null;
+}
+
+/** A token is asked for before the server is, which would not wait long for it. */
+export async function prepareLogin(config: PostgresConfig, signal: AbortSignal): Promise<Login> {
+  const token = config.tokens === null ? null : await config.tokens.fetch(signal);
+  if (token !== null && token.expiresAtMs <= Date.now()) {
+    throw new ForebayError('token_expired', {
+      message: `the access token for ${printServer(config)} ended at ${new Date(token.expiresAtMs).toISOString()}`,
+    });
+  }
+  return { config, token };
+}
+
+function refusalCode(error: ServerError, { config, token }: Login): ErrorCode {
+  const code = codeForSqlState(error.sqlState);
+  // The first is pg_hba.conf, which looks at neither; the second a role that is not there or may not log in.
+  const others = ['ClientAuthentication', 'InitializeSessionUserId'];
+  if (code !== 'authentication_failed' || others.includes(error.routine ?? '')) return code;
+  if (token !== null) return token.expiresAtMs <= Date.now() ? 'token_expired' : 'token_refused';
+  return config.sslCert !== null && error.sqlState === '28000' ? 'certificate_refused' : code;
+}
+
+/** An error that the server answers the startup with; a token that it refused is not shown again. */
+export function loginRefused(error: ServerError, login: Login): ForebayError {
+  const { config, token } = login;
+  const code = refusalCode(error, login);
+  if (token !== null && (code === 'token_refused' || code === 'token_expired')) {
+    config.tokens?.discard(token);
+  }
+  const what = `${printServer(config)} refused the connection for user ${config.user} to database ${config.database}`;
+  return serverFailure(error, what, code);
+}
+
+export interface AuthenticationRequest {
+  readonly login: Login;
   readonly write: (bytes: Buffer) => void;
   readonly body: Buffer;
   /** The exchange under way, if one has begun. */
@@ -14,7 +53,8 @@ export interface AuthenticationRequest {
 
 /** The exchange to go on with, if the server asked for one. */
 export function answerAuthentication(request: AuthenticationRequest): ScramExchange | null {
-  const { config, write, body, scram } = request;
+  const { login, write, body, scram } = request;
+  const { config } = login;
   const server = printServer(config);
   const kind = body.readInt32BE(0);
   if (kind === 0) return scram;
@@ -26,7 +66,7 @@ export function answerAuthentication(request: AuthenticationRequest): ScramExcha
     else scram.verifyServer(text);
     return scram;
   }
-  const password = config.password;
+  const password = login.token?.token ?? config.password;
   if (password === null) {
     throw new ForebayError('authentication_failed', {
       message: `${server} asks for a password and none was given for user ${config.user}`,

@@ -1,6 +1,7 @@
 import { userInfo } from 'node:os';
 import { z } from 'zod';
 import type { SystemAddress } from '../../core/connector.ts';
+import type { AccessTokens, Credentials } from '../../core/credentials.ts';
 import { ForebayError } from '../../core/errors.ts';
 import { Secret } from '../../core/secret.ts';
 
@@ -13,11 +14,14 @@ const parametersSchema = z.strictObject({
   sslrootcert: z.string().min(1).optional(),
   sslcert: z.string().min(1).optional(),
   sslkey: z.string().min(1).optional(),
+  sslpassword: z.string().min(1).optional(),
   host: z.string().min(1).optional(),
   port: z.coerce.number().int().min(1).max(65_535).optional(),
   application_name: z.string().max(63).optional(),
   connect_timeout: z.coerce.number().int().min(1).max(3600).optional(),
 });
+
+type Parameters = z.infer<typeof parametersSchema>;
 
 export interface PostgresConfig {
   /** Host name or address; null when a Unix socket is used. */
@@ -32,6 +36,9 @@ export interface PostgresConfig {
   readonly sslRootCert: string | null;
   readonly sslCert: string | null;
   readonly sslKey: string | null;
+  readonly sslPassphrase: Secret | null;
+  /** Asked for every connection; what they give is the password. */
+  readonly tokens: AccessTokens | null;
   readonly applicationName: string | null;
   readonly connectTimeoutMs: number;
 }
@@ -67,7 +74,7 @@ function parseHost(text: string): HostPart {
   return { host: match[1] ?? decode(match[2] ?? '', 'host'), port };
 }
 
-function parseParameters(query: string): z.infer<typeof parametersSchema> {
+function parseParameters(query: string): Parameters {
   const given: Record<string, string> = Object.create(null) as Record<string, string>;
   for (const [key, value] of new URLSearchParams(query)) given[key] = value;
   const parsed = parametersSchema.safeParse({ ...given });
@@ -80,36 +87,113 @@ function parseParameters(query: string): z.infer<typeof parametersSchema> {
   );
 }
 
+interface UrlUser {
+  readonly user: string;
+  readonly password: Secret | null;
+}
+
+function parseUser(credentials: string): UrlUser {
+  const colon = credentials.indexOf(':');
+  const user = colon < 0 ? credentials : credentials.slice(0, colon);
+  const password = colon < 0 ? '' : credentials.slice(colon + 1);
+  const secret = password === '' ? process.env['PGPASSWORD'] : decode(password, 'password');
+  return {
+    user: user === '' ? (process.env['PGUSER'] ?? userInfo().username) : decode(user, 'user'),
+    password: secret === undefined || secret === '' ? null : new Secret(secret),
+  };
+}
+
+function tlsOf(
+  parameters: Parameters,
+): Pick<PostgresConfig, 'sslRootCert' | 'sslCert' | 'sslKey' | 'sslPassphrase'> {
+  const { sslrootcert, sslcert, sslkey, sslpassword } = parameters;
+  if ((sslcert === undefined) !== (sslkey === undefined)) {
+    throw invalid(
+      'sslcert and sslkey of the postgres URL come together',
+      'Give both, or none; one file may hold certificate and key.',
+    );
+  }
+  return {
+    sslRootCert: sslrootcert ?? null,
+    sslCert: sslcert ?? null,
+    sslKey: sslkey ?? null,
+    sslPassphrase: sslpassword === undefined ? null : new Secret(sslpassword),
+  };
+}
+
+/** A certificate is of no use where the connection may go without TLS. */
+function modeForCertificate(parameters: Parameters, isSocket: boolean): SslMode {
+  const mode = parameters.sslmode ?? 'verify-full';
+  if (!isSocket && mode !== 'disable' && mode !== 'prefer') return mode;
+  throw invalid(
+    isSocket
+      ? 'a client certificate cannot go over a Unix socket'
+      : `a client certificate needs TLS, and sslmode=${mode} does not insist on it`,
+    isSocket ? 'Name the host.' : 'Leave sslmode out of the URL: verify-full is then taken.',
+  );
+}
+
+type Proof = Pick<PostgresConfig, 'sslMode' | 'password' | 'tokens'> & ReturnType<typeof tlsOf>;
+
+/** How the user proves who it is: as the URL says, but for what the credentials say. */
+function proofOf(
+  parameters: Parameters,
+  urlPassword: Secret | null,
+  where: { readonly host: string; readonly isSocket: boolean },
+  credentials: Credentials | null,
+): Proof {
+  const { host, isSocket } = where;
+  const usual = isSocket || LOOPBACK.test(host) ? 'prefer' : 'verify-full';
+  const sslMode = parameters.sslmode ?? usual;
+  const url: Proof = { ...tlsOf(parameters), sslMode, password: urlPassword, tokens: null };
+  switch (credentials?.kind) {
+    case undefined:
+      return url;
+    case 'password':
+      return { ...url, password: credentials.password };
+    case 'token':
+      return { ...url, password: null, tokens: credentials.tokens };
+    case 'certificate':
+      return {
+        ...url,
+        sslMode: modeForCertificate(parameters, isSocket),
+        sslCert: credentials.certFile,
+        sslKey: credentials.keyFile,
+        sslPassphrase: credentials.passphrase,
+        sslRootCert: credentials.caFile ?? url.sslRootCert,
+      };
+  }
+}
+
 /** Reads `postgres://user:password@host:port/database?sslmode=...`; a socket is `?host=/folder`. */
-export function parsePostgresUrl(url: string): PostgresConfig {
+export function parsePostgresUrl(
+  url: string,
+  credentials: Credentials | null = null,
+): PostgresConfig {
   const match = URL_FORM.exec(url);
   if (!match) throw invalid('cannot read the postgres URL');
-  const [, credentials = '', hostText = '', path = '', query = ''] = match;
+  const [, userText = '', hostText = '', path = '', query = ''] = match;
   const parameters = parseParameters(query);
-  const colon = credentials.indexOf(':');
-  const userText = colon < 0 ? credentials : credentials.slice(0, colon);
-  const passwordText = colon < 0 ? '' : credentials.slice(colon + 1);
   const { host: urlHost, port: urlPort } = parseHost(hostText);
   const host = urlHost === '' ? (parameters.host ?? 'localhost') : urlHost;
   const isSocket = host.startsWith('/');
-  const user =
-    userText === '' ? (process.env['PGUSER'] ?? userInfo().username) : decode(userText, 'user');
-  const password =
-    passwordText === '' ? process.env['PGPASSWORD'] : decode(passwordText, 'password');
+  const urlUser = parseUser(userText);
+  const user = credentials?.username ?? urlUser.user;
   return {
     host: isSocket ? null : host,
     socketFolder: isSocket ? host : null,
     port: urlPort ?? parameters.port ?? 5432,
     user,
-    password: password === undefined || password === '' ? null : new Secret(password),
     database: path === '' ? user : decode(path, 'database'),
-    sslMode: parameters.sslmode ?? (isSocket || LOOPBACK.test(host) ? 'prefer' : 'verify-full'),
-    sslRootCert: parameters.sslrootcert ?? null,
-    sslCert: parameters.sslcert ?? null,
-    sslKey: parameters.sslkey ?? null,
+    ...proofOf(parameters, urlUser.password, { host, isSocket }, credentials),
     applicationName: parameters.application_name ?? null,
     connectTimeoutMs: (parameters.connect_timeout ?? 15) * 1000,
   };
+}
+
+/** Whether a socket's other end is this machine. */
+export function isLoopback(address: string | undefined): boolean {
+  return address !== undefined && LOOPBACK.test(address.replace(/^::ffff:/i, ''));
 }
 
 /** `host:port` or the socket's path, for messages. */
@@ -118,8 +202,11 @@ export function printServer(config: PostgresConfig): string {
   return `${config.host ?? 'localhost'}:${config.port}`;
 }
 
-export function postgresAddress(url: string): SystemAddress {
-  const config = parsePostgresUrl(url);
+export function postgresAddress(
+  url: string,
+  credentials: Credentials | null = null,
+): SystemAddress {
+  const config = parsePostgresUrl(url, credentials);
   const server = printServer(config);
   const host = config.host !== null && LOOPBACK.test(config.host) ? 'localhost' : config.host;
   return {
@@ -128,5 +215,6 @@ export function postgresAddress(url: string): SystemAddress {
     display: `postgres://${config.user}@${server}/${config.database}`,
     identity: `postgres:${config.socketFolder ?? host ?? ''}:${config.port}/${config.database}`,
     label: config.database,
+    ...(credentials === null ? {} : { credentials }),
   };
 }

@@ -2,7 +2,7 @@
  * data path forwards the server's frames as they are. Protocol: PostgreSQL documentation, chapter 55. */
 import type { Socket } from 'node:net';
 import { ForebayError } from '../../core/errors.ts';
-import { answerAuthentication } from './authentication.ts';
+import { answerAuthentication, type Login, loginRefused, prepareLogin } from './authentication.ts';
 import type { ScramExchange } from './auth.ts';
 import { type PostgresConfig, printServer } from './config.ts';
 import type { CopyIn, CopyOut } from './copy.ts';
@@ -18,6 +18,7 @@ import {
 } from './requests.ts';
 import { serverFailure, socketFailure } from './errors.ts';
 import { MessageReader } from './message-reader.ts';
+import { certificateRefusal } from './tls.ts';
 import { openTransport, probe, type Transport } from './transport.ts';
 import {
   extendedQuery,
@@ -81,12 +82,15 @@ export class PgConnection implements AsyncDisposable {
     this.#watchdog = setInterval(() => this.#watch(), SILENCE_MS / 4);
     this.#watchdog.unref();
     transport.listen((chunk) => this.#onData(chunk));
-    socket.on('error', (error) => this.#fail(socketFailure(error, this.server, true)));
+    socket.on('error', (error) => {
+      this.#fail(certificateRefusal(error, config) ?? socketFailure(error, this.server, true));
+    });
     socket.on('close', () => this.#fail(this.#closedFailure()));
     socket.resume();
   }
 
   static async connect(config: PostgresConfig, options: ConnectOptions): Promise<PgConnection> {
+    const login = await prepareLogin(config, options.signal);
     const transport = await openTransport(config, options.signal);
     const { socket } = transport;
     const connection = new PgConnection(transport, config);
@@ -95,7 +99,7 @@ export class PgConnection implements AsyncDisposable {
     socket.once('close', () => options.signal.removeEventListener('abort', onAbort));
     if (options.signal.aborted) onAbort();
     try {
-      await connection.#startup(options);
+      await connection.#startup(login, options);
       // Such a database holds bytes of any encoding. Asked for UTF-8, the server fails a whole read, or the stream
       // for ever, at the first value that is none; whoever stores the value refuses it alone.
       if (connection.hasRawText) await connection.execute("SET client_encoding = 'SQL_ASCII'");
@@ -339,7 +343,7 @@ export class PgConnection implements AsyncDisposable {
     });
   }
 
-  async #startup(options: ConnectOptions): Promise<void> {
+  async #startup(login: Login, options: ConnectOptions): Promise<void> {
     const startup = startupMessage({
       user: this.#config.user,
       database: this.#config.database,
@@ -363,17 +367,10 @@ export class PgConnection implements AsyncDisposable {
       this.#begin(startup, {
         fail,
         message: (type, body) => {
-          if (type === 'R')
-            scram = answerAuthentication({ config: this.#config, write, body, scram });
+          if (type === 'R') scram = answerAuthentication({ login, write, body, scram });
           else if (type === 'K') this.#processId = body.readInt32BE(0);
-          else if (type === 'E') {
-            this.#fail(
-              serverFailure(
-                readServerError(body),
-                `${this.server} refused the connection for user ${this.#config.user} to database ${this.#config.database}`,
-              ),
-            );
-          } else if (type === 'Z') {
+          else if (type === 'E') this.#fail(loginRefused(readServerError(body), login));
+          else if (type === 'Z') {
             clearTimeout(timer);
             resolve();
           }

@@ -1,6 +1,6 @@
-import type { Connector, ConnectorContext } from '../../core/connector.ts';
+import type { Connector, ConnectorContext, SystemAddress } from '../../core/connector.ts';
 import { ForebayError } from '../../core/errors.ts';
-import { parsePostgresUrl } from './config.ts';
+import { parsePostgresUrl, type PostgresConfig } from './config.ts';
 import { openPostgresDestination } from './destination.ts';
 import { PostgresSource } from './source.ts';
 import { PostgresSystem } from './system.ts';
@@ -25,16 +25,18 @@ function checkOptions(context: ConnectorContext): void {
   }
 }
 
+function configOf(address: SystemAddress): PostgresConfig {
+  return parsePostgresUrl(address.url.reveal(), address.credentials ?? null);
+}
+
 export const connector: Connector = {
   name: 'postgres',
   openSource: async (address, context) => {
     checkOptions(context);
-    return new PostgresSource(
-      await PostgresSystem.open(parsePostgresUrl(address.url.reveal()), context),
-    );
+    return new PostgresSource(await PostgresSystem.open(configOf(address), context));
   },
   openDestination: (address, context) => {
     checkOptions(context);
-    return openPostgresDestination(parsePostgresUrl(address.url.reveal()), context);
+    return openPostgresDestination(configOf(address), context);
   },
 };

@@ -9,6 +9,8 @@ export interface ServerError {
   readonly constraint: string | null;
   readonly column: string | null;
   readonly table: string | null;
+  /** The function of the server that reported it: the same in every language and version. */
+  readonly routine: string | null;
 }
 
 const EXACT: Readonly<Record<string, ErrorCode>> = {
@@ -59,9 +61,14 @@ function withoutValues(error: ServerError): string {
 const HBA_FIX =
   'Let the user in by pg_hba.conf of the server; where it says "no encryption", connect with sslmode=require or above.';
 
-export function serverFailure(error: ServerError, what: string): ForebayError {
+/** `code` where the place knows better than the SQLSTATE. */
+export function serverFailure(
+  error: ServerError,
+  what: string,
+  code: ErrorCode = codeForSqlState(error.sqlState),
+): ForebayError {
   const message = withoutValues(error);
-  return new ForebayError(codeForSqlState(error.sqlState), {
+  return new ForebayError(code, {
     message: what,
     why: `${message} (SQLSTATE ${error.sqlState})`,
     systemCode: error.sqlState,

@@ -1,10 +1,10 @@
 /** Opening sockets: TCP or Unix, TLS as sslmode asks, and a probe that tells a slow server from a dead one. */
-import { readFileSync } from 'node:fs';
-import { isIP, Socket } from 'node:net';
-import { checkServerIdentity, connect as connectTls, type ConnectionOptions } from 'node:tls';
+import { Socket } from 'node:net';
+import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { ForebayError } from '../../core/errors.ts';
-import { type PostgresConfig, printServer } from './config.ts';
+import { isLoopback, type PostgresConfig, printServer } from './config.ts';
 import { socketFailure } from './errors.ts';
+import { tlsFailure, tlsOptions } from './tls.ts';
 import { sslRequest } from './wire.ts';
 
 /** Bytes that a socket may buffer each way before it asks for a pause. */
@@ -117,54 +117,18 @@ function askForTls(socket: Socket, config: PostgresConfig, signal: AbortSignal):
   });
 }
 
-function readPem(path: string, parameter: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    throw new ForebayError('invalid_url', {
-      message: `${parameter}=${path} cannot be read`,
-      why: error instanceof Error && 'code' in error ? String(error.code) : 'unknown',
-      fix: `Correct the path of ${parameter}.`,
-    });
-  }
-}
-
-function tlsOptions(config: PostgresConfig): ConnectionOptions {
-  const verifies =
-    config.sslMode === 'verify-full' ||
-    config.sslMode === 'verify-ca' ||
-    (config.sslMode === 'require' && config.sslRootCert !== null);
-  const host = config.host ?? 'localhost';
-  return {
-    rejectUnauthorized: verifies,
-    minVersion: 'TLSv1.2',
-    ...(isIP(host) === 0 ? { servername: host } : {}),
-    ...(config.sslRootCert === null || config.sslRootCert === 'system'
-      ? {}
-      : { ca: readPem(config.sslRootCert, 'sslrootcert') }),
-    ...(config.sslCert === null ? {} : { cert: readPem(config.sslCert, 'sslcert') }),
-    ...(config.sslKey === null ? {} : { key: readPem(config.sslKey, 'sslkey') }),
-    checkServerIdentity: (_name, certificate) =>
-      config.sslMode === 'verify-full' ? checkServerIdentity(host, certificate) : undefined,
-  };
-}
-
-function startTls(socket: Socket, config: PostgresConfig): Promise<Socket> {
-  const options = tlsOptions(config);
+function startTls(
+  socket: Socket,
+  config: PostgresConfig,
+  options: ConnectionOptions,
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const secure = connectTls({ socket, ...options });
     const fail = (error: Error): void => {
       clearTimeout(timer);
       secure.on('error', () => {});
       secure.destroy();
-      reject(
-        new ForebayError('tls_refused', {
-          message: `TLS with ${printServer(config)} failed`,
-          // Node adds advice on its own options.
-          why: error.message.replace(/; if the root CA .*$/s, ''),
-          cause: error,
-        }),
-      );
+      reject(tlsFailure(error, config));
     };
     const timer = setTimeout(() => fail(new Error('no answer in time')), config.connectTimeoutMs);
     secure.once('error', fail);
@@ -195,7 +159,16 @@ function borrowing(socket: Socket, reused: ReusedBuffer): Transport {
 
 async function openPlain(config: PostgresConfig, signal: AbortSignal): Promise<Transport> {
   const reused = new ReusedBuffer();
-  return borrowing(await openSocket(config, signal, reused), reused);
+  const socket = await openSocket(config, signal, reused);
+  // The address that was reached decides, for a name may lead anywhere.
+  if (config.tokens !== null && config.socketFolder === null && !isLoopback(socket.remoteAddress)) {
+    socket.on('error', () => {});
+    socket.destroy();
+    throw new ForebayError('plain_connection', {
+      message: `the access token is not sent to ${printServer(config)}: the connection has no TLS`,
+    });
+  }
+  return borrowing(socket, reused);
 }
 
 /** A handshake that failed leaves no socket open. */
@@ -216,9 +189,10 @@ export async function openTransport(
 ): Promise<Transport> {
   if (config.sslMode === 'disable' || config.socketFolder !== null)
     return openPlain(config, signal);
+  const options = tlsOptions(config);
   const socket = await openSocket(config, signal);
   const offered = await destroyedOnFailure(socket, askForTls(socket, config, signal));
-  if (offered) return streamed(await startTls(socket, config));
+  if (offered) return streamed(await startTls(socket, config, options));
   socket.destroy();
   // A socket cannot change how it reads, so the one that asked is not used.
   if (config.sslMode === 'prefer') return openPlain(config, signal);

@@ -87,6 +87,7 @@ export function readServerError(body: Buffer): ServerError {
     constraint: fields.get('n') ?? null,
     column: fields.get('c') ?? null,
     table: fields.get('t') ?? null,
+    routine: fields.get('R') ?? null,
   };
 }
 

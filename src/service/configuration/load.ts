@@ -57,6 +57,7 @@ export function surroundingsOf(
 ): Surroundings {
   const folder = dirname(resolve(file));
   return {
+    folder,
     variable: (name) => environment[name],
     file: (path): FileText => {
       const read = readBytes(resolve(folder, path), MAX_REFERENCED_BYTES);

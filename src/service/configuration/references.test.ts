@@ -6,6 +6,7 @@ import { fillTemplate, lookUp, parseTemplate } from './references.ts';
 
 const VARIABLES: Readonly<Record<string, string>> = { A: 'one', B_2: 'two\n', EMPTY: '' };
 const surroundings = {
+  folder: '/etc/forebay',
   variable: (name: string) => VARIABLES[name],
   file: (path: string) =>
     path === 'secrets/a b' ? { text: 'three\r\n' } : { reason: 'there is no such file' },

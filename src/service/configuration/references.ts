@@ -5,6 +5,8 @@ export type FileText = { readonly text: string } | { readonly reason: string };
 
 /** What lies around a configuration file. Relative paths start at its folder. */
 export interface Surroundings {
+  /** Absolute. */
+  readonly folder: string;
   readonly variable: (name: string) => string | undefined;
   readonly file: (path: string) => FileText;
 }

@@ -50,7 +50,7 @@ describe('a connection string that its type does not take', () => {
     [
       'postgres',
       'postgres://ada:secret@shop-db/shop?sslmode=sometimes',
-      'parameter sslmode of the postgres URL: Invalid option: expected one of "disable"|"prefer"|"require"|"verify-ca"|"verify-full" (connection-string) — Known parameters: sslmode, sslrootcert, sslcert, sslkey, host, port, application_name, connect_timeout.',
+      'parameter sslmode of the postgres URL: Invalid option: expected one of "disable"|"prefer"|"require"|"verify-ca"|"verify-full" (connection-string) — Known parameters: sslmode, sslrootcert, sslcert, sslkey, sslpassword, host, port, application_name, connect_timeout.',
     ],
     [
       'postgres',
