@@ -293,6 +293,7 @@ export const ERROR_TABLE = {
   dead_letter_file: entry('config', 1, 500, [
     'The file for dead letters cannot be written.',
     'Make its folder writable, or give another dead_letter_destination.',
+  ]),
   transform_specification: entry('config', 2, 400, [
     'A transformation cannot be built as it is specified.',
     'Correct the specification at the place that is named; docs/transformations.md has its language.',
