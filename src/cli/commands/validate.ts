@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Inspection } from '../../service/configuration/inspect.ts';
 import { inspectConfiguration } from '../../service/configuration/load.ts';
 import { byPlace, type Problem, printProblem } from '../../service/configuration/problem.ts';
+import { specificationProblems } from '../../transforms/check-specification.ts';
 import type { RunCommand } from '../call.ts';
 import { printDocument } from '../list-output.ts';
 import { listShape, outputFormat, readOptions } from '../options.ts';
@@ -48,7 +49,9 @@ function scrubbed(problems: readonly Problem[]): readonly Problem[] {
 export const run: RunCommand = async ({ args, options, terminal }) => {
   const shape = { ...listShape, strict: z.boolean().default(false) };
   const { strict, ...output } = readOptions(shape, options);
-  const inspection = inspectConfiguration(args[0] ?? '');
+  const inspection = inspectConfiguration(args[0] ?? '', {
+    checkSpecification: specificationProblems,
+  });
   const found = strict ? [...inspection.problems, ...inspection.missing] : inspection.problems;
   const problems = scrubbed(found.toSorted(byPlace));
   const missing = strict ? [] : scrubbed(inspection.missing);
