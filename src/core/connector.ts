@@ -4,7 +4,7 @@
  */
 import type { ChangeSink, TransactionMark } from './change-event.ts';
 import type { Checkpoint, PipelineState, StreamRecord } from './checkpoint.ts';
-import type { DeadLetterStore } from './dead-letter.ts';
+import type { DeadLetterStore, RejectedRow } from './dead-letter.ts';
 import type { ForebayError } from './errors.ts';
 import type { FoldedRows } from './folded-rows.ts';
 import type { Order, Position, SourceIdentity } from './position.ts';
@@ -265,6 +265,11 @@ export interface Destination extends AsyncDisposable {
   readonly delivery: 'effectively once' | 'idempotent' | 'at least once';
   /** Chunks that may be loaded at once. */
   readonly parallelLoads: number;
+  /**
+   * Rows are changed on the way to the table: all cells must come as text, and what stands in the table cannot be
+   * compared with the source.
+   */
+  readonly transforms?: true;
   check(): Promise<Finding[]>;
   /** What `prepare` would do; touches nothing. */
   plan(target: StreamTarget): Promise<TargetPlan>;
@@ -292,17 +297,27 @@ export interface SessionOptions {
 export type ChunkData =
   | { readonly kind: 'frames'; readonly stream: FrameStream }
   /** The destination is done with a batch when it asks for the next one. */
-  | { readonly kind: 'batches'; readonly batches: AsyncIterable<RowBatch> };
+  | {
+      readonly kind: 'batches';
+      /** In a chunk that is merged, a row with OP_DELETE removes the row with its key. */
+      readonly batches: AsyncIterable<RowBatch>;
+      /** Rows that were rejected since it was asked last; asked after each batch and after the last one. */
+      readonly takeRejected?: () => readonly RejectedRow[];
+    };
 
 export interface LoadResult {
   readonly read: number;
   readonly applied: number;
+  /** Left out on purpose by a transformation. */
+  readonly filtered?: number;
   readonly deadLettered: number;
   readonly bytes: number;
 }
 
 export interface WriteResult {
   readonly applied: number;
+  /** Left out on purpose by a transformation. */
+  readonly filtered?: number;
   readonly deadLettered: number;
   /**
    * Updates that left columns unchanged but whose row is not there (it moved while the snapshot was read
@@ -367,6 +382,20 @@ export interface DestinationSession extends AsyncDisposable {
   /** Makes data, checkpoint and stream records visible at once. */
   commit(checkpoint: Checkpoint, records: readonly StreamRecord[]): Promise<void>;
   rollback(): Promise<void>;
+  /**
+   * Writes rows that were rejected on their way to the dead letters, in the open transaction. Its absence means, as
+   * that of `alter`, that nothing can be transformed on the way here.
+   */
+  reject?(target: StreamTarget, rows: readonly RejectedRow[]): Promise<void>;
+  /**
+   * Brings the table that the stream's snapshot goes to to a newer schema and records it, in a transaction of its own
+   * while no other is open. Steps that were done before are passed over.
+   */
+  alter?(
+    target: StreamTarget,
+    steps: readonly EvolutionStep[],
+    records: readonly StreamRecord[],
+  ): Promise<void>;
   /** Fails with `fenced` if a later run has begun. */
   assertEpoch(): Promise<void>;
   /**

@@ -14,6 +14,7 @@ import type {
   StreamTarget,
   WriteResult,
 } from '../../core/connector.ts';
+import type { RejectedRow } from '../../core/dead-letter.ts';
 import { ForebayError } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import type { FoldedRows } from '../../core/folded-rows.ts';
@@ -189,21 +190,34 @@ export class PostgresSession implements DestinationSession {
   }
 
   write(target: StreamTarget, rows: FoldedRows): Promise<WriteResult> {
-    const { main, run, open } = this.#parts;
+    const { main, open } = this.#parts;
     return this.#guarded(async () => {
       await failpoint('destination.write');
       const context = await this.#context(main, target, await this.#tableName(main, target));
-      const { connection } = main;
-      const letters = new DeadLetterWriter({
-        connection,
-        pipeline: run.pipeline,
-        target,
-        open,
-        position: null,
-      });
+      const letters = this.#letters(target);
       const result = await applyFolded(context, rows, { letters, open });
       this.#transaction?.unplaced.push(...letters.unplaced);
       return result;
+    });
+  }
+
+  reject(target: StreamTarget, rows: readonly RejectedRow[]): Promise<void> {
+    return this.#guarded(async () => {
+      const letters = this.#letters(target);
+      await letters.takeOver(rows);
+      this.#transaction?.unplaced.push(...letters.unplaced);
+    });
+  }
+
+  alter(
+    target: StreamTarget,
+    steps: readonly EvolutionStep[],
+    records: readonly StreamRecord[],
+  ): Promise<void> {
+    return this.#owned(async ({ connection }) => {
+      const name = await this.#tableName({ connection }, target);
+      await evolveTable(connection, { ...target, table: name }, steps);
+      await writeStreams(connection, this.#parts.run.pipeline, records);
     });
   }
 
@@ -301,6 +315,19 @@ export class PostgresSession implements DestinationSession {
     }
   }
 
+  /** For letters of the open transaction, whose position is that of its commit. */
+  #letters(target: StreamTarget): DeadLetterWriter {
+    const { main, run, open } = this.#parts;
+    const { connection } = main;
+    return new DeadLetterWriter({
+      connection,
+      pipeline: run.pipeline,
+      target,
+      open,
+      position: null,
+    });
+  }
+
   #keyForMerge(target: StreamTarget): Promise<void> {
     const known = this.#keys.get(target.id);
     if (known !== undefined) return known;
@@ -329,7 +356,7 @@ export class PostgresSession implements DestinationSession {
   }
 
   /** Where the stream's rows go at present. */
-  async #tableName(lane: Lane, target: StreamTarget): Promise<StreamName> {
+  async #tableName(lane: Pick<Lane, 'connection'>, target: StreamTarget): Promise<StreamName> {
     if (target.load !== 'replace' || this.#swapped.has(target.id)) return target.table;
     if (await this.#isBuilding(lane, target)) return buildingName(target.table);
     this.#swapped.add(target.id);
@@ -340,7 +367,7 @@ export class PostgresSession implements DestinationSession {
    * Whether a `replace` stream's rows go to the table beside. Chunks that are recorded without that table mean that
    * it has taken its place already: both happen in one transaction.
    */
-  async #isBuilding(lane: Lane, target: StreamTarget): Promise<boolean> {
+  async #isBuilding(lane: Pick<Lane, 'connection'>, target: StreamTarget): Promise<boolean> {
     if (target.load !== 'replace' || this.#swapped.has(target.id)) return false;
     const { rows } = await lane.connection.query(
       `SELECT (to_regclass($3) IS NOT NULL OR NOT EXISTS (
