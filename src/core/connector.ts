@@ -265,10 +265,7 @@ export interface Destination extends AsyncDisposable {
   readonly delivery: 'effectively once' | 'idempotent' | 'at least once';
   /** Chunks that may be loaded at once. */
   readonly parallelLoads: number;
-  /**
-   * Rows are changed on the way to the table: all cells must come as text, and what stands in the table cannot be
-   * compared with the source.
-   */
+  /** Rows are changed on the way: all cells must come as text, and the table cannot be compared with the source. */
   readonly transforms?: true;
   check(): Promise<Finding[]>;
   /** What `prepare` would do; touches nothing. */
@@ -301,24 +298,23 @@ export type ChunkData =
       readonly kind: 'batches';
       /** In a chunk that is merged, a row with OP_DELETE removes the row with its key. */
       readonly batches: AsyncIterable<RowBatch>;
-      /** Rows that were rejected since it was asked last; asked after each batch and after the last one. */
+      /** Rows rejected since it was asked last; asked after each batch and at the end. */
       readonly takeRejected?: () => readonly RejectedRow[];
     };
 
-export interface LoadResult {
-  readonly read: number;
+interface RowCounts {
   readonly applied: number;
   /** Left out on purpose by a transformation. */
   readonly filtered?: number;
   readonly deadLettered: number;
+}
+
+export interface LoadResult extends RowCounts {
+  readonly read: number;
   readonly bytes: number;
 }
 
-export interface WriteResult {
-  readonly applied: number;
-  /** Left out on purpose by a transformation. */
-  readonly filtered?: number;
-  readonly deadLettered: number;
+export interface WriteResult extends RowCounts {
   /**
    * Updates that left columns unchanged but whose row is not there (it moved while the snapshot was read
    * again): row numbers per part of what was written. The engine reads them from the source.
@@ -382,10 +378,7 @@ export interface DestinationSession extends AsyncDisposable {
   /** Makes data, checkpoint and stream records visible at once. */
   commit(checkpoint: Checkpoint, records: readonly StreamRecord[]): Promise<void>;
   rollback(): Promise<void>;
-  /**
-   * Writes rows that were rejected on their way to the dead letters, in the open transaction. Its absence means, as
-   * that of `alter`, that nothing can be transformed on the way here.
-   */
+  /** Writes rejected rows to the dead letters in the open transaction. Without it and `alter` nothing is transformed. */
   reject?(target: StreamTarget, rows: readonly RejectedRow[]): Promise<void>;
   /**
    * Brings the table that the stream's snapshot goes to to a newer schema and records it, in a transaction of its own

@@ -235,11 +235,18 @@ export class Applier {
     );
     const folded = this.#fold(stream, batches, transactions);
     this.#borrowed.push(...folded.slabs);
+    const { read, folded: superseded } = folded;
+    let { filtered } = folded;
     let deadLettered = 0;
     for (const rows of folded.rows) {
       const result = await attempt.session.write(target, rows);
-      deadLettered += result.deadLettered;
-      await this.#heal(stream, result);
+      for (const { filtered: out, deadLettered: refused } of [
+        result,
+        ...(await this.#heal(stream, result)),
+      ]) {
+        filtered += out ?? 0;
+        deadLettered += refused;
+      }
     }
     this.#deadLetters += deadLettered;
     if (this.#deadLetters > attempt.spec.errorBudget) {
@@ -249,7 +256,6 @@ export class Applier {
       });
     }
     const bytes = batches.reduce((sum, batch) => sum + batchValueBytes(batch), 0);
-    const { read, folded: superseded, filtered } = folded;
     this.#count(target.id, {
       read,
       applied: read - superseded - filtered - deadLettered,
@@ -293,10 +299,12 @@ export class Applier {
 
   /**
    * An update that left columns alone found no row: the row moved between two readings of the table. Its current
-   * state is read from the source; the changes that follow bring it to where it should be.
+   * state is read from the source; the changes that follow bring it to where it should be. So it is with all such
+   * updates where rows are transformed on the way.
    */
-  async #heal(stream: RunningStream, result: WriteResult): Promise<void> {
+  async #heal(stream: RunningStream, result: WriteResult): Promise<readonly WriteResult[]> {
     const { attempt, changes } = this.#options;
+    const results: WriteResult[] = [];
     for (const { batch, rows } of result.missing) {
       const found = await changes.lookup(stream.target.schema, batch, rows);
       if (found === null) continue;
@@ -305,11 +313,12 @@ export class Applier {
         parts: [{ batch: found, actions: new Uint8Array(found.rowCount).fill(ACT_REPLACE) }],
       };
       try {
-        await attempt.session.write(stream.target, folded);
+        results.push(await attempt.session.write(stream.target, folded));
       } finally {
         attempt.slabs.give(found.slab);
       }
     }
+    return results;
   }
 }
 

@@ -145,7 +145,8 @@ export class DuckdbSession implements DestinationSession {
   }
 
   async reject(target: StreamTarget, rows: readonly RejectedRow[]): Promise<void> {
-    if (rows.length > 0) await about(target, this.#client.call('rejectRows', this.#id, target, rows));
+    if (rows.length > 0)
+      await about(target, this.#client.call('rejectRows', this.#id, target, rows));
   }
 
   alter(

@@ -1,11 +1,6 @@
 /** Loading a snapshot chunk: frames as they come, or batches. Inside a transaction that the caller ends. */
 import type { ChunkData, FrameStream, LoadResult } from '../../core/connector.ts';
-import {
-  ACT_DELETE,
-  ACT_INSERT,
-  ACT_REPLACE,
-  type FoldedPart,
-} from '../../core/folded-rows.ts';
+import { ACT_DELETE, ACT_INSERT, ACT_REPLACE, type FoldedPart } from '../../core/folded-rows.ts';
 import { batchValueBytes, OP_DELETE, type RowBatch } from '../../core/row-batch.ts';
 import { appendActions, applyAppend, placeInSnapshot } from './apply-append.ts';
 import { applyKeyed } from './apply-keyed.ts';
