@@ -33,6 +33,23 @@ export const TRANSFORMS = {
     String(document['name']).startsWith('forebay probe') ? null : document,
   ),
   failing: (json) => (json.includes('"bad') ? failed : { kind: 'document', json }),
+  titled: mapping(({ id, name }) => ({ id, title: name })),
+  /** Values of some rows that the columns of the others cannot hold. */
+  spoiling: mapping((document) =>
+    document['name'] === 'spoil' ? { ...document, num: 70_000, price: 'cheap' } : document,
+  ),
+  /** Flattened with `_`: names that meet, are empty, too long, or meant for us. */
+  oddNames: mapping(({ id, name }) => ({
+    id,
+    a_b: 1,
+    a: { b: 2 },
+    NAME: 3,
+    name,
+    '': 4,
+    _forebay_op: 5,
+    [`${'x'.repeat(70)}1`]: 6,
+    [`${'x'.repeat(70)}2`]: 7,
+  })),
   nothing: () => ({ kind: 'filtered' }),
   /** Gives another key to some rows only. */
   moving: mapping(({ id, ...rest }) => ({ id: rest['name'] === 'move' ? 99 : id, ...rest })),
