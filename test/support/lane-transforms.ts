@@ -33,6 +33,11 @@ export const TRANSFORMS = {
     String(document['name']).startsWith('forebay probe') ? null : document,
   ),
   failing: (json) => (json.includes('"bad') ? failed : { kind: 'document', json }),
+  activeTitle: mapping(({ id, name, active }) =>
+    active === false ? null : { id, title: name, active },
+  ),
+  /** Rows whose `hidden` is 1 are not. */
+  shown: mapping((document) => (document['hidden'] === 1 ? null : document)),
   titled: mapping(({ id, name }) => ({ id, title: name })),
   /** Values of some rows that the columns of the others cannot hold. */
   spoiling: mapping((document) =>

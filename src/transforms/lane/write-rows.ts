@@ -10,7 +10,7 @@ import {
   type FoldedPart,
   type FoldedRows,
 } from '../../core/folded-rows.ts';
-import { OP_BEFORE, OP_DELETE, type RowBatch } from '../../core/row-batch.ts';
+import { OP_BEFORE, OP_DELETE, OP_TRUNCATE, type RowBatch } from '../../core/row-batch.ts';
 import { Growth } from './growth.ts';
 import { LaneRows } from './lane-rows.ts';
 import type { LaneStream } from './lane-stream.ts';
@@ -83,13 +83,14 @@ export class LaneWrite {
         if (action === ACT_SKIP || (action === ACT_APPEND && op === OP_BEFORE)) continue;
         // Without the values that it left as they were it cannot be transformed: the source has them.
         if (action === ACT_PATCH) this.#isMissing({ batch, row });
-        else yield { batch, row, action, op, passes: this.#isByKey(action, op) };
+        else yield { batch, row, action, op, passes: this.#passes(action, op) };
       }
     }
   }
 
-  /** What is told by its key alone is not transformed. Without a key the whole row tells what goes. */
-  #isByKey(action: number, op: number): boolean {
+  /** What is told by its key alone, or without a row, is not transformed. Without a key the whole row tells what goes. */
+  #passes(action: number, op: number): boolean {
+    if (op === OP_TRUNCATE) return true;
     const removes = action === ACT_DELETE || (action === ACT_APPEND && op === OP_DELETE);
     return removes && this.#parts.stream.shape.key !== 'none';
   }
@@ -151,7 +152,7 @@ export class LaneWrite {
     const { op, action } = row;
     switch (result.kind) {
       case 'passed':
-        this.#out.add(row, keyCells(stream.binding, row), { op, action });
+        this.#out.add(row, op === OP_TRUNCATE ? [] : keyCells(stream.binding, row), { op, action });
         return null;
       case 'cells':
         this.#out.add(row, result.cells, { op, action });
