@@ -69,7 +69,10 @@ export function batchId(pipeline: string, from: Position, to: Position): string 
 
 export type StreamState = 'pending' | 'snapshot' | 'streaming' | 'paused';
 
-/** What the destination remembers of a stream; `detail` is JSON that the engine owns. */
+/**
+ * What the destination remembers of a stream; `detail` is a JSON object that the engine owns. Members of it that the
+ * engine does not know belong to what stands between it and the destination, which adds them to every record.
+ */
 export interface StreamRecord {
   readonly stream: StreamId;
   readonly state: StreamState;

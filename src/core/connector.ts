@@ -5,7 +5,7 @@
 import type { ChangeSink, TransactionMark } from './change-event.ts';
 import type { Checkpoint, PipelineState, StreamRecord } from './checkpoint.ts';
 import type { Credentials } from './credentials.ts';
-import type { DeadLetterStore } from './dead-letter.ts';
+import type { DeadLetterStore, RejectedRow } from './dead-letter.ts';
 import type { ForebayError } from './errors.ts';
 import type { FoldedRows } from './folded-rows.ts';
 import type { Order, Position, SourceIdentity } from './position.ts';
@@ -293,6 +293,8 @@ export interface Destination extends AsyncDisposable {
   readonly delivery: 'effectively once' | 'idempotent' | 'at least once';
   /** Chunks that may be loaded at once. */
   readonly parallelLoads: number;
+  /** Rows are changed on the way: all cells must come as text, and the table cannot be compared with the source. */
+  readonly transforms?: true;
   check(): Promise<Finding[]>;
   /** What `prepare` would do; touches nothing. */
   plan(target: StreamTarget): Promise<TargetPlan>;
@@ -324,18 +326,27 @@ export interface SessionOptions {
 export type ChunkData =
   | { readonly kind: 'frames'; readonly stream: FrameStream }
   /** The destination is done with a batch when it asks for the next one. */
-  | { readonly kind: 'batches'; readonly batches: AsyncIterable<RowBatch> };
+  | {
+      readonly kind: 'batches';
+      /** In a chunk that is merged, a row with OP_DELETE removes the row with its key. */
+      readonly batches: AsyncIterable<RowBatch>;
+      /** Rows rejected since it was asked last; asked after each batch and at the end. */
+      readonly takeRejected?: () => readonly RejectedRow[];
+    };
 
-export interface LoadResult {
-  readonly read: number;
+interface RowCounts {
   readonly applied: number;
+  /** Left out on purpose by a transformation. */
+  readonly filtered?: number;
   readonly deadLettered: number;
+}
+
+export interface LoadResult extends RowCounts {
+  readonly read: number;
   readonly bytes: number;
 }
 
-export interface WriteResult {
-  readonly applied: number;
-  readonly deadLettered: number;
+export interface WriteResult extends RowCounts {
   /**
    * Updates that left columns unchanged but whose row is not there (it moved while the snapshot was read
    * again): row numbers per part of what was written. The engine reads them from the source.
@@ -396,14 +407,25 @@ export interface DestinationSession extends AsyncDisposable {
   begin(): Promise<void>;
   evolve(target: StreamTarget, steps: readonly EvolutionStep[]): Promise<void>;
   write(target: StreamTarget, rows: FoldedRows): Promise<WriteResult>;
-  /** Makes data, checkpoint and stream records visible at once. */
   /**
    * Before the commit: writes, of the rows that were told as dead-lettered in this transaction, those that can be
    * written by now, and gives their number by stream. Absent where what is refused once stays so.
    */
   settle?(): Promise<ReadonlyMap<StreamId, number>>;
+  /** Makes data, checkpoint and stream records visible at once. */
   commit(checkpoint: Checkpoint, records: readonly StreamRecord[]): Promise<void>;
   rollback(): Promise<void>;
+  /** Writes rejected rows to the dead letters in the open transaction. Without it and `alter` nothing is transformed. */
+  reject?(target: StreamTarget, rows: readonly RejectedRow[]): Promise<void>;
+  /**
+   * Brings the table that the stream's snapshot goes to to a newer schema and records it, in a transaction of its own
+   * while no other is open. Steps that were done before are passed over.
+   */
+  alter?(
+    target: StreamTarget,
+    steps: readonly EvolutionStep[],
+    records: readonly StreamRecord[],
+  ): Promise<void>;
   /** Fails with `fenced` if a later run has begun. */
   assertEpoch(): Promise<void>;
   /**

@@ -262,6 +262,14 @@ export const ERROR_TABLE = {
     'More rows were refused than the error budget allows.',
     'Look at `forebay dlq list`, mend the cause, then run again.',
   ]),
+  transform_failed: entry('data', 5, 422, [
+    'A transformation failed on a row, and the error handling of the stream is to stop then.',
+    'Correct the transformation or the row, or choose another error handling; then `forebay recover`.',
+  ]),
+  fields_added: entry('transient', 75, 409, [
+    'Transformed rows of a chunk had fields that the table had no column for; it has them now, and the chunk is read again.',
+    'Nothing to do.',
+  ]),
   conflict: entry('transient', 75, 409, [
     'The database resolved a deadlock, lock timeout or serialization conflict against us.',
     'Nothing is lost: the batch is applied again.',

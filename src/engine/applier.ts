@@ -244,11 +244,18 @@ export class Applier {
     );
     const folded = this.#fold(stream, batches, transactions);
     this.#borrowed.push(...folded.slabs);
+    const { read, folded: superseded } = folded;
+    let { filtered } = folded;
     let deadLettered = 0;
     for (const rows of folded.rows) {
       const result = await attempt.session.write(target, rows);
-      deadLettered += result.deadLettered;
-      await this.#heal(stream, result);
+      for (const { filtered: out, deadLettered: refused } of [
+        result,
+        ...(await this.#heal(stream, result)),
+      ]) {
+        filtered += out ?? 0;
+        deadLettered += refused;
+      }
     }
     this.#deadLetters += deadLettered;
     if (this.#deadLetters > attempt.spec.errorBudget) {
@@ -258,7 +265,6 @@ export class Applier {
       });
     }
     const bytes = batches.reduce((sum, batch) => sum + batchValueBytes(batch), 0);
-    const { read, folded: superseded, filtered } = folded;
     this.#count(target.id, {
       read,
       applied: read - superseded - filtered - deadLettered,
@@ -302,10 +308,12 @@ export class Applier {
 
   /**
    * An update that left columns alone found no row: the row moved between two readings of the table. Its current
-   * state is read from the source; the changes that follow bring it to where it should be.
+   * state is read from the source; the changes that follow bring it to where it should be. So it is with all such
+   * updates where rows are transformed on the way.
    */
-  async #heal(stream: RunningStream, result: WriteResult): Promise<void> {
+  async #heal(stream: RunningStream, result: WriteResult): Promise<readonly WriteResult[]> {
     const { attempt, changes } = this.#options;
+    const results: WriteResult[] = [];
     for (const { batch, rows } of result.missing) {
       let found: RowBatch | null;
       try {
@@ -315,7 +323,7 @@ export class Applier {
         // Nothing may wait for whoever holds it: the row comes when the table is read again.
         if (!this.#before.has(stream)) this.#before.set(stream, { ...stream });
         this.#options.readAgain(stream);
-        return;
+        return results;
       }
       if (found === null) continue;
       const folded: FoldedRows = {
@@ -323,11 +331,12 @@ export class Applier {
         parts: [{ batch: found, actions: new Uint8Array(found.rowCount).fill(ACT_REPLACE) }],
       };
       try {
-        await attempt.session.write(stream.target, folded);
+        results.push(await attempt.session.write(stream.target, folded));
       } finally {
         attempt.slabs.give(found.slab);
       }
     }
+    return results;
   }
 }
 

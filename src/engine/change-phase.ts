@@ -247,7 +247,8 @@ export async function changePhase(
   const schemas = [...attempt.streams.values()]
     .filter((stream) => stream.state === 'streaming' || stream.state === 'snapshot')
     .map((stream) => stream.target.schema);
-  const encoding = attempt.textOnly ? 'text' : (changes.encodings(schemas)[0] ?? 'text');
+  const needsText = attempt.textOnly || attempt.destination.transforms === true;
+  const encoding = needsText ? 'text' : (changes.encodings(schemas)[0] ?? 'text');
   const batcher = new Batcher(attempt.slabs, {
     rows: spec.batchRows,
     ms: spec.batchMs,

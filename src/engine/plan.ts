@@ -46,12 +46,13 @@ function describeStream(
   const { systems, mode } = planning;
   const format = needSnapshot(systems.source).frameFormat;
   const follows = mode.kind !== 'copy';
+  const needsText = systems.destination.transforms === true;
   return {
     stream: target.id,
     target: target.table,
     lane: format !== undefined && plan.frameFormat === format ? 'relay' : 'bytes',
     changeEncoding: follows
-      ? (needChanges(systems.source).encodings([target.schema])[0] ?? 'text')
+      ? ((needsText ? null : needChanges(systems.source).encodings([target.schema])[0]) ?? 'text')
       : null,
     key: target.schema.key.map((column) => target.schema.columns[column]?.name ?? ''),
     load: target.load,

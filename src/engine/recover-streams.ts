@@ -81,9 +81,10 @@ export async function recallStreams(attempt: Attempt): Promise<Recalled> {
   return { followed, unfollowed };
 }
 
-function treatmentOf(recovering: Recovering, plan: TargetPlan): Treatment {
+function treatmentOf(attempt: Attempt, recovering: Recovering, plan: TargetPlan): Treatment {
   const { stream, was, step } = recovering;
   if (stream.target.load === 'append') return 'append';
+  if (attempt.destination.transforms === true) return 'load';
   const begun =
     was === null || was.state === 'snapshot' || was.state === 'pending' || was.chunks !== null;
   // A table that is replaced is never altered; with other columns it is built anew.
@@ -114,7 +115,7 @@ export async function treatStream(
   stream.retired = step.retired;
   const { plan } = fitting;
   attempt.plans.set(target.id, plan);
-  const treatment = treatmentOf(recovering, plan);
+  const treatment = treatmentOf(attempt, recovering, plan);
   if (was === null && target.schema.identity !== 'key' && target.load === 'upsert' && !plan.empty) {
     throw new ForebayError('destination_incompatible', {
       message: `${streamId(target.table)} holds rows already, and ${target.id} has no key to merge by`,

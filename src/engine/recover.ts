@@ -110,7 +110,8 @@ async function compareAll(recovery: Recovery, treated: readonly Treated[]): Prom
 async function makeRoom(attempt: Attempt, item: Treated): Promise<void> {
   const { stream, treatment, unfinished, plan } = item;
   const { target } = stream;
-  const removeRows = needsExactStart(target) && (treatment === 'load' || unfinished);
+  const exact = needsExactStart(target) || attempt.destination.transforms === true;
+  const removeRows = exact && (treatment === 'load' || unfinished);
   if (treatment === 'append' && !unfinished) {
     attempt.progress.emit(
       {
@@ -124,7 +125,8 @@ async function makeRoom(attempt: Attempt, item: Treated): Promise<void> {
   await attempt.session.resetSnapshot(target, { removeRows });
   stream.state = 'snapshot';
   stream.chunks = null;
-  stream.merge = target.load === 'upsert' && target.schema.identity === 'key' && !plan.empty;
+  const merges = target.load === 'upsert' && target.schema.identity === 'key';
+  stream.merge = merges && !plan.empty && !removeRows;
 }
 
 async function loadAll(recovery: Recovery): Promise<void> {
@@ -180,8 +182,9 @@ function settle(treated: readonly Treated[]): void {
 }
 
 /** Loading replaces rows and adds some; rows that are gone at the source are still to be found. */
-function mayHoldMore({ stream, treatment, plan }: Treated): boolean {
-  return treatment === 'load' && !plan.empty && !needsExactStart(stream.target);
+function mayHoldMore(attempt: Attempt, { stream, treatment, plan }: Treated): boolean {
+  const emptied = needsExactStart(stream.target) || attempt.destination.transforms === true;
+  return treatment === 'load' && !plan.empty && !emptied;
 }
 
 async function bringTogether(recovery: Recovery): Promise<boolean> {
@@ -195,7 +198,10 @@ async function bringTogether(recovery: Recovery): Promise<boolean> {
   if (failpointsArmed) await failpoint('recover.beforeRepair');
   await loadAll(recovery);
   if (stopped()) return false;
-  const leftover = await compareAll(recovery, treated.filter(mayHoldMore));
+  const leftover = await compareAll(
+    recovery,
+    treated.filter((item) => mayHoldMore(attempt, item)),
+  );
   if (stopped()) return false;
   await repairAll(recovery, [...compared, ...leftover]);
   if (failpointsArmed) await failpoint('recover.afterRepair');

@@ -15,6 +15,8 @@ import { pauseOf, type RunningStream, toRecord } from './stream-state.ts';
 /** Size of a chunk at the source: small enough to lose little, large enough to cost nothing. */
 export const CHUNK_BYTES = 128 * 1024 * 1024;
 const BATCHES_AHEAD = 4;
+/** Each time the table has got what the chunk's rows need: more are only wanted where rows differ at each reading. */
+const MOST_READINGS = 5;
 
 interface Task {
   readonly stream: RunningStream;
@@ -55,6 +57,7 @@ async function planChunks(
   return chunks.filter((chunk) => done?.has(chunk.id) !== true);
 }
 
+/** A chunk whose rows need columns that the table did not have is read again once it has them. */
 export async function loadOneChunk(
   attempt: Attempt,
   reader: SnapshotReader,
@@ -73,9 +76,33 @@ export async function loadOneChunk(
 async function loadRows(
   attempt: Attempt,
   reader: SnapshotReader,
-  { stream, chunk }: Task,
+  task: Task,
   dropped: DroppedColumns,
 ): Promise<LoadResult> {
+  for (let reading = 1; ; reading += 1) {
+    try {
+      return await readChunk(attempt, reader, task, dropped);
+    } catch (error) {
+      if (!(error instanceof ForebayError) || error.code !== 'fields_added') throw error;
+      if (reading < MOST_READINGS) continue;
+      const { id } = task.stream.target;
+      throw new ForebayError('schema_change', {
+        message: `transformed rows of ${id} have new fields each time they are read`,
+        fix: 'Make the transformation give the same for the same row; then run `forebay recover` for this stream.',
+        stream: id,
+        cause: error,
+      });
+    }
+  }
+}
+
+async function readChunk(
+  attempt: Attempt,
+  reader: SnapshotReader,
+  task: Task,
+  dropped: DroppedColumns,
+): Promise<LoadResult> {
+  const { stream, chunk } = task;
   const { id, schema } = stream.target;
   if (failpointsArmed) await failpoint('snapshot.beforeChunk');
   const how = { id: chunk.id, merge: stream.merge, order: stream.snapshotOrder };
@@ -110,7 +137,7 @@ export function countLoad(attempt: Attempt, stream: RunningStream, result: LoadR
     read: result.read,
     applied: result.applied,
     folded: 0,
-    filtered: 0,
+    filtered: result.filtered ?? 0,
     deadLettered: result.deadLettered,
     bytes: result.bytes,
   });

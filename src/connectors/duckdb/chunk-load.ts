@@ -1,9 +1,9 @@
 /** Loads one snapshot chunk, inside the transaction that is open. */
 import type { StreamTarget } from '../../core/connector.ts';
-import { ACT_INSERT } from '../../core/folded-rows.ts';
-import { batchValueBytes, type RowBatch } from '../../core/row-batch.ts';
+import { ACT_DELETE, ACT_INSERT } from '../../core/folded-rows.ts';
+import { batchValueBytes, OP_DELETE, type RowBatch } from '../../core/row-batch.ts';
 import { type AppendSlots, snapshotSlots } from './append-rows.ts';
-import { mergeWholeRows } from './apply.ts';
+import { mergeWholeRows, removeByKey } from './apply.ts';
 import { breakableRules } from './guard.ts';
 import { admitAdded, refuseForbidden, type StagedManner, writeApart } from './guarded-rows.ts';
 import { RowSink } from './row-sink.ts';
@@ -51,6 +51,7 @@ export class ChunkLoad {
   readonly #manner: StagedManner;
   readonly #guarded: boolean;
   readonly #position: AppendSlots['position'];
+  #removes = false;
   #read = 0;
   #applied = 0;
   #bytes = 0;
@@ -96,7 +97,6 @@ export class ChunkLoad {
     const stage = staged ? new Stage(STAGE) : null;
     if (stage !== null) {
       await stage.create(workspace.connection, table);
-      stage.facts = { act: () => ACT_INSERT, place: (row) => row, mask: () => 0 };
     }
     return new ChunkLoad(workspace, () => workspace.current(target, name), stage, {
       ...chunk,
@@ -107,6 +107,14 @@ export class ChunkLoad {
   }
 
   async write(batch: RowBatch): Promise<void> {
+    const removes = this.#merge && batch.ops.includes(OP_DELETE);
+    this.#removes ||= removes;
+    if (this.#stage !== null) {
+      const act = removes
+        ? (row: number) => (batch.ops[row] === OP_DELETE ? ACT_DELETE : ACT_INSERT)
+        : () => ACT_INSERT;
+      this.#stage.facts = { act, place: (row) => row, mask: () => 0 };
+    }
     const rows = await refuseNulls(this.#workspace, this.#current(), {
       batch,
       rows: allRows(batch.rowCount),
@@ -164,7 +172,9 @@ export class ChunkLoad {
     const table = this.#current();
     const { connection } = this.#workspace;
     if (this.#stage !== null && this.#merge) {
-      await mergeWholeRows({ connection, table, stage: this.#stage });
+      const merged = { connection, table, stage: this.#stage };
+      if (this.#removes) await removeByKey(merged, ACT_DELETE);
+      await mergeWholeRows(merged);
     } else if (this.#stage !== null) {
       const names = table.columns.map((column) => quoteName(column.name)).join(', ');
       const staged = table.columns.map((_, index) => `c${index}`).join(', ');

@@ -1,7 +1,7 @@
 /** The dead letters of a file, as the worker reads, writes again and removes them. */
 import { z } from 'zod';
 import type { StreamTarget } from '../../core/connector.ts';
-import type { DeadLetter } from '../../core/dead-letter.ts';
+import type { DeadLetter, Retransformed } from '../../core/dead-letter.ts';
 import { ForebayError } from '../../core/errors.ts';
 import {
   ACT_APPEND,
@@ -20,14 +20,16 @@ import { unchangedColumns, writeRows } from './write-rows.ts';
 
 const COLUMNS = `id, pipeline, stream, op, code, reason, position,
   strftime(created_at AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%gZ'),
-  strftime(replayed_at AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%gZ')`;
+  strftime(replayed_at AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%gZ'), target::VARCHAR`;
 
 const payloadSchema = z.record(z.string(), z.string().nullable());
 
 type Summary = Omit<DeadLetter, 'payload'>;
 
 function readSummary(row: readonly unknown[]): Summary {
-  const [id, pipeline, stream, op, code, reason, position, at, replayedAt] = row;
+  const [id, pipeline, stream, op, code, reason, position, at, replayedAt, target] = row;
+  // Written by us.
+  const { transformation } = JSON.parse(String(target)) as LetterTarget;
   return {
     id: String(id),
     pipeline: String(pipeline),
@@ -38,6 +40,7 @@ function readSummary(row: readonly unknown[]): Summary {
     position: String(position),
     at: String(at),
     replayedAt: typeof replayedAt === 'string' ? replayedAt : null,
+    transformation: transformation ?? null,
   };
 }
 
@@ -60,7 +63,7 @@ export async function getLetter(connection: Connection, id: string): Promise<Dea
     [id],
   );
   if (row === undefined) return null;
-  return { ...readSummary(row), payload: payloadSchema.parse(JSON.parse(String(row[9]))) };
+  return { ...readSummary(row), payload: payloadSchema.parse(JSON.parse(String(row[10]))) };
 }
 
 export async function removeLetters(
@@ -142,8 +145,24 @@ function splitPosition(position: string): string[] {
   return [position.slice(0, at), position.slice(at + 1)];
 }
 
+/** What a row that a transformation had rejected has become. */
+export type Replacement = Exclude<Retransformed, { readonly kind: 'failed' }>;
+
+/** The letter to write instead; null: there is nothing to write. */
+function replace(letter: Letter, replacement: Replacement | null): Letter | null {
+  if (replacement === null) return letter;
+  const { target } = replacement;
+  if (replacement.kind === 'row') return { ...letter, target, payload: replacement.payload };
+  const keyed = target.load !== 'append' && target.schema.key.length > 0;
+  return keyed ? { ...letter, target, op: 'd', payload: replacement.key } : null;
+}
+
 /** Writes one letter in a transaction of its own. Returns why it was not written. */
-export async function replayLetter(connection: Connection, id: string): Promise<string | null> {
+export async function replayLetter(
+  connection: Connection,
+  id: string,
+  replacement: Replacement | null,
+): Promise<string | null> {
   const [row] = (await hasMetadata(connection))
     ? await connection.all(
         `SELECT op, pipeline, payload::VARCHAR, target::VARCHAR, position, superseded, replayed_at IS NOT NULL
@@ -161,6 +180,9 @@ export async function replayLetter(connection: Connection, id: string): Promise<
   if (target.replayable === false) {
     return 'it holds text that is not UTF-8; correct the row at the source, or drop the letter';
   }
+  if (target.transformation !== undefined && replacement === null) {
+    return `the transformation ${target.transformation.id} rejected it: replay it with the stream that has the transformation`;
+  }
   const letter: Letter = {
     op: String(row[0]),
     pipeline: String(row[1]),
@@ -168,7 +190,10 @@ export async function replayLetter(connection: Connection, id: string): Promise<
     target,
     position: String(row[4]),
   };
-  return writeLetter(connection, id, letter);
+  const written = replace(letter, replacement);
+  if (written !== null) return writeLetter(connection, id, written);
+  await connection.run('UPDATE _forebay.dead_letters SET replayed_at = now() WHERE id = ?', [id]);
+  return null;
 }
 
 async function writeLetter(

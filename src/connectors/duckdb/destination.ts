@@ -8,7 +8,7 @@ import type {
   StreamTarget,
   TargetPlan,
 } from '../../core/connector.ts';
-import type { DeadLetter, DeadLetterStore } from '../../core/dead-letter.ts';
+import type { DeadLetter, DeadLetterStore, Retransformed } from '../../core/dead-letter.ts';
 import { checkFile, failedFinding } from './check.ts';
 import type { DuckdbFile } from './connection.ts';
 import { planNewTable, type TableFacts } from './plan.ts';
@@ -102,12 +102,20 @@ class DuckdbDeadLetters implements DeadLetterStore {
 
   async replay(
     ids: readonly string[],
+    through?: (letter: DeadLetter) => Promise<Retransformed>,
   ): Promise<readonly { readonly id: string; readonly error: string | null }[]> {
     await this.#file.assertUsable('read');
     const client = await this.#file.client();
     const results: { id: string; error: string | null }[] = [];
     for (const id of await client.call('orderLetters', ids)) {
-      results.push({ id, error: await client.call('replayLetter', id) });
+      const letter = through === undefined ? null : await client.call('getLetter', id);
+      const goesThrough = letter !== null && letter.transformation !== null && !letter.replayedAt;
+      const replacement = goesThrough ? ((await through?.(letter)) ?? null) : null;
+      const error =
+        replacement?.kind === 'failed'
+          ? replacement.reason
+          : await client.call('replayLetter', id, replacement);
+      results.push({ id, error });
     }
     return results;
   }

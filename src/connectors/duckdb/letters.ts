@@ -1,6 +1,7 @@
 /** Rows of `_forebay.dead_letters`: rows that were not written, as text, with what is needed to try again. */
 import { randomUUID } from 'node:crypto';
 import type { StreamTarget } from '../../core/connector.ts';
+import type { FailedTransformation, RejectedRow } from '../../core/dead-letter.ts';
 import { type RowBatch, rowStride } from '../../core/row-batch.ts';
 import type { StreamId } from '../../core/stream-schema.ts';
 import { NULL_CELL } from '../../core/value.ts';
@@ -20,10 +21,14 @@ export interface NewLetter {
   readonly key: string | null;
   /** False: the payload shows a value in another form, so it cannot be written again. */
   readonly replayable: boolean;
+  readonly transformation?: FailedTransformation;
 }
 
 /** How a letter is written again; stands as JSON beside its payload. */
-export type LetterTarget = StreamTarget & { readonly replayable?: boolean };
+export type LetterTarget = StreamTarget & {
+  readonly replayable?: boolean;
+  readonly transformation?: FailedTransformation;
+};
 
 /** A cell as text; null is NULL, undefined a cell that was not sent. */
 function cellText(batch: RowBatch, row: number, column: number): string | null | undefined {
@@ -53,6 +58,27 @@ export function rowKey(batch: RowBatch, row: number): string | null {
   return JSON.stringify(key.map((column) => cellText(batch, row, column) ?? null));
 }
 
+/** The letter of a row that did not get as far as the table. */
+export function rejectedLetter(
+  pipeline: string,
+  target: StreamTarget,
+  row: RejectedRow,
+): NewLetter {
+  const key = Object.values(row.key);
+  return {
+    pipeline,
+    target,
+    op: row.op,
+    code: row.code,
+    reason: row.reason,
+    position: row.position ?? '',
+    payload: row.payload,
+    key: key.length === 0 || target.load === 'append' ? null : JSON.stringify(key),
+    replayable: !row.altered,
+    transformation: row.transformation,
+  };
+}
+
 export async function addLetter(connection: Connection, letter: NewLetter): Promise<void> {
   await connection.run(
     `INSERT INTO _forebay.dead_letters
@@ -69,7 +95,11 @@ export async function addLetter(connection: Connection, letter: NewLetter): Prom
       letter.position,
       JSON.stringify(letter.payload),
       letter.key,
-      JSON.stringify({ ...letter.target, replayable: letter.replayable } satisfies LetterTarget),
+      JSON.stringify({
+        ...letter.target,
+        replayable: letter.replayable,
+        ...(letter.transformation === undefined ? {} : { transformation: letter.transformation }),
+      } satisfies LetterTarget),
     ],
   );
 }

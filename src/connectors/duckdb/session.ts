@@ -9,6 +9,7 @@ import type {
   StreamTarget,
   WriteResult,
 } from '../../core/connector.ts';
+import type { RejectedRow } from '../../core/dead-letter.ts';
 import { ForebayError } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import type { FoldedRows } from '../../core/folded-rows.ts';
@@ -99,7 +100,9 @@ export class DuckdbSession implements DestinationSession {
       for await (const batch of data.batches) {
         await failpoint('destination.write');
         await this.#client.call('chunkRows', this.#id, packBatch(batch));
+        await this.reject(target, data.takeRejected?.() ?? []);
       }
+      await this.reject(target, data.takeRejected?.() ?? []);
       const result = await this.#client.call('endChunk', this.#id);
       await failpoint('snapshot.insideChunk');
       await failpoint('destination.commit');
@@ -139,6 +142,19 @@ export class DuckdbSession implements DestinationSession {
       return batch === undefined ? [] : [{ batch, rows: places }];
     });
     return { applied: answer.applied, deadLettered: answer.deadLettered, missing };
+  }
+
+  async reject(target: StreamTarget, rows: readonly RejectedRow[]): Promise<void> {
+    if (rows.length > 0)
+      await about(target, this.#client.call('rejectRows', this.#id, target, rows));
+  }
+
+  alter(
+    target: StreamTarget,
+    steps: readonly EvolutionStep[],
+    records: readonly StreamRecord[],
+  ): Promise<void> {
+    return about(target, this.#client.call('alter', this.#id, target, steps, records));
   }
 
   async commit(checkpoint: Checkpoint, records: readonly StreamRecord[]): Promise<void> {

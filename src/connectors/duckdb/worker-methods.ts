@@ -7,7 +7,7 @@ import type {
   SessionOptions,
   StreamTarget,
 } from '../../core/connector.ts';
-import type { DeadLetter } from '../../core/dead-letter.ts';
+import type { DeadLetter, RejectedRow } from '../../core/dead-letter.ts';
 import type { FoldedRows } from '../../core/folded-rows.ts';
 import type { RowBatch } from '../../core/row-batch.ts';
 import type { StreamSchema } from '../../core/stream-schema.ts';
@@ -19,6 +19,7 @@ import {
   listLetters,
   orderLetters,
   removeLetters,
+  type Replacement,
   replayLetter,
 } from './dead-letters.ts';
 import { type DiscoveredTable, discoverTables } from './discover.ts';
@@ -132,8 +133,8 @@ export class WorkerMethods {
     return this.#aside((side) => orderLetters(side, ids));
   }
 
-  replayLetter(id: string): Promise<string | null> {
-    return this.#aside((side) => replayLetter(side, id));
+  replayLetter(id: string, replacement: Replacement | null): Promise<string | null> {
+    return this.#aside((side) => replayLetter(side, id, replacement));
   }
 
   async openSession(pipeline: string, options: SessionOptions): Promise<OpenedSession> {
@@ -172,6 +173,14 @@ export class WorkerMethods {
 
   chunkRows(id: number, batch: RowBatch): Promise<void> {
     return this.#in(id, (session) => session.chunkRows(revive(batch)));
+  }
+
+  rejectRows(id: number, target: StreamTarget, rows: readonly RejectedRow[]): Promise<void> {
+    return this.#in(id, (session) => session.rejectRows(target, rows));
+  }
+
+  alter(id: number, ...args: Parameters<WorkerSession['alter']>): Promise<void> {
+    return this.#in(id, (session) => session.alter(...args));
   }
 
   endChunk(id: number): Promise<LoadResult> {

@@ -1,6 +1,7 @@
 /** One run of a pipeline, on a connection of its own; lives in the worker. */
 import type { Checkpoint, PipelineState, StreamRecord } from '../../core/checkpoint.ts';
 import type { EvolutionStep, SessionOptions, StreamTarget } from '../../core/connector.ts';
+import type { RejectedRow } from '../../core/dead-letter.ts';
 import { ForebayError } from '../../core/errors.ts';
 import type { FoldedRows } from '../../core/folded-rows.ts';
 import type { RowBatch } from '../../core/row-batch.ts';
@@ -147,6 +148,10 @@ export class WorkerSession {
     await this.#openLoad().write(batch);
   }
 
+  async rejectRows(target: StreamTarget, rows: readonly RejectedRow[]): Promise<void> {
+    await this.workspace.takeOver(target, rows);
+  }
+
   /** All rows are there, uncommitted. */
   async endChunk(): Promise<{
     read: number;
@@ -184,6 +189,21 @@ export class WorkerSession {
   async evolve(target: StreamTarget, steps: readonly EvolutionStep[]): Promise<void> {
     this.workspace.forget();
     await evolveTable(this.workspace, target, steps);
+    this.workspace.forget();
+  }
+
+  async alter(
+    target: StreamTarget,
+    steps: readonly EvolutionStep[],
+    records: readonly StreamRecord[],
+  ): Promise<void> {
+    this.workspace.forget();
+    await this.#fenced(async () => {
+      const name = await this.#usedName(target);
+      const table = { ...target.table, name };
+      await evolveTable(this.workspace, { ...target, table }, steps);
+      await saveRecords(this.#connection, this.#pipeline, records);
+    });
     this.workspace.forget();
   }
 
@@ -257,12 +277,19 @@ export class WorkerSession {
     return beside;
   }
 
+  /** The table that the stream's rows go to at present. */
+  async #usedName(target: StreamTarget): Promise<string> {
+    const { name } = target.table;
+    if (target.load !== 'replace') return name;
+    const swapped = await isSwapped(this.#connection, this.#pipeline, target.id);
+    return swapped ? name : `${name}${REPLACE_SUFFIX}`;
+  }
+
   async #prepareTable(target: StreamTarget): Promise<void> {
     this.#own(target);
     const { namespace, name } = target.table;
-    const swapped =
-      target.load !== 'replace' || (await isSwapped(this.#connection, this.#pipeline, target.id));
-    const used = swapped ? name : `${name}${REPLACE_SUFFIX}`;
+    const used = await this.#usedName(target);
+    const swapped = used === name;
     const exists = (await readColumns(this.#connection, namespace, used)).length > 0;
     if (!exists) await createTable(this.#connection, target, used);
     else if (swapped && !(await isView(this.#connection, namespace, used))) {

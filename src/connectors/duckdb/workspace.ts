@@ -2,13 +2,14 @@
 import duckdb from '@duckdb/node-bindings';
 import type { StreamTarget } from '../../core/connector.ts';
 import { ForebayError } from '../../core/errors.ts';
+import type { RejectedRow } from '../../core/dead-letter.ts';
 import { OP_LETTERS, type RowBatch } from '../../core/row-batch.ts';
 import type { StreamId } from '../../core/stream-schema.ts';
 import { openReader } from './cell-reader.ts';
 import { cellHoldsUtf8, rowHoldsUtf8 } from './checked-text.ts';
 import { ByteSink } from './byte-sink.ts';
 import type { Connection } from './database.ts';
-import { addLetter, openLetterKeys, rowKey, rowPayload } from './letters.ts';
+import { addLetter, openLetterKeys, rejectedLetter, rowKey, rowPayload } from './letters.ts';
 import { renewTable } from './renew.ts';
 import { readRules, type Rule } from './rules.ts';
 import type { Stage } from './stage.ts';
@@ -190,6 +191,16 @@ export class Workspace {
     if (key === null) return;
     this.#letters.get(table.target.id)?.add(key);
     this.#refusedKeys.add(key);
+  }
+
+  /** Rows that were rejected before they came here. */
+  async takeOver(target: StreamTarget, rows: readonly RejectedRow[]): Promise<void> {
+    for (const row of rows) {
+      const letter = rejectedLetter(this.pipeline, target, row);
+      if (letter.position === '') this.#unplaced = true;
+      await addLetter(this.connection, letter);
+      if (letter.key !== null) this.#letters.get(target.id)?.add(letter.key);
+    }
   }
 
   /** Keys of the rows refused since the last call. */

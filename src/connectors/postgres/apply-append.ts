@@ -15,7 +15,7 @@ import {
 } from './apply-rows.ts';
 import { type CellPath, cellPaths, columnList, stagedValue } from './cell-path.ts';
 import type { RowTail } from './copy-encode.ts';
-import type { DeadLetterWriter } from './dead-letters.ts';
+import { type DeadLetterWriter, timestampText } from './dead-letters.ts';
 import { tableSql, type WriteContext } from './lane.ts';
 import { quoteIdent } from './sql.ts';
 import { copyRows, type StageShape } from './stage.ts';
@@ -96,12 +96,6 @@ export function eventTail(place: EventPlace): RowTail {
       return writeText(out, at, unchangedNames(batch, row));
     },
   };
-}
-
-function timestampText(micros: bigint | null): string | null {
-  if (micros === null) return null;
-  const millis = new Date(Number(micros / 1000n)).toISOString().slice(0, -1);
-  return `${millis}${String(micros % 1000n).padStart(3, '0')}+00`;
 }
 
 async function appendRows(

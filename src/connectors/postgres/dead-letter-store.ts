@@ -1,5 +1,10 @@
 /** Looking at dead letters and writing them again. */
-import type { DeadLetter, DeadLetterStore } from '../../core/dead-letter.ts';
+import type {
+  DeadLetter,
+  DeadLetterStore,
+  FailedTransformation,
+  Retransformed,
+} from '../../core/dead-letter.ts';
 import { asForebayError } from '../../core/errors.ts';
 import type { LetterPlan } from './dead-letters.ts';
 import type { Lane } from './lane.ts';
@@ -9,7 +14,7 @@ import { hasMetadata } from './metadata.ts';
 
 const LIST_COLUMNS = `id, pipeline, stream, op, code, reason, position,
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-  to_char(replayed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+  to_char(replayed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), plan ->> 'transformation'`;
 
 function readLetter(row: readonly (string | null)[]): Omit<DeadLetter, 'payload'> {
   return {
@@ -22,11 +27,28 @@ function readLetter(row: readonly (string | null)[]): Omit<DeadLetter, 'payload'
     position: row[6] ?? '',
     at: row[7] ?? '',
     replayedAt: row[8] ?? null,
+    // Written by us.
+    transformation: JSON.parse(row[9] ?? 'null') as FailedTransformation | null,
   };
 }
 
+/** What is to be written in the place of a row that a transformation had rejected; null: nothing. */
+function replace(
+  plan: LetterPlan,
+  replacement: Exclude<Retransformed, { readonly kind: 'failed' }>,
+): { readonly plan: LetterPlan; readonly payload: Values } | null {
+  const { table } = replacement.target;
+  if (replacement.kind === 'row') return { plan: { ...plan, table }, payload: replacement.payload };
+  const keyed = Object.keys(plan.match).length > 0;
+  return keyed ? { plan: { ...plan, table, action: 'delete' }, payload: {} } : null;
+}
+
 /** One letter, inside a transaction. Returns why it was passed over, or null. */
-async function replayLetter({ connection }: Lane, id: string): Promise<string | null> {
+async function replayLetter(
+  { connection }: Lane,
+  id: string,
+  replacement: Exclude<Retransformed, { readonly kind: 'failed' }> | null,
+): Promise<string | null> {
   const { rows } = await connection.query(
     `SELECT pipeline, stream, key, payload::text, plan::text, replayed_at IS NOT NULL,
        superseded_at IS NOT NULL OR EXISTS (
@@ -40,15 +62,20 @@ async function replayLetter({ connection }: Lane, id: string): Promise<string | 
   const [, , , payload, plan, replayed, outdated] = row;
   if (replayed === 't') return 'it was replayed before';
   if (outdated === 't') return 'skipped: a later change of the same row was applied';
-  await writeAgain(
-    connection,
-    JSON.parse(plan ?? '{}') as LetterPlan,
-    JSON.parse(payload ?? '{}') as Values,
-  );
+  const asPlanned = {
+    plan: JSON.parse(plan ?? '{}') as LetterPlan,
+    payload: JSON.parse(payload ?? '{}') as Values,
+  };
+  const written = replacement === null ? asPlanned : replace(asPlanned.plan, replacement);
+  if (written !== null) await writeAgain(connection, written.plan, written.payload);
   await connection.query('UPDATE _forebay.dead_letters SET replayed_at = now() WHERE id = $1', [
     id,
   ]);
   return null;
+}
+
+function throughWhat({ id }: FailedTransformation): string {
+  return `the transformation ${id} rejected it: replay it with the stream that has the transformation`;
 }
 
 export class PostgresDeadLetters implements DeadLetterStore {
@@ -79,24 +106,36 @@ export class PostgresDeadLetters implements DeadLetterStore {
       );
       const row = rows[0];
       if (row === undefined) return null;
-      return { ...readLetter(row), payload: JSON.parse(row[9] ?? '{}') as DeadLetter['payload'] };
+      return { ...readLetter(row), payload: JSON.parse(row[10] ?? '{}') as DeadLetter['payload'] };
     });
   }
 
   async replay(
     ids: readonly string[],
+    through?: (letter: DeadLetter) => Promise<Retransformed>,
   ): Promise<readonly { readonly id: string; readonly error: string | null }[]> {
     const results: { id: string; error: string | null }[] = [];
     // Ids sort in the order of rejection.
     for (const id of ids.toSorted()) {
-      results.push({ id, error: await this.#replayOne(id) });
+      results.push({ id, error: await this.#replayOne(id, through) });
     }
     return results;
   }
 
-  async #replayOne(id: string): Promise<string | null> {
+  async #replayOne(
+    id: string,
+    through: ((letter: DeadLetter) => Promise<Retransformed>) | undefined,
+  ): Promise<string | null> {
     try {
-      return await this.#pool.transaction((lane) => replayLetter(lane, id));
+      const letter = await this.get(id);
+      const transformation = letter?.transformation ?? null;
+      if (letter === null || transformation === null)
+        return await this.#pool.transaction((lane) => replayLetter(lane, id, null));
+      if (letter.replayedAt !== null) return 'it was replayed before';
+      if (through === undefined) return throughWhat(transformation);
+      const replacement = await through(letter);
+      if (replacement.kind === 'failed') return replacement.reason;
+      return await this.#pool.transaction((lane) => replayLetter(lane, id, replacement));
     } catch (error) {
       const failure = asForebayError(error);
       if (failure.class === 'transient' || failure.class === 'auth') throw failure;

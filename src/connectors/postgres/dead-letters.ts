@@ -1,6 +1,7 @@
 /** Rows that the destination refused, written in the transaction that goes on without them. */
 import { randomBytes } from 'node:crypto';
 import type { StreamTarget } from '../../core/connector.ts';
+import type { FailedTransformation, RejectedRow } from '../../core/dead-letter.ts';
 import type { ForebayError } from '../../core/errors.ts';
 import { ACT_APPEND, ACT_DELETE, ACT_PATCH } from '../../core/folded-rows.ts';
 import { OP_LETTERS, type RowBatch } from '../../core/row-batch.ts';
@@ -21,6 +22,8 @@ export interface LetterPlan {
   readonly soft: boolean;
   /** The payload shows a value in another form, so it cannot be written again. */
   readonly altered?: boolean;
+  /** The payload is a row of the source, to be transformed before it is written. */
+  readonly transformation?: FailedTransformation;
 }
 
 /** Keys of rows with letters not yet replayed, per stream: a later change of such a row outdates its letter. */
@@ -81,6 +84,33 @@ function planOf(target: StreamTarget, batch: RowBatch, row: number, action: numb
   return { ...common, action: action === ACT_PATCH ? 'patch' : 'put' };
 }
 
+/** The plan of a row that did not get as far as the table. */
+function planRejected(target: StreamTarget, row: RejectedRow): LetterPlan {
+  const history = target.load === 'append';
+  const keyed = !history && Object.keys(row.key).length > 0;
+  return {
+    table: target.table,
+    action: keyed ? 'put' : 'add',
+    match: history ? {} : row.key,
+    extra: history
+      ? {
+          _forebay_op: row.op,
+          _forebay_position: row.position,
+          _forebay_committed_at: timestampText(row.committedAtMicros),
+        }
+      : {},
+    soft: target.deletes === 'soft' && !history,
+    altered: row.altered,
+    transformation: row.transformation,
+  };
+}
+
+export function timestampText(micros: bigint | null): string | null {
+  if (micros === null) return null;
+  const millis = new Date(Number(micros / 1000n)).toISOString().slice(0, -1);
+  return `${millis}${String(micros % 1000n).padStart(3, '0')}+00`;
+}
+
 function codeOf(error: ForebayError): string {
   return error.systemCode?.startsWith('23') === true ? 'constraint_violated' : 'value_rejected';
 }
@@ -128,6 +158,37 @@ export class DeadLetterWriter {
     await this.put({ batch, row, plan, position: this.#context.position }, error);
   }
 
+  /** Rows that were rejected before they came here. */
+  async takeOver(rows: readonly RejectedRow[]): Promise<void> {
+    if (rows.length === 0) return;
+    const { connection, pipeline, target } = this.#context;
+    const letters = rows.map((row) => {
+      const plan = planRejected(target, row);
+      const position = row.position ?? this.#context.position;
+      const id = sortableId();
+      if (position === null) this.unplaced.push(id);
+      return {
+        id,
+        op: row.op,
+        code: row.code,
+        reason: row.reason,
+        position: position ?? '',
+        payload: row.payload,
+        plan,
+        key: keyText(plan.match),
+      };
+    });
+    await connection.query(
+      `INSERT INTO _forebay.dead_letters
+         (id, pipeline, stream, op, code, reason, position, payload, plan, key)
+       SELECT l.id, $1, $2, l.op, l.code, l.reason, l.position, l.payload, l.plan, l.key
+       FROM jsonb_to_recordset($3::jsonb) AS l(id text, op text, code text, reason text, position text,
+         payload jsonb, plan jsonb, key text)`,
+      [pipeline, target.id, JSON.stringify(letters)],
+    );
+    for (const { key } of letters) this.#opened(key);
+  }
+
   async put(
     letter: {
       readonly batch: RowBatch;
@@ -138,7 +199,7 @@ export class DeadLetterWriter {
     error: ForebayError,
   ): Promise<void> {
     const { batch, row, plan, position } = letter;
-    const { connection, pipeline, target, open, held } = this.#context;
+    const { connection, pipeline, target, held } = this.#context;
     const id = sortableId();
     const printed = { altered: false };
     const payload = rowPayload(batch, row, printed);
@@ -163,10 +224,15 @@ export class DeadLetterWriter {
     if (position === null) this.unplaced.push(id);
     const rejected = this.#rejected.get(batch) ?? new Set<number>();
     this.#rejected.set(batch, rejected.add(row));
+    this.#opened(key);
+    if (key !== null) held?.add(target.id, { id, key }, error);
+  }
+
+  #opened(key: string | null): void {
     if (key === null) return;
+    const { open, target } = this.#context;
     const keys = open.get(target.id) ?? new Set<string>();
     open.set(target.id, keys.add(key));
-    held?.add(target.id, { id, key }, error);
   }
 }
 

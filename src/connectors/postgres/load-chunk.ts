@@ -1,7 +1,7 @@
 /** Loading a snapshot chunk: frames as they come, or batches. Inside a transaction that the caller ends. */
 import type { ChunkData, FrameStream, LoadResult } from '../../core/connector.ts';
-import { ACT_INSERT, ACT_REPLACE, type FoldedPart } from '../../core/folded-rows.ts';
-import { batchValueBytes, type RowBatch } from '../../core/row-batch.ts';
+import { ACT_DELETE, ACT_INSERT, ACT_REPLACE, type FoldedPart } from '../../core/folded-rows.ts';
+import { batchValueBytes, OP_DELETE, type RowBatch } from '../../core/row-batch.ts';
 import { appendActions, applyAppend, placeInSnapshot } from './apply-append.ts';
 import { applyKeyed } from './apply-keyed.ts';
 import { applyMultiset } from './apply-multiset.ts';
@@ -97,6 +97,8 @@ async function loadBatch(
   }
   const merge = chunk.merge && target.schema.identity === 'key';
   const actions = new Uint8Array(batch.rowCount).fill(merge ? ACT_REPLACE : ACT_INSERT);
+  for (let row = 0; merge && row < batch.rowCount; row++)
+    if (batch.ops[row] === OP_DELETE) actions[row] = ACT_DELETE;
   const apply = merge ? applyKeyed : applyMultiset;
   return apply(context, [{ batch, actions }], letters);
 }
@@ -117,6 +119,8 @@ export async function loadChunkData(
       deadLettered: result.deadLettered + loaded.deadLettered,
       bytes: result.bytes + batchValueBytes(batch),
     };
+    await letters.takeOver(data.takeRejected?.() ?? []);
   }
+  await letters.takeOver(data.takeRejected?.() ?? []);
   return result;
 }

@@ -14,6 +14,7 @@ import type {
   StreamTarget,
   WriteResult,
 } from '../../core/connector.ts';
+import type { RejectedRow } from '../../core/dead-letter.ts';
 import { ForebayError } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import type { FoldedRows } from '../../core/folded-rows.ts';
@@ -198,22 +199,14 @@ export class PostgresSession implements DestinationSession {
   }
 
   write(target: StreamTarget, rows: FoldedRows): Promise<WriteResult> {
-    const { main, run, open } = this.#parts;
+    const { main, open } = this.#parts;
     return this.#guarded(async () => {
       await failpoint('destination.write');
       const context = await this.#context(main, target, await this.#tableName(main, target));
-      const { connection } = main;
       const held = this.#transaction?.held ?? null;
       if (rows.kind === 'rekey') await held?.settle(target.id);
       if (rows.kind === 'truncate' && target.deletes !== 'ignore') await held?.emptied(target.id);
-      const letters = new DeadLetterWriter({
-        connection,
-        pipeline: run.pipeline,
-        target,
-        open,
-        held,
-        position: null,
-      });
+      const letters = this.#letters(target);
       const result = await applyFolded(context, rows, { letters, open });
       this.#transaction?.unplaced.push(...letters.unplaced);
       return result;
@@ -225,6 +218,26 @@ export class PostgresSession implements DestinationSession {
     if (held === undefined) return new Map();
     await this.#guarded(() => held.settle());
     return held.takeSettled();
+  }
+
+  reject(target: StreamTarget, rows: readonly RejectedRow[]): Promise<void> {
+    return this.#guarded(async () => {
+      const letters = this.#letters(target);
+      await letters.takeOver(rows);
+      this.#transaction?.unplaced.push(...letters.unplaced);
+    });
+  }
+
+  alter(
+    target: StreamTarget,
+    steps: readonly EvolutionStep[],
+    records: readonly StreamRecord[],
+  ): Promise<void> {
+    return this.#owned(async ({ connection }) => {
+      const name = await this.#tableName({ connection }, target);
+      await evolveTable(connection, { ...target, table: name }, steps);
+      await writeStreams(connection, this.#parts.run.pipeline, records);
+    });
   }
 
   async commit(checkpoint: Checkpoint, records: readonly StreamRecord[]): Promise<void> {
@@ -329,6 +342,20 @@ export class PostgresSession implements DestinationSession {
     }
   }
 
+  /** For letters of the open transaction, whose position is that of its commit. */
+  #letters(target: StreamTarget): DeadLetterWriter {
+    const { main, run, open } = this.#parts;
+    const { connection } = main;
+    return new DeadLetterWriter({
+      connection,
+      pipeline: run.pipeline,
+      target,
+      open,
+      held: this.#transaction?.held ?? null,
+      position: null,
+    });
+  }
+
   #keyForMerge(target: StreamTarget): Promise<void> {
     const known = this.#keys.get(target.id);
     if (known !== undefined) return known;
@@ -357,7 +384,7 @@ export class PostgresSession implements DestinationSession {
   }
 
   /** Where the stream's rows go at present. */
-  async #tableName(lane: Lane, target: StreamTarget): Promise<StreamName> {
+  async #tableName(lane: Pick<Lane, 'connection'>, target: StreamTarget): Promise<StreamName> {
     if (target.load !== 'replace' || this.#swapped.has(target.id)) return target.table;
     if (await this.#isBuilding(lane, target)) return buildingName(target.table);
     this.#swapped.add(target.id);
@@ -368,7 +395,7 @@ export class PostgresSession implements DestinationSession {
    * Whether a `replace` stream's rows go to the table beside. Chunks that are recorded without that table mean that
    * it has taken its place already: both happen in one transaction.
    */
-  async #isBuilding(lane: Lane, target: StreamTarget): Promise<boolean> {
+  async #isBuilding(lane: Pick<Lane, 'connection'>, target: StreamTarget): Promise<boolean> {
     if (target.load !== 'replace' || this.#swapped.has(target.id)) return false;
     const { rows } = await lane.connection.query(
       `SELECT (to_regclass($3) IS NOT NULL OR NOT EXISTS (

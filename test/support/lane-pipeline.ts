@@ -1,0 +1,186 @@
+// A source database, a destination and a pipeline whose rows are transformed on the way; in this process.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+
+import { expect } from 'vitest';
+
+import { openDestination, openSource } from '../../src/cli/systems.ts';
+import { resolveSystem } from '../../src/connectors/registry.ts';
+import type { Destination } from '../../src/core/connector.ts';
+import { SlabPool } from '../../src/core/slab.ts';
+import type {
+  PipelineSpec,
+  PipelineSystems,
+  RunEvent,
+  RunMode,
+  RunResult,
+} from '../../src/engine/pipeline.ts';
+import { DEFAULT_RETRY } from '../../src/core/retry.ts';
+import { runPipeline } from '../../src/engine/run.ts';
+import { transformDestination } from '../../src/transforms/lane/lane-destination.ts';
+import type { LaneOptions } from '../../src/transforms/lane/options.ts';
+import { laneOptions, type LaneSettings } from './lane-transforms.ts';
+import { readDuckdb } from './duckdb-read.ts';
+import { runDirVariable } from './server-binaries.ts';
+import type { DisposableClient, ServerConnection } from './server-connection.ts';
+import type { DestinationKind } from './test-pipeline.ts';
+import { eventually } from './wait.ts';
+
+const MIB = 1024 * 1024;
+
+export const LANE_SPEC: Omit<PipelineSpec, 'name'> = {
+  selection: [],
+  targetNamespace: null,
+  load: 'upsert',
+  deletes: 'hard',
+  schemaChanges: 'evolve',
+  batchRows: 1000,
+  batchMs: 10,
+  memoryBytes: 128 * MIB,
+  parallel: null,
+  errorBudget: 1000,
+  targetTable: null,
+  retry: { ...DEFAULT_RETRY, giveUpAfterMs: 0 },
+  awaitSystems: false,
+  exclusive: false,
+  begins: 'snapshot',
+};
+
+export type LaneExtras = Partial<Pick<LaneOptions, 'runner' | 'probe' | 'divert'>>;
+
+export function laneSystems(
+  urls: readonly [string, string],
+  settings: LaneSettings,
+  extras: LaneExtras = {},
+): PipelineSystems {
+  return {
+    openSource: async (context) => openSource(await resolveSystem(urls[0]), context),
+    openDestination: async (context) =>
+      transformDestination(await openDestination(await resolveSystem(urls[1]), context), {
+        ...laneOptions(settings),
+        ...extras,
+        context,
+      }),
+    sameSystem: false,
+    options: {},
+  };
+}
+
+export interface LaneRun {
+  readonly settings: LaneSettings;
+  readonly extras?: LaneExtras;
+  readonly spec?: Partial<PipelineSpec>;
+  readonly mode?: RunMode;
+}
+
+export interface LaneOutcome {
+  readonly result: RunResult;
+  readonly events: readonly RunEvent[];
+}
+
+export interface LanePipeline extends AsyncDisposable {
+  readonly urls: readonly [string, string];
+  readonly name: string;
+  readonly client: DisposableClient;
+  sql(statement: string): Promise<void>;
+  /** Runs until caught up; the result is a value. Its accounts balance. */
+  run(run: LaneRun): Promise<LaneOutcome>;
+  /** The same, and it must end well with no stream paused. */
+  caughtUp(run: LaneRun): Promise<LaneOutcome>;
+  /** Rows of the destination as texts; `table` in this place is the way to name one there. */
+  read(sql: string): Promise<(string | null)[][]>;
+  /** With the destination, decorated, open. */
+  withDestination<T>(settings: LaneSettings, act: (opened: Destination) => Promise<T>): Promise<T>;
+}
+
+let count = 0;
+
+export async function createLane(
+  server: ServerConnection,
+  kind: DestinationKind,
+  setup: string,
+): Promise<LanePipeline> {
+  const source = await server.createDatabase();
+  await server.query(source, setup);
+  const client = await server.connect(source);
+  const dir = mkdtempSync(join(process.env[runDirVariable] ?? tmpdir(), 'fb-lane-'));
+  const destination = kind === 'duckdb' ? join(dir, 'copy.duckdb') : await server.createDatabase();
+  count += 1;
+  const name = `lane_${process.pid}_${count}`;
+  const urls = [
+    server.url(source),
+    kind === 'duckdb' ? `duckdb:${destination}` : server.url(destination),
+  ] as const;
+  const run = async ({ settings, extras, spec, mode }: LaneRun): Promise<LaneOutcome> => {
+    const events: RunEvent[] = [];
+    const result = await runPipeline(
+      mode ?? { kind: 'replicate', untilCaughtUp: true },
+      { ...LANE_SPEC, name, ...spec },
+      laneSystems(urls, settings, extras),
+      { drain: new AbortController().signal, observe: (event) => void events.push(event) },
+    );
+    for (const stream of result.streams) {
+      const { read, applied, folded, filtered, deadLettered } = stream;
+      expect({ ...stream, read }).toEqual({
+        ...stream,
+        read: applied + folded + filtered + deadLettered,
+      });
+    }
+    return { result, events };
+  };
+  return {
+    urls,
+    name,
+    client,
+    sql: async (statement) => void (await client.query(statement)),
+    run,
+    caughtUp: async (what) => {
+      const outcome = await run(what);
+      const { status, error, streams } = outcome.result;
+      expect({ status, error, paused: streams.map(({ paused }) => paused) }).toEqual({
+        status: 'completed',
+        error: null,
+        paused: streams.map(() => null),
+      });
+      return outcome;
+    },
+    read: async (sql) => {
+      if (kind === 'duckdb') return (await readDuckdb(destination, sql)).map((row) => [...row]);
+      await using reader = await server.connect(destination);
+      const { rows } = await reader.query<(string | null)[]>({ text: sql, rowMode: 'array' });
+      return rows.map((row) => row.map((value) => (value === null ? null : String(value))));
+    },
+    withDestination: async (settings, act) => {
+      const context = {
+        signal: new AbortController().signal,
+        slabs: new SlabPool(16 * MIB),
+        memoryBytes: 64 * MIB,
+        options: {},
+        notice: () => {},
+      };
+      await using opened = await laneSystems(urls, settings).openDestination(context);
+      return await act(opened);
+    },
+    [Symbol.asyncDispose]: async () => {
+      await client.end().catch(() => {});
+      await eventually(async () => {
+        await server.query(
+          'postgres',
+          `select pg_terminate_backend(active_pid) from pg_replication_slots where database = $1 and active`,
+          [source],
+        );
+        await server.query(
+          'postgres',
+          `select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = $1`,
+          [source],
+        );
+        return true;
+      });
+      await server.dropDatabase(source);
+      if (kind === 'postgres') await server.dropDatabase(destination);
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
