@@ -1,7 +1,7 @@
 /** An entry of `streams` as the engine runs it. Follows references at this moment; connects to nothing. */
 import { createHash } from 'node:crypto';
 import { type NamedSystem, resolveSystem } from '../connectors/registry.ts';
-import type { ConnectorContext, Destination, Source } from '../core/connector.ts';
+import type { ConnectorContext, Destination } from '../core/connector.ts';
 import { ForebayError } from '../core/errors.ts';
 import type { RetryPolicy } from '../core/retry.ts';
 import type { PipelineSpec, PipelineSystems, RunMode } from '../engine/pipeline.ts';
@@ -9,9 +9,16 @@ import { credentialsOf } from './authentication/credentials.ts';
 import { connectionUrl } from './connection-url.ts';
 import type { LoadedConfiguration } from './configuration/inspect.ts';
 import { printProblem } from './configuration/problem.ts';
-import { type ResolvedSystem, resolveReferences } from './configuration/resolve.ts';
+import {
+  type ResolvedSystem,
+  type ResolvedTransformation,
+  resolveReferences,
+} from './configuration/resolve.ts';
 import type { StreamConfiguration } from './configuration/schema.ts';
 import { readTables } from './configuration/tables.ts';
+import { letterPlace } from './letter-place.ts';
+import { openDestination, openSource } from './systems.ts';
+import { openTransformed, type StreamTransformation } from './transformation.ts';
 
 const MIB = 1024 * 1024;
 const MEMORY_BYTES = 256 * MIB;
@@ -127,25 +134,6 @@ async function nameSystem(
   );
 }
 
-async function openSource(system: NamedSystem, context: ConnectorContext): Promise<Source> {
-  const { openSource: open } = await system.entry.load();
-  if (open !== undefined) return await open(system.address, context);
-  throw new ForebayError('capability_missing', {
-    message: `${system.entry.title} cannot be a source`,
-  });
-}
-
-async function openDestination(
-  system: NamedSystem,
-  context: ConnectorContext,
-): Promise<Destination> {
-  const { openDestination: open } = await system.entry.load();
-  if (open !== undefined) return await open(system.address, context);
-  throw new ForebayError('capability_missing', {
-    message: `${system.entry.title} cannot be a destination`,
-  });
-}
-
 /** What the file's format has and this release does not. */
 function assertThere(stream: StreamConfiguration): void {
   const { publication, slot } = stream.source.change_stream_options;
@@ -155,11 +143,48 @@ function assertThere(stream: StreamConfiguration): void {
   }
 }
 
+export interface PlanOptions {
+  readonly untilCaughtUp: boolean;
+  /** Documents that go into the transformation, less those that have come out. */
+  readonly moving: (change: number) => void;
+}
+
+function transformationOf(
+  loaded: LoadedConfiguration,
+  stream: StreamConfiguration,
+  parts: {
+    readonly transformation: ResolvedTransformation;
+    readonly spec: PipelineSpec;
+    readonly open: (context: ConnectorContext) => Promise<Destination>;
+    readonly moving: (change: number) => void;
+  },
+): StreamTransformation {
+  const { transformation: resolved, spec, open, moving } = parts;
+  const { folder } = loaded.surroundings;
+  const entry = loaded.configuration.transformations.find(({ id }) => id === resolved.id);
+  if (entry === undefined) {
+    throw new ForebayError('configuration_invalid', {
+      message: `no transformation has the id ${resolved.id}`,
+    });
+  }
+  const letters = resolved.deadLetters?.reveal() ?? null;
+  const place = { pipeline: spec.name, folder, openDestination: open };
+  return {
+    resolved,
+    errors: entry.error_handling,
+    flatten: stream.destination.write_options.flatten ?? null,
+    schemaChanges: spec.schemaChanges,
+    folder,
+    openLetters: letters === null ? null : letterPlace({ ...place, text: letters }),
+    moving,
+  };
+}
+
 /** Fails with `configuration_invalid` where a reference leads nowhere by now. */
 export async function planStream(
   loaded: LoadedConfiguration,
   stream: StreamConfiguration,
-  untilCaughtUp: boolean,
+  options: PlanOptions,
 ): Promise<StreamPlan> {
   assertThere(stream);
   const result = resolveReferences(loaded, stream);
@@ -172,12 +197,24 @@ export async function planStream(
   const source = await nameSystem(stream, 'source', result.stream.source, folder);
   const destination = await nameSystem(stream, 'destination', result.stream.destination, folder);
   const { mode } = stream.source.change_stream_options;
+  const { untilCaughtUp } = options;
+  const spec = specOf(stream);
+  const open = (context: ConnectorContext): Promise<Destination> =>
+    openDestination(destination, context);
+  const { transformation } = result.stream;
+  const transformed =
+    transformation === null
+      ? null
+      : transformationOf(loaded, stream, { transformation, spec, open, moving: options.moving });
   return {
     mode: mode === 'snapshot' ? { kind: 'copy' } : { kind: 'replicate', untilCaughtUp },
-    spec: specOf(stream),
+    spec,
     systems: {
       openSource: (context) => openSource(source, context),
-      openDestination: (context) => openDestination(destination, context),
+      openDestination: (context) =>
+        transformed === null
+          ? open(context)
+          : openTransformed(transformed, context, () => open(context)),
       sameSystem: source.address.identity === destination.address.identity,
       options: settingsOf(stream),
     },

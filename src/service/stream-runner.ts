@@ -11,7 +11,7 @@ import { afterEvent, afterResult, NEW_STREAM, type StreamFacts } from './stream-
 export interface RunnerOptions {
   readonly id: string;
   /** Follows references anew at each start. */
-  readonly plan: () => Promise<StreamPlan>;
+  readonly plan: (meter: EventMeter) => Promise<StreamPlan>;
   readonly retry: RetryPolicy;
   /** Resolves when the stream may begin; null: it was told to stop before. */
   readonly admit: (signal: AbortSignal) => Promise<Disposable | null>;
@@ -81,7 +81,7 @@ export class StreamRunner {
   async #once(): Promise<RunResult> {
     const startedAt = performance.now();
     try {
-      const plan = await this.#options.plan();
+      const plan = await this.#options.plan(this.meter);
       return await runPipeline(plan.mode, plan.spec, plan.systems, {
         drain: this.#drain.signal,
         observe: (event) => this.#observe(event),

@@ -93,7 +93,11 @@ export class Supervisor {
     const loaded = this.#loaded;
     const runner = new StreamRunner({
       id,
-      plan: () => planStream(loaded, stream, this.#options.untilCaughtUp),
+      plan: (meter) =>
+        planStream(loaded, stream, {
+          untilCaughtUp: this.#options.untilCaughtUp,
+          moving: (change) => meter.transforming(change),
+        }),
       retry: retryOf(stream),
       admit: (signal) => this.#admit(id, signal),
       observe: (event) => this.#options.observe(id, event),

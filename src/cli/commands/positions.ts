@@ -135,7 +135,8 @@ export const run: RunCommand = async ({ args, options, terminal }) => {
   const reads = await withInterruption(async (signal) => {
     const found: Read[] = [];
     for (const stream of loaded.configuration.streams) {
-      const plan = (): Promise<StreamPlan> => planStream(loaded, stream, false);
+      const plan = (): Promise<StreamPlan> =>
+        planStream(loaded, stream, { untilCaughtUp: false, moving: () => {} });
       found.push(await positionsOf(stream, plan, { signal, withHistory: history }));
     }
     return found;

@@ -8,6 +8,7 @@ import type {
   DestinationSession,
   Finding,
   Leftover,
+  PastCheckpoint,
   SessionOptions,
   StreamTarget,
   TargetColumn,
@@ -26,6 +27,7 @@ class LaneDestination implements Destination {
   readonly delivery: Destination['delivery'];
   readonly parallelLoads: number;
   readonly deadLetters: DeadLetterStore;
+  readonly history?: NonNullable<Destination['history']>;
   readonly #inner: Destination;
   readonly #options: LaneOptions;
   readonly #streams: LaneStreams;
@@ -37,6 +39,7 @@ class LaneDestination implements Destination {
     this.family = inner.family;
     this.delivery = inner.delivery;
     this.parallelLoads = inner.parallelLoads;
+    if (inner.history !== undefined) this.history = (pipeline) => readHistory(inner, pipeline);
     this.deadLetters = new LaneLetters(inner, options);
   }
 
@@ -136,6 +139,13 @@ function refusedPlan(target: StreamTarget, error: unknown): TargetPlan {
     error: failure,
   };
   return { exists: true, empty: false, columns: [], frameFormat: null, findings: [finding] };
+}
+
+async function readHistory(
+  inner: Destination,
+  pipeline: string,
+): Promise<readonly PastCheckpoint[]> {
+  return (await inner.history?.(pipeline)) ?? [];
 }
 
 export function transformDestination(inner: Destination, options: LaneOptions): Destination {
