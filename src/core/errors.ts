@@ -234,6 +234,18 @@ export const ERROR_TABLE = {
     'A failpoint that was switched on in FOREBAY_FAILPOINTS threw.',
     'Unset FOREBAY_FAILPOINTS.',
   ]),
+  kazaam_spec: entry('config', 2, 400, [
+    'A Kazaam specification cannot be loaded, or an operation in it cannot be carried out.',
+    'Correct the specification; docs/transformations.md says what each operation takes.',
+  ]),
+  kazaam_parse: entry('data', 5, 422, [
+    'A document is no JSON, or an operation met a value that it cannot read.',
+    'Correct the document, or the operation that reads the value.',
+  ]),
+  kazaam_require: entry('data', 5, 422, [
+    'A document lacks a path that the specification requires.',
+    'Correct the document, or take `require` from the operation.',
+  ]),
   dlq_entry_missing: entry('config', 2, 404, [
     'No dead letter has this id.',
     'Run `forebay dlq list`.',
