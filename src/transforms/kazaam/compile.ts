@@ -7,10 +7,19 @@ import type { DocumentTransform, Outcome } from '../document-transform.ts';
 import { concat } from './concat.ts';
 import type { Rules } from './edit.ts';
 import { type FailureKind, KazaamFailure, undefinedUpstream } from './failure.ts';
+import { type Fused, fuse } from './fuse.ts';
 import { coalesce, extract, pass, remove, setDefaults, shift } from './moves.ts';
-import { type Apply, type CompileOperation, escapedText, failing, placeOf } from './operation.ts';
+import {
+  type Apply,
+  type CompileOperation,
+  escapedText,
+  failing,
+  type Place,
+  placeOf,
+} from './operation.ts';
 import { applyOver, isOverStopped } from './over.ts';
-import { readPath } from './path.ts';
+import { type Path, readPath } from './path.ts';
+import { findings, scan } from './scan.ts';
 import { searchLoosely, searchStrictly } from './search.ts';
 import { type OperationSpec, readSpecification } from './specification.ts';
 import { timestamp } from './timestamp.ts';
@@ -72,7 +81,11 @@ function compileOperation(spec: OperationSpec, rules: Rules): Apply {
   }
 }
 
+const nothing = findings(0, 0);
+
 function isJson(text: string): boolean {
+  if (scan(text, null, nothing)) return true;
+  // The scan gives up on deep documents.
   try {
     JSON.parse(text);
     return true;
@@ -86,17 +99,31 @@ function failed({ kind, message }: KazaamFailure, mode: KazaamOptions['mode']): 
   return { kind: 'failed', code: CODES[kind], message: prefix + message };
 }
 
-function run(json: string, steps: readonly Apply[], mode: KazaamOptions['mode']): Outcome {
+interface Plan {
+  readonly steps: readonly Apply[];
+  /** Stands for the first steps, where a document allows it. */
+  readonly fused: Fused | null;
+  readonly mode: KazaamOptions['mode'];
+}
+
+/** Whether the document is known to be JSON comes with what became of it. */
+function run(json: string, { steps, fused, mode }: Plan): readonly [Outcome, boolean] {
   let text = json;
+  let known = false;
   try {
-    for (const step of steps) text = step(text);
+    const first = fused?.apply(json) ?? null;
+    known = first !== null;
+    text = first ?? json;
+    for (let i = known ? (fused?.operations ?? 0) : 0; i < steps.length; i += 1) {
+      text = steps[i]?.(text) ?? text;
+    }
   } catch (error) {
     if (!isOverStopped(error)) {
-      if (error instanceof KazaamFailure) return failed(error, mode);
+      if (error instanceof KazaamFailure) return [failed(error, mode), true];
       throw error;
     }
   }
-  return { kind: 'document', json: text };
+  return [{ kind: 'document', json: text }, known];
 }
 
 /**
@@ -110,11 +137,14 @@ export function compileKazaam(spec: unknown, { mode }: KazaamOptions): DocumentT
     const apply = compileOperation(one, rules);
     return one.over === null ? apply : applyOver(one.over, apply, rules);
   }) ?? [failing(() => new KazaamFailure('spec', 'Kazaam not properly initialized'))];
+  const place = (path: Path): Place => placeOf(path, rules);
+  const fused = fuse(specs ?? [], { place, strict: rules.strict });
+  const plan: Plan = { steps, fused, mode };
   return (json) => {
     if (json === '' && specs !== null) return { kind: 'document', json };
-    const outcome = run(json, steps, mode);
+    const [outcome, known] = run(json, plan);
     // Upstream looks at no more of a document than it needs; what is no JSON fails here in any case.
-    if (outcome.kind === 'failed' || isJson(json)) return outcome;
+    if (known || isJson(json)) return outcome;
     return failed(new KazaamFailure('parse', 'the document is no JSON'), mode);
   };
 }

@@ -2,7 +2,8 @@
 
 /** A point in time as Go holds it. The zone matters only where it is written. */
 export interface Moment {
-  readonly unixSeconds: number;
+  /** Go counts in 64 bits. */
+  readonly unixSeconds: bigint;
   readonly nanoseconds: number;
   readonly zone: { readonly name: string; readonly offsetSeconds: number };
 }

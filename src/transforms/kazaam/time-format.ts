@@ -19,9 +19,10 @@ interface Parts {
 }
 
 function partsOf(moment: Moment): Parts {
-  const local = moment.unixSeconds + moment.zone.offsetSeconds;
-  const number = Math.floor(local / DAY_SECONDS);
-  const second = local - number * DAY_SECONDS;
+  const local = moment.unixSeconds + BigInt(moment.zone.offsetSeconds);
+  const rest = Number(local % BigInt(DAY_SECONDS));
+  const second = rest < 0 ? rest + DAY_SECONDS : rest;
+  const number = Number((local - BigInt(second)) / BigInt(DAY_SECONDS));
   const date = calendarDay(number);
   return {
     moment,

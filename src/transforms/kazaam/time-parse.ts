@@ -318,14 +318,14 @@ function momentOf(into: Reading): Moment {
   if (into.half === 'PM' && hour < 12) hour += 12;
   else if (into.half === 'AM' && hour === 12) hour = 0;
   const clock = hour * 3600 + into.minute * 60 + into.second;
-  const seconds = dayNumber(into) * DAY_SECONDS + clock;
+  const seconds = BigInt(dayNumber(into) * DAY_SECONDS + clock);
   const at = { nanoseconds: into.nanoseconds };
   if (into.utc) return { ...at, unixSeconds: seconds, zone: UTC };
   const { offsetSeconds, zoneName: name } = into;
   if (offsetSeconds !== -1) {
     const isUtc = offsetSeconds === 0 && (name === '' || name === 'UTC');
     const zone = isUtc ? UTC : { name, offsetSeconds };
-    return { ...at, unixSeconds: seconds - offsetSeconds, zone };
+    return { ...at, unixSeconds: seconds - BigInt(offsetSeconds), zone };
   }
   if (name === '') return { ...at, unixSeconds: seconds, zone: UTC };
   const hours = /^GMT([+-]\d+)$/.exec(name)?.[1];

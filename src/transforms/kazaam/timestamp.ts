@@ -15,16 +15,16 @@ function unixMoment(given: string): Moment {
     return new KazaamFailure('raw', message);
   };
   if (!/^[+-]?\d+$/.test(given)) throw fault('invalid syntax');
-  const seconds = Number(given);
-  // Calendar arithmetic is exact to here, some 285 million years from 1970.
-  if (!Number.isSafeInteger(seconds)) throw fault('value out of range');
-  return { unixSeconds: seconds, nanoseconds: 0, zone: UTC };
+  const unixSeconds = BigInt(given.replace(/^\+/, ''));
+  if (BigInt.asIntN(64, unixSeconds) !== unixSeconds) throw fault('value out of range');
+  return { unixSeconds, nanoseconds: 0, zone: UTC };
 }
 
 function now(): Moment {
   const ms = Date.now();
   const unixSeconds = Math.floor(ms / 1000);
-  return { unixSeconds, nanoseconds: (ms - unixSeconds * 1000) * 1_000_000, zone: UTC };
+  const nanoseconds = (ms - unixSeconds * 1000) * 1_000_000;
+  return { unixSeconds: BigInt(unixSeconds), nanoseconds, zone: UTC };
 }
 
 function reader(format: string): (given: string) => Moment {
