@@ -1,5 +1,7 @@
+import { createReadStream, fstatSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import process from 'node:process';
+import type { Readable } from 'node:stream';
 
 import { ForebayError } from '../../core/errors.ts';
 import type { DocumentTransform } from '../../transforms/document-transform.ts';
@@ -40,10 +42,17 @@ async function kazaam(path: string, options: KazaamChoice): Promise<DocumentTran
   return compileKazaam(parseSpec(path, await readSpec(path)), options);
 }
 
+/** A file is read in larger pieces than Node reads its own stdin. */
+function openInput(): Readable {
+  const { fd } = process.stdin;
+  if (!fstatSync(fd).isFile()) return process.stdin;
+  return createReadStream('', { fd, autoClose: false, highWaterMark: 256 * 1024 });
+}
+
 export const run: RunCommand = async ({ options }) => {
   const { spec, mode, dialect } = readOptions(transformShape, options);
   const transform = await kazaam(spec, { mode, dialect });
-  const streams = { input: process.stdin, output: process.stdout };
+  const streams = { input: openInput(), output: process.stdout };
   const failed = await withInterruption((signal) => transformDocuments(streams, transform, signal));
   return failed === 0 ? 0 : 5;
 };

@@ -14,11 +14,10 @@ import {
   type CompileOperation,
   escapedText,
   failing,
-  type Place,
   placeOf,
 } from './operation.ts';
 import { applyOver, isOverStopped } from './over.ts';
-import { type Path, readPath } from './path.ts';
+import { readPath } from './path.ts';
 import { findings, scan } from './scan.ts';
 import { searchLoosely, searchStrictly } from './search.ts';
 import { type OperationSpec, readSpecification } from './specification.ts';
@@ -137,8 +136,7 @@ export function compileKazaam(spec: unknown, { mode }: KazaamOptions): DocumentT
     const apply = compileOperation(one, rules);
     return one.over === null ? apply : applyOver(one.over, apply, rules);
   }) ?? [failing(() => new KazaamFailure('spec', 'Kazaam not properly initialized'))];
-  const place = (path: Path): Place => placeOf(path, rules);
-  const fused = fuse(specs ?? [], { place, strict: rules.strict });
+  const fused = fuse(specs ?? [], rules.strict);
   const plan: Plan = { steps, fused, mode };
   return (json) => {
     if (json === '' && specs !== null) return { kind: 'document', json };

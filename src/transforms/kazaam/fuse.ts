@@ -5,11 +5,10 @@
  */
 import { missingPath } from './failure.ts';
 import { goJson } from './go-values.ts';
-import type { Apply, Place } from './operation.ts';
 import { type Path, readPath } from './path.ts';
 import { type Findings, findings, scan } from './scan.ts';
-import { wholeNumber } from './search.ts';
 import type { OperationSpec } from './specification.ts';
+import { isPlainKey, openWants, plainIndex, type Source, type Wants } from './wants.ts';
 
 type Node =
   | { readonly kind: 'object'; readonly members: Map<string, Node> }
@@ -19,18 +18,6 @@ type Node =
   | { readonly kind: 'hole'; readonly read: number };
 
 const NULL: Node = { kind: 'value', json: 'null' };
-
-/** `[3]` as 3; undefined for what is no such index but looks like one. */
-function plainIndex(key: string): number | null | undefined {
-  if (!key.startsWith('[')) return null;
-  const index = /^\[\d{1,3}\]$/.test(key) ? wholeNumber(key.slice(1, -1)) : null;
-  return index ?? undefined;
-}
-
-function isPlainKey(key: string): boolean {
-  // oxlint-disable-next-line no-control-regex -- what JSON would escape
-  return key !== '' && !/["\\\u0000-\u001f]/.test(key) && plainIndex(key) !== undefined;
-}
 
 function child(parent: Node, key: string): Node | undefined {
   const index = plainIndex(key);
@@ -101,94 +88,50 @@ function write(node: Node, into: Template): void {
   }
 }
 
-interface GrowingWant {
-  readonly id: number;
-  slot: number;
-  readonly members: { key: string; want: GrowingWant }[];
-  readonly elements: (GrowingWant | null)[];
-}
-
-/** The places of a document that are asked for, as a tree. */
-interface Wants {
-  readonly root: GrowingWant;
-  places: number;
-  slots: number;
-}
-
-function innerWant(parent: GrowingWant, key: string, wants: Wants): GrowingWant {
-  const fresh = (): GrowingWant => {
-    const id = wants.places;
-    wants.places += 1;
-    return { id, slot: -1, members: [], elements: [] };
-  };
-  const index = plainIndex(key);
-  if (typeof index === 'number') {
-    while (parent.elements.length <= index) parent.elements.push(null);
-    const known = parent.elements[index] ?? fresh();
-    parent.elements[index] = known;
-    return known;
-  }
-  const known = parent.members.find((member) => member.key === key);
-  if (known !== undefined) return known.want;
-  const want = fresh();
-  parent.members.push({ key, want });
-  return want;
-}
-
-/** The slot of the value that the keys lead to; null where only the slow way knows. */
-function slotFor(keys: readonly string[], wants: Wants): number | null {
-  if (!keys.every(isPlainKey)) return null;
-  let want = wants.root;
-  for (const key of keys) want = innerWant(want, key, wants);
-  if (want.slot < 0) {
-    want.slot = wants.slots;
-    wants.slots += 1;
-  }
-  return want.slot;
-}
-
 interface Read {
-  /** -1 for the whole document. */
-  readonly slot: number;
+  readonly source: Source;
   readonly required: boolean;
   readonly wrapped: boolean;
-  /** For `[*]`: what becomes of the text of the list. */
-  readonly each: Apply | null;
 }
 
 interface Building {
   readonly reads: Read[];
   readonly wants: Wants;
   readonly root: Node;
-  readonly place: (path: Path) => Place;
   readonly strict: boolean;
 }
 
-function readFor(source: unknown, spec: OperationSpec, building: Building): Read | null {
-  const wrapped = Array.isArray(source);
-  const path: unknown = wrapped && source.length === 1 ? source[0] : source;
-  if (typeof path !== 'string') return null;
-  const required = spec.require;
-  if (path === '$') return { slot: -1, required, wrapped, each: null };
-  const { keys, tail } = readPath(path, spec.keySeparator, building.strict);
-  if (tail.kind === 'invalid') return null;
-  const slot = slotFor(keys, building.wants);
-  if (slot === null) return null;
-  if (tail.kind === 'end') return { slot, required, wrapped, each: null };
-  // The list stands alone here, so that its path is a bare wildcard below one key.
-  const list = building.place({ keys: ['list'], tail });
-  const each: Apply = (json) => list.get(`{"list":${json}}`, required);
-  return { slot, required, wrapped, each };
+interface Asked {
+  readonly target: string;
+  /** Null for the whole document. */
+  readonly path: Path | null;
+  readonly wrapped: boolean;
+}
+
+function askedOf(spec: OperationSpec, strict: boolean): readonly Asked[] | null {
+  const asked: Asked[] = [];
+  for (const [target, source] of Object.entries(spec.spec ?? {})) {
+    const wrapped = Array.isArray(source);
+    const text: unknown = wrapped && source.length === 1 ? source[0] : source;
+    if (typeof text !== 'string') return null;
+    const path = text === '$' ? null : readPath(text, spec.keySeparator, strict);
+    asked.push({ target, path, wrapped });
+  }
+  return asked;
 }
 
 function addShift(spec: OperationSpec, building: Building): boolean {
-  for (const [target, source] of Object.entries(spec.spec ?? {})) {
-    const read = readFor(source, spec, building);
-    if (read === null) return false;
+  const { wants, strict } = building;
+  const asked = askedOf(spec, strict);
+  if (asked === null) return false;
+  for (const { path } of asked) if (path !== null) wants.announce(path);
+  for (const { target, path, wrapped } of asked) {
+    const source: Source | null = path === null ? { kind: 'document' } : wants.add(path);
+    if (source === null) return false;
     const hole: Node = { kind: 'hole', read: building.reads.length };
-    building.reads.push(read);
-    const path = readPath(target, spec.keySeparator, building.strict);
-    if (!grow(building.root, path, hole)) return false;
+    building.reads.push({ source, required: spec.require, wrapped });
+    const to = readPath(target, spec.keySeparator, strict);
+    if (!grow(building.root, to, hole)) return false;
   }
   return true;
 }
@@ -207,24 +150,49 @@ export interface Fused {
   readonly apply: (text: string) => string | null;
 }
 
+function listText(
+  text: string,
+  list: readonly number[] | null | undefined,
+  required: boolean,
+): string {
+  if (list == null) {
+    if (required) throw missingPath();
+    return '[]';
+  }
+  let out = '';
+  for (let i = 0; i < list.length; i += 2) {
+    const from = list[i] ?? -1;
+    if (from < 0 && required) throw missingPath();
+    out += (i === 0 ? '' : ',') + (from < 0 ? 'null' : text.slice(from, list[i + 1]));
+  }
+  return `[${out}]`;
+}
+
+function sourceText(text: string, { source, required }: Read, found: Findings): string {
+  if (source.kind === 'document') return text;
+  if (source.kind === 'list') return listText(text, found.lists[source.slot], required);
+  const { slot, pick } = source;
+  const spans = pick === null ? found.spans : found.lists[slot];
+  const at = 2 * (pick ?? slot);
+  const from = spans?.[at] ?? -1;
+  if (from >= 0) return text.slice(from, spans?.[at + 1]);
+  if (required) throw missingPath();
+  return 'null';
+}
+
 function readText(text: string, read: Read, found: Findings): string {
-  const from = read.slot < 0 ? 0 : (found.spans[2 * read.slot] ?? -1);
-  const to = read.slot < 0 ? text.length : (found.spans[2 * read.slot + 1] ?? -1);
-  if (from < 0 && read.required) throw missingPath();
-  let json = from < 0 ? 'null' : text.slice(from, to);
-  if (read.each !== null) json = from < 0 ? '[]' : read.each(json);
+  const json = sourceText(text, read, found);
   return read.wrapped ? `[${json}]` : json;
 }
 
 function fuseAll(
   specs: readonly OperationSpec[],
-  options: Pick<Building, 'place' | 'strict'>,
+  strict: boolean,
 ): Fused | null {
-  const rootWant: GrowingWant = { id: 0, slot: -1, members: [], elements: [] };
   const building: Building = {
-    ...options,
+    strict,
     reads: [],
-    wants: { root: rootWant, places: 1, slots: 0 },
+    wants: openWants(),
     root: { kind: 'object', members: new Map() },
   };
   const fits = specs.every((spec) =>
@@ -234,10 +202,12 @@ function fuseAll(
   const { reads, wants, root } = building;
   const template: Template = { pieces: [''], reads: [] };
   write(root, template);
-  const found = findings(wants.slots, wants.places);
+  const { want, slots, places } = wants.settle();
+  const found = findings(slots, places);
+  const values = reads.map(() => '');
   const apply = (text: string): string | null => {
-    if (!scan(text, rootWant, found)) return null;
-    const values = reads.map((read) => readText(text, read, found));
+    if (!scan(text, want, found)) return null;
+    for (const [at, read] of reads.entries()) values[at] = readText(text, read, found);
     let out = template.pieces[0] ?? '';
     for (let i = 0; i < template.reads.length; i += 1) {
       out += (values[template.reads[i] ?? 0] ?? '') + (template.pieces[i + 1] ?? '');
@@ -250,7 +220,7 @@ function fuseAll(
 /** As many operations as can be done at once; null where there are none. */
 export function fuse(
   specs: readonly OperationSpec[],
-  options: Pick<Building, 'place' | 'strict'>,
+  strict: boolean,
 ): Fused | null {
   const [first, ...rest] = specs;
   if (first?.operation !== 'shift' || first.over !== null || first.inplace || first.spec === null) {
@@ -260,7 +230,7 @@ export function fuse(
     ({ operation, over, spec }) => operation !== 'default' || over !== null || spec === null,
   );
   for (let count = other === -1 ? specs.length : other + 1; count > 0; count -= 1) {
-    const fused = fuseAll(specs.slice(0, count), options);
+    const fused = fuseAll(specs.slice(0, count), strict);
     if (fused !== null) return fused;
   }
   return null;
