@@ -1,18 +1,20 @@
 /** Documents one a line through a transform: as many lines come out as went in, each in its place. */
 import { isUtf8 } from 'node:buffer';
-import { addAbortSignal, type Readable, type Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 
-import type { DocumentTransform } from '../transforms/document-transform.ts';
+import type { LineTransform } from '../transforms/line-transform.ts';
 
 const NEWLINE = 10;
+const RETURN = 13;
 
 export interface LineStreams {
-  readonly input: Readable;
+  /** A piece need not outlive the turn of the loop it comes in. */
+  readonly input: AsyncIterable<Buffer>;
   readonly output: Writable;
 }
 
 interface Work {
-  readonly transform: DocumentTransform;
+  readonly transform: LineTransform;
   failed: number;
 }
 
@@ -26,7 +28,7 @@ function resultLine(bytes: Buffer, line: string, work: Work): string {
   if (line.includes('\ufffd') && !isUtf8(bytes)) {
     return errorLine(work, 'kazaam_parse', 'the line is no UTF-8');
   }
-  const outcome = work.transform(line);
+  const outcome = work.transform.one(line);
   switch (outcome.kind) {
     case 'document':
       // A line end inside a document is white space that it came with.
@@ -46,10 +48,10 @@ function transformLine(bytes: Buffer, work: Work): string {
   return document === '' ? end : resultLine(bytes, document, work) + end;
 }
 
-/** Writes as fast as the reader takes it; false once there is no reader. */
+/** Writes, a character a byte, as fast as the reader takes it; false once there is no reader. */
 async function write(output: Writable, text: string, isGone: () => boolean): Promise<boolean> {
   if (isGone()) return false;
-  if (text === '' || output.write(text)) return true;
+  if (output.write(text, 'latin1')) return true;
   await new Promise<void>((resolve) => {
     const done = (): void => {
       for (const name of ['drain', 'close', 'error']) output.off(name, done);
@@ -60,22 +62,36 @@ async function write(output: Writable, text: string, isGone: () => boolean): Pro
   return !isGone();
 }
 
-/** Transforms every whole line of the bytes; what follows the last line end is handed back. */
-function transformLines(bytes: Buffer, work: Work): { text: string; rest: Buffer } {
-  let text = '';
+/**
+ * Transforms all lines of the bytes, which end with a line end. The result has a character for each byte, so
+ * that what is only carried over need not be decoded.
+ */
+function transformLines(bytes: Buffer, work: Work): string {
+  const view = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  const inPlace = isUtf8(bytes) ? work.transform.inPlace : null;
+  const text = inPlace === null ? '' : bytes.toString('latin1');
+  let out = '';
   let at = 0;
-  for (let end = bytes.indexOf(NEWLINE); end !== -1; end = bytes.indexOf(NEWLINE, at)) {
-    text += transformLine(bytes.subarray(at, end), work);
-    at = end + 1;
+  while (at < bytes.length) {
+    const result = inPlace?.transform(view, text, at) ?? null;
+    const end = inPlace?.end() ?? 0;
+    if (result !== null && view[end] === NEWLINE) {
+      out += result + (view[end - 1] === RETURN ? '\r\n' : '\n');
+      at = end + 1;
+    } else {
+      const next = bytes.indexOf(NEWLINE, at);
+      const line = transformLine(bytes.subarray(at, next), work);
+      out += Buffer.from(line).toString('latin1');
+      at = next + 1;
+    }
   }
-  return { text, rest: bytes.subarray(at) };
+  return out;
 }
 
 /** Ends with the input, or when nobody reads the output any more; says how many documents failed. */
 export async function transformDocuments(
   { input, output }: LineStreams,
-  transform: DocumentTransform,
-  signal: AbortSignal,
+  transform: LineTransform,
 ): Promise<number> {
   const work: Work = { transform, failed: 0 };
   let gone = false;
@@ -84,21 +100,22 @@ export async function transformDocuments(
   };
   output.on('error', onError);
   try {
-    // A line longer than one read is put together only when its end has come.
-    let pieces: Buffer[] = [];
-    for await (const chunk of addAbortSignal(signal, input)) {
-      const bytes: Buffer = chunk;
-      const end = bytes.lastIndexOf(NEWLINE);
-      if (end === -1) pieces.push(bytes);
-      else {
-        const whole = pieces.length === 0 ? bytes : Buffer.concat([...pieces, bytes]);
-        const { text, rest } = transformLines(whole, work);
-        pieces = rest.length === 0 ? [] : [rest];
+    // The beginning of a line whose end has not come yet.
+    let begun: Buffer[] = [];
+    for await (const bytes of input) {
+      const end = bytes.lastIndexOf(NEWLINE) + 1;
+      if (end > 0) {
+        const first = begun.length === 0 ? 0 : bytes.indexOf(NEWLINE) + 1;
+        const joined = Buffer.concat([...begun, bytes.subarray(0, first)]);
+        const text = transformLines(joined, work) + transformLines(bytes.subarray(first, end), work);
         if (!(await write(output, text, () => gone))) return work.failed;
+        begun = [];
       }
+      // A copy, since the next piece may be read into the same memory.
+      if (end < bytes.length) begun.push(Buffer.from(bytes.subarray(end)));
     }
-    const last = Buffer.concat(pieces);
-    if (last.length > 0) await write(output, transformLine(last, work), () => gone);
+    const last = Buffer.concat([...begun, Buffer.from('\n')]);
+    if (last.length > 1) await write(output, transformLines(last, work), () => gone);
     return work.failed;
   } finally {
     output.off('error', onError);

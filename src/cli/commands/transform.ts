@@ -1,18 +1,18 @@
-import { createReadStream, fstatSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { fstatSync, readFileSync, readSync } from 'node:fs';
 import process from 'node:process';
-import type { Readable } from 'node:stream';
+import { addAbortSignal } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 
 import { ForebayError } from '../../core/errors.ts';
-import type { DocumentTransform } from '../../transforms/document-transform.ts';
+import type { LineTransform } from '../../transforms/line-transform.ts';
 import type { RunCommand } from '../call.ts';
 import { transformDocuments } from '../document-lines.ts';
 import { withInterruption } from '../interruption.ts';
 import { type KazaamChoice, readOptions, transformShape } from '../options.ts';
 
-async function readSpec(path: string): Promise<string> {
+function readSpec(path: string): string {
   try {
-    return await readFile(path, 'utf8');
+    return readFileSync(path, 'utf8');
   } catch (error) {
     throw new ForebayError('invalid_option', {
       message: `--spec ${path} cannot be read`,
@@ -37,22 +37,36 @@ function parseSpec(path: string, text: string): unknown {
   }
 }
 
-async function kazaam(path: string, options: KazaamChoice): Promise<DocumentTransform> {
-  const { compileKazaam } = await import('../../transforms/kazaam/compile.ts');
-  return compileKazaam(parseSpec(path, await readSpec(path)), options);
+async function kazaam(path: string, options: KazaamChoice): Promise<LineTransform> {
+  const { compileKazaamLines } = await import('../../transforms/kazaam/compile.ts');
+  return compileKazaamLines(parseSpec(path, readSpec(path)), options);
 }
 
-/** A file is read in larger pieces than Node reads its own stdin. */
-function openInput(): Readable {
+const READ_BYTES = 65_536;
+
+/** A file is there already: it is read into one piece of memory, without a way through the thread pool. */
+async function* readFile(fd: number, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const memory = Buffer.alloc(READ_BYTES);
+  for (;;) {
+    const length = readSync(fd, memory);
+    if (length === 0) return;
+    yield memory.subarray(0, length);
+    // Lets signals in.
+    await setImmediate();
+    signal.throwIfAborted();
+  }
+}
+
+function openInput(signal: AbortSignal): AsyncIterable<Buffer> {
   const { fd } = process.stdin;
-  if (!fstatSync(fd).isFile()) return process.stdin;
-  return createReadStream('', { fd, autoClose: false, highWaterMark: 256 * 1024 });
+  return fstatSync(fd).isFile() ? readFile(fd, signal) : addAbortSignal(signal, process.stdin);
 }
 
 export const run: RunCommand = async ({ options }) => {
   const { spec, mode, dialect } = readOptions(transformShape, options);
   const transform = await kazaam(spec, { mode, dialect });
-  const streams = { input: openInput(), output: process.stdout };
-  const failed = await withInterruption((signal) => transformDocuments(streams, transform, signal));
+  const failed = await withInterruption((signal) =>
+    transformDocuments({ input: openInput(signal), output: process.stdout }, transform),
+  );
   return failed === 0 ? 0 : 5;
 };

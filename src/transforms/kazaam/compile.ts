@@ -4,6 +4,8 @@
  */
 import type { ErrorCode } from '../../core/errors.ts';
 import type { DocumentTransform, Outcome } from '../document-transform.ts';
+import type { DocumentsInPlace, LineTransform } from '../line-transform.ts';
+import { decoded, toByteText } from './byte-text.ts';
 import { concat } from './concat.ts';
 import type { Rules } from './edit.ts';
 import { type FailureKind, KazaamFailure, undefinedUpstream } from './failure.ts';
@@ -18,7 +20,7 @@ import {
 } from './operation.ts';
 import { applyOver, isOverStopped } from './over.ts';
 import { readPath } from './path.ts';
-import { findings, scan } from './scan.ts';
+import { isPlainJson } from './scan.ts';
 import { searchLoosely, searchStrictly } from './search.ts';
 import { type OperationSpec, readSpecification } from './specification.ts';
 import { timestamp } from './timestamp.ts';
@@ -80,11 +82,9 @@ function compileOperation(spec: OperationSpec, rules: Rules): Apply {
   }
 }
 
-const nothing = findings(0, 0);
-
 function isJson(text: string): boolean {
-  if (scan(text, null, nothing)) return true;
-  // The scan gives up on deep documents.
+  const { bytes, length } = toByteText(text);
+  if (isPlainJson(bytes, length)) return true;
   try {
     JSON.parse(text);
     return true;
@@ -103,14 +103,25 @@ interface Plan {
   /** Stands for the first steps, where a document allows it. */
   readonly fused: Fused | null;
   readonly mode: KazaamOptions['mode'];
+  /** Whether an empty document comes back. */
+  readonly takesNothing: boolean;
 }
 
-/** Whether the document is known to be JSON comes with what became of it. */
+/** What the first operations make of the document, if it can be done at once; then it is known to be JSON. */
+function runFused(json: string, fused: Fused | null): string | null {
+  if (fused === null) return null;
+  const { bytes, length, text, isAscii } = toByteText(json);
+  const result = fused.inPlace.transform(bytes, text, 0);
+  if (result === null || fused.inPlace.end() !== length) return null;
+  return isAscii && fused.isAscii ? result : decoded(result);
+}
+
+/** The outcome, and whether the document is known to be JSON. */
 function run(json: string, { steps, fused, mode }: Plan): readonly [Outcome, boolean] {
   let text = json;
   let known = false;
   try {
-    const first = fused?.apply(json) ?? null;
+    const first = runFused(json, fused);
     known = first !== null;
     text = first ?? json;
     for (let i = known ? (fused?.operations ?? 0) : 0; i < steps.length; i += 1) {
@@ -118,31 +129,60 @@ function run(json: string, { steps, fused, mode }: Plan): readonly [Outcome, boo
     }
   } catch (error) {
     if (!isOverStopped(error)) {
-      if (error instanceof KazaamFailure) return [failed(error, mode), true];
+      if (error instanceof KazaamFailure) return [failed(error, mode), false];
       throw error;
     }
   }
   return [{ kind: 'document', json: text }, known];
 }
 
+function compilePlan(spec: unknown, { mode }: KazaamOptions): Plan {
+  const rules = mode === 'strict' ? STRICT : COMPAT;
+  const specs = readSpecification(spec, Object.keys(OPERATIONS));
+  if (specs === null) {
+    const step = failing(() => new KazaamFailure('spec', 'Kazaam not properly initialized'));
+    return { steps: [step], fused: null, mode, takesNothing: false };
+  }
+  const steps = specs.map((one) => {
+    const apply = compileOperation(one, rules);
+    return one.over === null ? apply : applyOver(one.over, apply, rules);
+  });
+  return { steps, fused: fuse(specs, rules.strict), mode, takesNothing: true };
+}
+
+function transformBy(plan: Plan): DocumentTransform {
+  return (json) => {
+    if (json === '' && plan.takesNothing) return { kind: 'document', json };
+    const [outcome, known] = run(json, plan);
+    // Upstream looks at no more of a document than it needs; what is no JSON fails here in any case.
+    if (known || outcome.kind === 'failed' || isJson(json)) return outcome;
+    return failed(new KazaamFailure('parse', 'the document is no JSON'), plan.mode);
+  };
+}
+
 /**
  * Throws a ForebayError `kazaam_spec` for a specification that upstream refuses to load. An empty document
  * comes back empty.
  */
-export function compileKazaam(spec: unknown, { mode }: KazaamOptions): DocumentTransform {
-  const rules = mode === 'strict' ? STRICT : COMPAT;
-  const specs = readSpecification(spec, Object.keys(OPERATIONS));
-  const steps = specs?.map((one) => {
-    const apply = compileOperation(one, rules);
-    return one.over === null ? apply : applyOver(one.over, apply, rules);
-  }) ?? [failing(() => new KazaamFailure('spec', 'Kazaam not properly initialized'))];
-  const fused = fuse(specs ?? [], rules.strict);
-  const plan: Plan = { steps, fused, mode };
-  return (json) => {
-    if (json === '' && specs !== null) return { kind: 'document', json };
-    const [outcome, known] = run(json, plan);
-    // Upstream looks at no more of a document than it needs; what is no JSON fails here in any case.
-    if (known || isJson(json)) return outcome;
-    return failed(new KazaamFailure('parse', 'the document is no JSON'), mode);
+export function compileKazaam(spec: unknown, options: KazaamOptions): DocumentTransform {
+  return transformBy(compilePlan(spec, options));
+}
+
+/** The same for documents that stand one a line, as bytes. */
+export function compileKazaamLines(spec: unknown, options: KazaamOptions): LineTransform {
+  const plan = compilePlan(spec, options);
+  const one = transformBy(plan);
+  const { fused, steps } = plan;
+  if (fused === null || fused.operations < steps.length) return { one, inPlace: null };
+  const { inPlace } = fused;
+  const transform: DocumentsInPlace['transform'] = (bytes, text, from) => {
+    try {
+      return inPlace.transform(bytes, text, from);
+    } catch (error) {
+      // Told by the transform of one document.
+      if (error instanceof KazaamFailure) return null;
+      throw error;
+    }
   };
+  return { one, inPlace: { transform, end: inPlace.end } };
 }

@@ -3,6 +3,8 @@
  * single scan of the document and put into a text that is the same for every document. What this cannot do
  * (paths through values, escapes, `[+]`) is left to the operations one by one.
  */
+import type { DocumentsInPlace } from '../line-transform.ts';
+import { encoded } from './byte-text.ts';
 import { missingPath } from './failure.ts';
 import { goJson } from './go-values.ts';
 import { type Path, readPath } from './path.ts';
@@ -146,8 +148,10 @@ function addDefaults(spec: OperationSpec, building: Building): boolean {
 export interface Fused {
   /** How many operations it stands for. */
   readonly operations: number;
-  /** Null for a document that only the slow way can do; throws a KazaamFailure. */
-  readonly apply: (text: string) => string | null;
+  /** Whether nothing but ASCII is added. */
+  readonly isAscii: boolean;
+  /** In texts with a character a byte; throws a KazaamFailure. */
+  readonly inPlace: DocumentsInPlace;
 }
 
 function listText(
@@ -168,8 +172,14 @@ function listText(
   return `[${out}]`;
 }
 
-function sourceText(text: string, { source, required }: Read, found: Findings): string {
-  if (source.kind === 'document') return text;
+interface Scanned {
+  readonly text: string;
+  readonly from: number;
+  readonly found: Findings;
+}
+
+function sourceText({ text, from: begin, found }: Scanned, { source, required }: Read): string {
+  if (source.kind === 'document') return text.slice(begin, found.end);
   if (source.kind === 'list') return listText(text, found.lists[source.slot], required);
   const { slot, pick } = source;
   const spans = pick === null ? found.spans : found.lists[slot];
@@ -180,8 +190,9 @@ function sourceText(text: string, { source, required }: Read, found: Findings): 
   return 'null';
 }
 
-function readText(text: string, read: Read, found: Findings): string {
-  const json = sourceText(text, read, found);
+function readText(read: Read | undefined, document: Scanned): string {
+  if (read === undefined) return '';
+  const json = sourceText(document, read);
   return read.wrapped ? `[${json}]` : json;
 }
 
@@ -204,17 +215,25 @@ function fuseAll(
   write(root, template);
   const { want, slots, places } = wants.settle();
   const found = findings(slots, places);
+  const first = encoded(template.pieces[0] ?? '');
+  const rest = template.pieces.slice(1).map(encoded);
+  const holes = template.reads;
   const values = reads.map(() => '');
-  const apply = (text: string): string | null => {
-    if (!scan(text, want, found)) return null;
-    for (const [at, read] of reads.entries()) values[at] = readText(text, read, found);
-    let out = template.pieces[0] ?? '';
-    for (let i = 0; i < template.reads.length; i += 1) {
-      out += (values[template.reads[i] ?? 0] ?? '') + (template.pieces[i + 1] ?? '');
-    }
-    return out;
+  const inPlace: DocumentsInPlace = {
+    end: () => found.end,
+    transform: (bytes, text, from) => {
+      if (!scan(bytes, from, want, found)) return null;
+      const document = { text, from, found };
+      for (let i = 0; i < reads.length; i += 1) values[i] = readText(reads[i], document);
+      let out = first;
+      for (let i = 0; i < holes.length; i += 1) {
+        out += (values[holes[i] ?? 0] ?? '') + (rest[i] ?? '');
+      }
+      return out;
+    },
   };
-  return { operations: specs.length, apply };
+  const isAscii = template.pieces.every((piece) => piece.length === Buffer.byteLength(piece));
+  return { operations: specs.length, isAscii, inPlace };
 }
 
 /** As many operations as can be done at once; null where there are none. */

@@ -1,7 +1,7 @@
 /**
- * One pass over a document: is it JSON, and where are the values that a specification asks for. Whatever is
- * read differently by upstream than by everybody else (escaped or repeated keys on the way, a list where a key
- * was expected) is told as unusual and left to the slow way.
+ * One pass over the bytes of a document: is it JSON, and where are the values that a specification asks for.
+ * What upstream reads differently than everybody else (escaped or repeated keys on the way, a list where a key
+ * was expected) is left to the slow way, as are line ends inside a document and great depth.
  */
 import {
   BACKSLASH,
@@ -33,7 +33,7 @@ export interface Each {
 }
 
 export interface Member {
-  readonly key: string;
+  readonly key: Uint8Array;
   readonly want: Want;
 }
 
@@ -45,8 +45,8 @@ export interface Findings {
   /** By id, in which round a place was come to last. */
   readonly visits: Int32Array;
   round: number;
-  depth: number;
-  escaped: boolean;
+  /** The place after the document that was scanned last. */
+  end: number;
 }
 
 export function findings(slots: number, places: number): Findings {
@@ -55,116 +55,155 @@ export function findings(slots: number, places: number): Findings {
     lists: Array.from({ length: slots }, () => null),
     visits: new Int32Array(places),
     round: 0,
-    depth: 0,
-    escaped: false,
+    end: 0,
   };
 }
 
+/** Answers in place of a position. */
 const INVALID = -1;
 const UNUSUAL = -2;
-const MOST_DEPTH = 400;
 
-/** The UTF-16 code units of a text, with a zero behind them. An array is read faster than a string. */
-type Codes = Uint16Array;
+const open = new Uint8Array(1000);
 
-const SHORT_ESCAPES = new Set(Array.from('"\\/bfnrt', (letter) => letter.charCodeAt(0)));
+/** 1 for the bytes of which a string consists as they are. */
+const PLAIN = Uint8Array.from({ length: 256 }, (_, byte) =>
+  byte < 32 || byte === QUOTE || byte === BACKSLASH ? 0 : 1,
+);
 
-let scratch = Buffer.alloc(0);
-let scratchCodes: Codes = new Uint16Array(0);
+/** The end reads as a zero, which is nothing in JSON. */
+const byteAt = (bytes: Uint8Array, at: number): number => bytes[at] ?? 0;
 
-function codesOf(text: string): Codes {
-  if (scratchCodes.length <= text.length) {
-    const memory = new ArrayBuffer(4 * (text.length + 1024));
-    scratch = Buffer.from(memory);
-    scratchCodes = new Uint16Array(memory);
-  }
-  scratch.write(text, 'utf16le');
-  scratchCodes[text.length] = 0;
-  return scratchCodes;
-}
-
-function codeAt(codes: Codes, at: number): number {
-  return codes[at] ?? 0;
-}
-
-function afterSpace(codes: Codes, at: number): number {
+function afterSpace(bytes: Uint8Array, at: number): number {
   let i = at;
-  let code = codeAt(codes, i);
-  while (code === 32 || code === 10 || code === 13 || code === 9) {
+  let byte = byteAt(bytes, i);
+  while (byte === 32 || byte === 9 || byte === 13) {
     i += 1;
-    code = codeAt(codes, i);
+    byte = byteAt(bytes, i);
   }
   return i;
 }
 
+function afterPlain(bytes: Uint8Array, at: number): number {
+  let i = at;
+  while (PLAIN[byteAt(bytes, i)] === 1) i += 1;
+  return i;
+}
+
+function isHex(byte: number): boolean {
+  const lower = byte | 32;
+  return (byte >= 48 && byte <= 57) || (lower >= 97 && lower <= 102);
+}
+
 /** The place after an escape whose backslash is at `at`. */
-function afterEscape(codes: Codes, at: number): number {
-  const code = codeAt(codes, at + 1);
-  if (code !== 117) return SHORT_ESCAPES.has(code) ? at + 2 : INVALID;
-  for (let i = at + 2; i < at + 6; i += 1) {
-    const digit = codeAt(codes, i) | 32;
-    const isHex = (digit >= 48 && digit <= 57) || (digit >= 97 && digit <= 102);
-    if (!isHex || codeAt(codes, i) < 48) return INVALID;
+function afterEscape(bytes: Uint8Array, at: number): number {
+  const letter = byteAt(bytes, at + 1);
+  if (letter !== 117) {
+    return '"\\/bfnrt'.includes(String.fromCharCode(letter)) ? at + 2 : INVALID;
   }
+  for (let i = at + 2; i < at + 6; i += 1) if (!isHex(byteAt(bytes, i))) return INVALID;
   return at + 6;
 }
 
-/** The place after the closing quote of the string whose first character is at `at`. */
-function afterString(codes: Codes, at: number, found: Findings): number {
-  let i = at;
-  for (;;) {
-    const code = codeAt(codes, i);
-    if (code === QUOTE) return i + 1;
-    if (code === BACKSLASH) {
-      found.escaped = true;
-      i = afterEscape(codes, i);
-      if (i < 0) return INVALID;
-      // No number compares with what is past the end.
-    } else if (code >= 32) i += 1;
-    else return INVALID;
+/** The place after the closing quote of the string whose first byte is at `at`. */
+function afterString(bytes: Uint8Array, at: number): number {
+  let i = afterPlain(bytes, at);
+  while (byteAt(bytes, i) !== QUOTE) {
+    if (byteAt(bytes, i) !== BACKSLASH) return INVALID;
+    i = afterEscape(bytes, i);
+    if (i < 0) return INVALID;
+    i = afterPlain(bytes, i);
   }
+  return i + 1;
 }
 
-function afterDigits(codes: Codes, at: number): number {
+function afterDigits(bytes: Uint8Array, at: number): number {
   let i = at;
-  let code = codeAt(codes, i);
-  while (code >= 48 && code <= 57) {
+  let byte = byteAt(bytes, i);
+  while (byte >= 48 && byte <= 57) {
     i += 1;
-    code = codeAt(codes, i);
+    byte = byteAt(bytes, i);
   }
   return i === at ? INVALID : i;
 }
 
-function afterNumber(codes: Codes, at: number): number {
-  let i = codeAt(codes, at) === 45 ? at + 1 : at;
-  i = codeAt(codes, i) === 48 ? i + 1 : afterDigits(codes, i);
-  if (i > 0 && codeAt(codes, i) === 46) i = afterDigits(codes, i + 1);
-  if (i > 0 && (codeAt(codes, i) | 32) === 101) {
-    const sign = codeAt(codes, i + 1);
-    i = afterDigits(codes, sign === 43 || sign === 45 ? i + 2 : i + 1);
+function afterNumber(bytes: Uint8Array, at: number): number {
+  let i = byteAt(bytes, at) === 45 ? at + 1 : at;
+  i = byteAt(bytes, i) === 48 ? i + 1 : afterDigits(bytes, i);
+  if (i > 0 && byteAt(bytes, i) === 46) i = afterDigits(bytes, i + 1);
+  if (i > 0 && (byteAt(bytes, i) | 32) === 101) {
+    const sign = byteAt(bytes, i + 1);
+    i = afterDigits(bytes, sign === 43 || sign === 45 ? i + 2 : i + 1);
   }
   return i;
 }
 
-function isAt(codes: Codes, at: number, word: string): boolean {
+function isAt(bytes: Uint8Array, at: number, word: Uint8Array): boolean {
   for (let i = 0; i < word.length; i += 1) {
-    if (codeAt(codes, at + i) !== word.charCodeAt(i)) return false;
+    if (byteAt(bytes, at + i) !== word[i]) return false;
   }
   return true;
 }
 
-function afterWord(codes: Codes, at: number, word: string): number {
-  return isAt(codes, at, word) ? at + word.length : INVALID;
+const TRUE = Buffer.from('true');
+const FALSE = Buffer.from('false');
+const NULL = Buffer.from('null');
+
+function afterScalar(bytes: Uint8Array, at: number): number {
+  const byte = byteAt(bytes, at);
+  if (byte === QUOTE) return afterString(bytes, at + 1);
+  if (byte === 116) return isAt(bytes, at, TRUE) ? at + 4 : INVALID;
+  if (byte === 102) return isAt(bytes, at, FALSE) ? at + 5 : INVALID;
+  if (byte === 110) return isAt(bytes, at, NULL) ? at + 4 : INVALID;
+  return afterNumber(bytes, at);
 }
 
-function memberFor(
-  { members }: Want,
-  codes: Codes,
-  from: number,
-  to: number,
-): Want | null {
+/** From the place behind a key to that of its value. */
+function afterColon(bytes: Uint8Array, at: number): number {
+  const colon = at < 0 ? at : afterSpace(bytes, at);
+  return byteAt(bytes, colon) === COLON ? afterSpace(bytes, colon + 1) : INVALID;
+}
+
+function afterKey(bytes: Uint8Array, at: number): number {
+  return byteAt(bytes, at) === QUOTE ? afterColon(bytes, afterString(bytes, at + 1)) : INVALID;
+}
+
+/** The place after a value in which nothing is asked for. */
+function skip(bytes: Uint8Array, at: number): number {
+  let i = at;
+  let depth = 0;
+  for (;;) {
+    const byte = byteAt(bytes, i);
+    if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
+      const inner = afterSpace(bytes, i + 1);
+      if (byteAt(bytes, inner) !== byte + 2) {
+        if (depth === open.length) return UNUSUAL;
+        open[depth] = byte;
+        depth += 1;
+        i = byte === OPEN_OBJECT ? afterKey(bytes, inner) : inner;
+        if (i < 0) return i;
+        continue;
+      }
+      i = inner + 1;
+    } else {
+      i = afterScalar(bytes, i);
+      if (i < 0) return i;
+    }
+    for (; depth > 0; depth -= 1) {
+      i = afterSpace(bytes, i);
+      if (byteAt(bytes, i) === COMMA) break;
+      if (byteAt(bytes, i) !== byteAt(open, depth - 1) + 2) return INVALID;
+      i += 1;
+    }
+    if (depth === 0) return i;
+    i = afterSpace(bytes, i + 1);
+    if (byteAt(open, depth - 1) === OPEN_OBJECT) i = afterKey(bytes, i);
+    if (i < 0) return i;
+  }
+}
+
+function memberFor({ members }: Want, bytes: Uint8Array, from: number, to: number): Want | null {
   for (const { key, want } of members) {
-    if (key.length === to - from && isAt(codes, from, key)) return want;
+    if (key.length === to - from && isAt(bytes, from, key)) return want;
   }
   return null;
 }
@@ -174,124 +213,92 @@ function hasInside({ members, elements, each }: Want): boolean {
 }
 
 /** The first of several members with one key counts; a second with something wanted inside is unusual. */
-function enter(want: Want, found: Findings): Want | null | undefined {
+function afterMember(bytes: Uint8Array, at: number, want: Want, found: Findings): number {
   if (found.visits[want.id] === found.round) {
-    return hasInside(want) ? undefined : null;
+    return hasInside(want) ? UNUSUAL : skip(bytes, at);
   }
   found.visits[want.id] = found.round;
-  return want;
+  return afterWanted(bytes, at, want, found);
 }
 
-function afterObject(codes: Codes, at: number, want: Want | null, found: Findings): number {
-  if (want !== null && (want.elements.length > 0 || want.each !== null)) return UNUSUAL;
-  let i = afterSpace(codes, at + 1);
-  if (codeAt(codes, i) === CLOSE_OBJECT) return i + 1;
-  found.depth += 1;
-  if (found.depth > MOST_DEPTH) return UNUSUAL;
+function afterObject(bytes: Uint8Array, at: number, want: Want, found: Findings): number {
+  let i = afterSpace(bytes, at + 1);
+  if (byteAt(bytes, i) === CLOSE_OBJECT) return i + 1;
   for (;;) {
-    if (codeAt(codes, i) !== QUOTE) return INVALID;
-    found.escaped = false;
-    const keyEnd = afterString(codes, i + 1, found);
-    if (keyEnd < 0) return keyEnd;
-    let inner: Want | null = null;
-    if (want !== null) {
-      if (found.escaped) return UNUSUAL;
-      const member = memberFor(want, codes, i + 1, keyEnd - 1);
-      const entered = member === null ? null : enter(member, found);
-      if (entered === undefined) return UNUSUAL;
-      inner = entered;
-    }
-    i = afterSpace(codes, keyEnd);
-    if (codeAt(codes, i) !== COLON) return INVALID;
-    i = afterValue(codes, afterSpace(codes, i + 1), inner, found);
+    if (byteAt(bytes, i) !== QUOTE) return INVALID;
+    const end = afterPlain(bytes, i + 1);
+    if (byteAt(bytes, end) !== QUOTE) return UNUSUAL;
+    const member = memberFor(want, bytes, i + 1, end);
+    i = afterColon(bytes, end + 1);
     if (i < 0) return i;
-    i = afterSpace(codes, i);
-    const code = codeAt(codes, i);
-    if (code === CLOSE_OBJECT) break;
-    if (code !== COMMA) return INVALID;
-    i = afterSpace(codes, i + 1);
+    i = member === null ? skip(bytes, i) : afterMember(bytes, i, member, found);
+    if (i < 0) return i;
+    i = afterSpace(bytes, i);
+    if (byteAt(bytes, i) === CLOSE_OBJECT) return i + 1;
+    if (byteAt(bytes, i) !== COMMA) return INVALID;
+    i = afterSpace(bytes, i + 1);
   }
-  found.depth -= 1;
-  return i + 1;
 }
 
 /** An element of a list in which something is asked for in every one. */
-function afterEach(codes: Codes, at: number, each: Each, found: Findings): number {
+function afterEach(bytes: Uint8Array, at: number, each: Each, found: Findings): number {
   for (const id of each.ids) found.visits[id] = 0;
   for (const slot of each.slots) found.spans[2 * slot] = -1;
-  const end = afterValue(codes, at, each.want, found);
+  const end = afterWanted(bytes, at, each.want, found);
   for (const slot of each.slots) {
     found.lists[slot]?.push(found.spans[2 * slot] ?? -1, found.spans[2 * slot + 1] ?? -1);
   }
   return end;
 }
 
-function afterArray(codes: Codes, at: number, want: Want | null, found: Findings): number {
-  if (want !== null && want.members.length > 0) return UNUSUAL;
-  const each = want?.each ?? null;
+function afterArray(bytes: Uint8Array, at: number, want: Want, found: Findings): number {
+  const { each, elements } = want;
   if (each !== null) for (const slot of each.slots) found.lists[slot] = [];
-  let i = afterSpace(codes, at + 1);
-  if (codeAt(codes, i) === CLOSE_ARRAY) return i + 1;
-  found.depth += 1;
-  if (found.depth > MOST_DEPTH) return UNUSUAL;
+  let i = afterSpace(bytes, at + 1);
+  if (byteAt(bytes, i) === CLOSE_ARRAY) return i + 1;
   for (let index = 0; ; index += 1) {
-    i =
-      each === null
-        ? afterValue(codes, i, want?.elements[index] ?? null, found)
-        : afterEach(codes, i, each, found);
+    const inner = elements[index] ?? null;
+    if (each !== null) i = afterEach(bytes, i, each, found);
+    else i = inner === null ? skip(bytes, i) : afterWanted(bytes, i, inner, found);
     if (i < 0) return i;
-    i = afterSpace(codes, i);
-    const code = codeAt(codes, i);
-    if (code === CLOSE_ARRAY) break;
-    if (code !== COMMA) return INVALID;
-    i = afterSpace(codes, i + 1);
-  }
-  found.depth -= 1;
-  return i + 1;
-}
-
-function afterAny(codes: Codes, at: number, want: Want | null, found: Findings): number {
-  switch (codeAt(codes, at)) {
-    case QUOTE:
-      return want !== null && want.each !== null ? UNUSUAL : afterString(codes, at + 1, found);
-    case OPEN_OBJECT:
-      return afterObject(codes, at, want, found);
-    case OPEN_ARRAY:
-      return afterArray(codes, at, want, found);
-    default:
-      return want !== null && want.each !== null ? UNUSUAL : afterScalar(codes, at);
+    i = afterSpace(bytes, i);
+    if (byteAt(bytes, i) === CLOSE_ARRAY) return i + 1;
+    if (byteAt(bytes, i) !== COMMA) return INVALID;
+    i = afterSpace(bytes, i + 1);
   }
 }
 
-function afterScalar(codes: Codes, at: number): number {
-  switch (codeAt(codes, at)) {
-    case 116:
-      return afterWord(codes, at, 'true');
-    case 102:
-      return afterWord(codes, at, 'false');
-    case 110:
-      return afterWord(codes, at, 'null');
-    default:
-      return afterNumber(codes, at);
+function afterInside(bytes: Uint8Array, at: number, want: Want, found: Findings): number {
+  const byte = byteAt(bytes, at);
+  const asksForElements = want.elements.length > 0 || want.each !== null;
+  if (byte === OPEN_OBJECT) return asksForElements ? UNUSUAL : afterObject(bytes, at, want, found);
+  if (byte === OPEN_ARRAY) {
+    return want.members.length > 0 ? UNUSUAL : afterArray(bytes, at, want, found);
   }
+  return want.each === null ? afterScalar(bytes, at) : UNUSUAL;
 }
 
-function afterValue(codes: Codes, at: number, want: Want | null, found: Findings): number {
-  const end = afterAny(codes, at, want, found);
-  if (want !== null && want.slot >= 0 && end >= 0) {
+function afterWanted(bytes: Uint8Array, at: number, want: Want, found: Findings): number {
+  const end = hasInside(want) ? afterInside(bytes, at, want, found) : skip(bytes, at);
+  if (want.slot >= 0) {
     found.spans[2 * want.slot] = at;
     found.spans[2 * want.slot + 1] = end;
   }
   return end;
 }
 
-/** Whether the text is JSON and nothing in it is unusual; the findings then have all that is wanted. */
-export function scan(text: string, want: Want | null, found: Findings): boolean {
+/** Whether a JSON document begins at `at`, and nothing in it is unusual; then the findings are complete. */
+export function scan(bytes: Uint8Array, at: number, want: Want, found: Findings): boolean {
   found.round += 1;
-  found.depth = 0;
   found.spans.fill(-1);
   found.lists.fill(null);
-  const codes = codesOf(text);
-  const end = afterValue(codes, afterSpace(codes, 0), want, found);
-  return end >= 0 && afterSpace(codes, end) === text.length;
+  const end = afterWanted(bytes, afterSpace(bytes, at), want, found);
+  found.end = afterSpace(bytes, end);
+  return end >= 0;
+}
+
+/** Whether the bytes are known to be one JSON document; false where that is not seen at a glance. */
+export function isPlainJson(bytes: Uint8Array, length: number): boolean {
+  const end = skip(bytes, afterSpace(bytes, 0));
+  return end >= 0 && afterSpace(bytes, end) === length;
 }

@@ -54,7 +54,7 @@ function settled({ id, slot, members, elements, each }: Growing): Want {
   return {
     id,
     slot,
-    members: members.map(({ key, want }) => ({ key, want: settled(want) })),
+    members: members.map(({ key, want }) => ({ key: Buffer.from(key), want: settled(want) })),
     elements: elements.map((element) => (element === null ? null : settled(element))),
     each: each === null ? null : eachOf(each),
   };
