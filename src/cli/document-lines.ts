@@ -107,7 +107,8 @@ export async function transformDocuments(
       if (end > 0) {
         const first = begun.length === 0 ? 0 : bytes.indexOf(NEWLINE) + 1;
         const joined = Buffer.concat([...begun, bytes.subarray(0, first)]);
-        const text = transformLines(joined, work) + transformLines(bytes.subarray(first, end), work);
+        const text =
+          transformLines(joined, work) + transformLines(bytes.subarray(first, end), work);
         if (!(await write(output, text, () => gone))) return work.failed;
         begun = [];
       }

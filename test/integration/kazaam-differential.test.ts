@@ -9,7 +9,9 @@ import { freshSeed, seededRandom } from '../support/random.ts';
 
 const harness = findKazaamHarness();
 if (harness === null) {
-  stderr.write('\n*** TESTS SKIPPED: no Kazaam harness: install Go, run `npm run test:setup` ***\n\n');
+  stderr.write(
+    '\n*** TESTS SKIPPED: no Kazaam harness: install Go, run `npm run test:setup` ***\n\n',
+  );
 }
 
 const CASES = Number(env['FOREBAY_KAZAAM_CASES'] ?? 10_000);

@@ -58,7 +58,9 @@ describe.each(['compat', 'strict'] as const)('%s', (mode) => {
 test.each(cases.filter(({ load }) => load === true))('$name is refused', ({ spec }) => {
   expect(() => compileKazaam(parsed(spec), { mode: 'compat', dialect: 'kazaam' })).toThrow(
     expect.toSatisfy(
-      (error) => error instanceof SyntaxError || (error instanceof ForebayError && error.code === 'kazaam_spec'),
+      (error) =>
+        error instanceof SyntaxError ||
+        (error instanceof ForebayError && error.code === 'kazaam_spec'),
     ),
   );
 });

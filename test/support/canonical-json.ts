@@ -1,5 +1,11 @@
 // JSON texts that say the same have one form: members sorted, numbers as they are written.
-import { elementsAt, nextToken, slices, stringEnd, valueAt } from '../../src/transforms/kazaam/text.ts';
+import {
+  elementsAt,
+  nextToken,
+  slices,
+  stringEnd,
+  valueAt,
+} from '../../src/transforms/kazaam/text.ts';
 
 function members(json: string): [string, string][] {
   const found: [string, string][] = [];
@@ -19,7 +25,8 @@ function canonical(json: string): string {
     const sorted = members(json).toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
     return `{${sorted.map(([key, value]) => `${JSON.stringify(key)}:${canonical(value)}`).join(',')}}`;
   }
-  if (json.startsWith('[')) return `[${slices(json, elementsAt(json, 0).spans).map(canonical).join(',')}]`;
+  if (json.startsWith('['))
+    return `[${slices(json, elementsAt(json, 0).spans).map(canonical).join(',')}]`;
   return json.startsWith('"') ? JSON.stringify(JSON.parse(json)) : json;
 }
 

@@ -123,7 +123,9 @@ function drawConcat(drawing: Drawing): Record<string, unknown> {
 
 function drawCoalesce(drawing: Drawing): Record<string, unknown> {
   const { random } = drawing;
-  const ignore = random.chance(40) ? { ignore: [5, '', 'x', 7, true, []].slice(random.below(6)) } : {};
+  const ignore = random.chance(40)
+    ? { ignore: [5, '', 'x', 7, true, []].slice(random.below(6)) }
+    : {};
   const spec = map(targets(drawing), () => {
     if (random.chance(3)) return random.pick<unknown>(['a', null, [5]]);
     return Array.from({ length: 1 + random.below(3) }, () => drawPath(drawing));
@@ -134,10 +136,14 @@ function drawCoalesce(drawing: Drawing): Record<string, unknown> {
 function drawTimestamp(drawing: Drawing): Record<string, unknown> {
   const { random } = drawing;
   return map(targets(drawing), () => {
-    if (random.chance(4)) return random.pick<unknown>([null, {}, { inputFormat: '' }, { outputFormat: '' }]);
+    if (random.chance(4))
+      return random.pick<unknown>([null, {}, { inputFormat: '' }, { outputFormat: '' }]);
     if (random.chance(5)) return { inputFormat: '$now', outputFormat: '2006-07' };
     const inputFormat = random.pick(random.chance(70) ? LAYOUTS.slice(0, 2) : LAYOUTS);
-    return { inputFormat: random.chance(40) ? '$unix' : inputFormat, outputFormat: random.pick(LAYOUTS) };
+    return {
+      inputFormat: random.chance(40) ? '$unix' : inputFormat,
+      outputFormat: random.pick(LAYOUTS),
+    };
   });
 }
 
@@ -164,7 +170,11 @@ const OPERATIONS: Readonly<Record<string, (drawing: Drawing) => Record<string, u
   default: (drawing) => map(targets(drawing), () => literal(drawing.random)),
   delete: (drawing) => {
     if (drawing.random.chance(4)) {
-      return drawing.random.pick<Record<string, unknown>>([{ p: [] }, { paths: 1e21 }, { paths: ['a', { b: 1 }] }]);
+      return drawing.random.pick<Record<string, unknown>>([
+        { p: [] },
+        { paths: 1e21 },
+        { paths: ['a', { b: 1 }] },
+      ]);
     }
     return { paths: targets(drawing) };
   },
@@ -182,10 +192,7 @@ function drawOperation(random: Random, document: Document): Record<string, unkno
   const separator = random.chance(12) ? random.pick(['>', '/', '::']) : '.';
   const draw = OPERATIONS[operation];
   const arrays = document.paths.filter((path) => path.endsWith('[0]'));
-  const over =
-    arrays.length > 0
-      ? random.pick(arrays).slice(0, -3)
-      : random.pick(['$', 'a']);
+  const over = arrays.length > 0 ? random.pick(arrays).slice(0, -3) : random.pick(['$', 'a']);
   return {
     operation,
     spec: draw?.({ random, document, separator }) ?? {},

@@ -7,7 +7,9 @@ import type { DocumentTransform, Outcome } from '../document-transform.ts';
 import type { DocumentsInPlace, LineTransform } from '../line-transform.ts';
 import { decoded, toByteText } from './byte-text.ts';
 import { concat } from './concat.ts';
+import { type Convert, converter, type ConverterConfig } from './converters.ts';
 import type { Rules } from './edit.ts';
+import { merge, mergedConfig, steps } from './extended.ts';
 import { type FailureKind, KazaamFailure, undefinedUpstream } from './failure.ts';
 import { type Fused, fuse } from './fuse.ts';
 import { coalesce, extract, pass, remove, setDefaults, shift } from './moves.ts';
@@ -17,9 +19,11 @@ import {
   escapedText,
   failing,
   placeOf,
+  type Source,
 } from './operation.ts';
 import { applyOver, isOverStopped } from './over.ts';
-import { readPath } from './path.ts';
+import { type ParameterNames, sourceWithParameters } from './parameters.ts';
+import { readPath, walkPath } from './path.ts';
 import { isPlainJson } from './scan.ts';
 import { searchLoosely, searchStrictly } from './search.ts';
 import { type OperationSpec, readSpecification } from './specification.ts';
@@ -61,9 +65,44 @@ const CODES: Readonly<Record<FailureKind, ErrorCode>> = {
 const COMPAT: Rules = { search: searchLoosely, writeKey: (key) => key, strict: false };
 const STRICT: Rules = { search: searchStrictly, writeKey: escapedText, strict: true };
 
-function compileOperation(spec: OperationSpec, rules: Rules): Apply {
+const EXTENDED_OPERATIONS: Readonly<Record<string, CompileOperation>> = {
+  ...OPERATIONS,
+  steps,
+  merge,
+};
+
+interface Dialect {
+  readonly operations: Readonly<Record<string, CompileOperation>>;
+  readonly source: (path: string, separator: string) => Source;
+}
+
+function plainDialect(rules: Rules): Dialect {
+  const source = (path: string, separator: string): Source =>
+    placeOf(readPath(path, separator, rules.strict), rules);
+  return { operations: OPERATIONS, source };
+}
+
+function extendedDialect(rules: Rules, config: ConverterConfig): Dialect {
   const { strict } = rules;
-  const compile = OPERATIONS[spec.operation];
+  const converterOf = (name: string, args: string): Convert =>
+    converter({ name, args, strict, config });
+  const source = (text: string, separator: string): Source => {
+    const read = (path: string) => {
+      const place = placeOf(readPath(path, separator, strict), rules);
+      return (document: string) => place.get(document, true);
+    };
+    const walk: ParameterNames['walk'] = (path) => {
+      const way = readPath(path, separator, strict);
+      return (document, visit) => walkPath(document, way, rules, visit);
+    };
+    return sourceWithParameters(text, { read, walk, converter: converterOf });
+  };
+  return { operations: EXTENDED_OPERATIONS, source };
+}
+
+function compileOperation(spec: OperationSpec, rules: Rules, dialect: Dialect): Apply {
+  const { strict } = rules;
+  const compile = dialect.operations[spec.operation];
   if (compile === undefined || (spec.spec === null && compile !== pass)) {
     return failing(() => undefinedUpstream(`${spec.operation} has no spec`));
   }
@@ -74,6 +113,7 @@ function compileOperation(spec: OperationSpec, rules: Rules): Apply {
       inplace: spec.inplace,
       strict,
       place: (path) => placeOf(readPath(path, spec.keySeparator, strict), rules),
+      source: (path) => dialect.source(path, spec.keySeparator),
     });
   } catch (error) {
     // Upstream loads it and fails when the operation is called.
@@ -116,8 +156,13 @@ function runFused(json: string, fused: Fused | null): string | null {
   return isAscii && fused.isAscii ? result : decoded(result);
 }
 
-/** The outcome, and whether the document is known to be JSON. */
-function run(json: string, { steps, fused, mode }: Plan): readonly [Outcome, boolean] {
+interface Run {
+  readonly result: string | KazaamFailure;
+  /** Whether the document is known to be JSON. */
+  readonly known: boolean;
+}
+
+function run(json: string, { steps, fused }: Plan): Run {
   let text = json;
   let known = false;
   try {
@@ -128,35 +173,44 @@ function run(json: string, { steps, fused, mode }: Plan): readonly [Outcome, boo
       text = steps[i]?.(text) ?? text;
     }
   } catch (error) {
-    if (!isOverStopped(error)) {
-      if (error instanceof KazaamFailure) return [failed(error, mode), false];
-      throw error;
-    }
+    if (error instanceof KazaamFailure) return { result: error, known };
+    if (!isOverStopped(error)) throw error;
   }
-  return [{ kind: 'document', json: text }, known];
+  return { result: text, known };
 }
 
-function compilePlan(spec: unknown, { mode }: KazaamOptions): Plan {
+function compilePlan(spec: unknown, { mode, dialect }: KazaamOptions): Plan {
   const rules = mode === 'strict' ? STRICT : COMPAT;
-  const specs = readSpecification(spec, Object.keys(OPERATIONS));
+  const extended = dialect === 'extended';
+  const names = Object.keys(extended ? EXTENDED_OPERATIONS : OPERATIONS);
+  const specs = readSpecification(spec, names);
   if (specs === null) {
     const step = failing(() => new KazaamFailure('spec', 'Kazaam not properly initialized'));
     return { steps: [step], fused: null, mode, takesNothing: false };
   }
-  const steps = specs.map((one) => {
-    const apply = compileOperation(one, rules);
+  // The settings of converters hold for the operations that follow too.
+  let config: ConverterConfig = { mapped: null, regex: null };
+  const applies = specs.map((one) => {
+    config = mergedConfig(config, one.converters);
+    const language = extended ? extendedDialect(rules, config) : plainDialect(rules);
+    const apply = compileOperation(one, rules, language);
     return one.over === null ? apply : applyOver(one.over, apply, rules);
   });
-  return { steps, fused: fuse(specs, rules.strict), mode, takesNothing: true };
+  const fused = fuse(specs, { strict: rules.strict, extended });
+  return { steps: applies, fused, mode, takesNothing: true };
 }
 
 function transformBy(plan: Plan): DocumentTransform {
   return (json) => {
     if (json === '' && plan.takesNothing) return { kind: 'document', json };
-    const [outcome, known] = run(json, plan);
-    // Upstream looks at no more of a document than it needs; what is no JSON fails here in any case.
-    if (known || outcome.kind === 'failed' || isJson(json)) return outcome;
-    return failed(new KazaamFailure('parse', 'the document is no JSON'), plan.mode);
+    const { result, known } = run(json, plan);
+    // Upstream looks at no more of a document than it needs, and then may find something else wrong first.
+    const found = result instanceof KazaamFailure && result.kind !== 'raw';
+    if (!known && !found && !isJson(json)) {
+      return failed(new KazaamFailure('parse', 'the document is no JSON'), plan.mode);
+    }
+    if (result instanceof KazaamFailure) return failed(result, plan.mode);
+    return { kind: 'document', json: result };
   };
 }
 

@@ -28,7 +28,7 @@ function joined(json: string, strict: boolean): string {
     .join('');
 }
 
-function pieceOf(item: unknown, { require, strict, place }: Setting): Piece {
+function pieceOf(item: unknown, { require, strict, source: at }: Setting): Piece {
   const source = asObject(item, 'a source');
   if (Object.hasOwn(source, 'value')) {
     const value = asText(source['value'], 'value');
@@ -39,10 +39,11 @@ function pieceOf(item: unknown, { require, strict, place }: Setting): Piece {
     const message = `Error processing ${goText(source)}: must have either value or path specified`;
     return failing(() => new KazaamFailure('spec', message));
   }
-  const from = place(asText(source['path'], 'path'));
+  const from = at(asText(source['path'], 'path'));
   return (text) => {
     try {
-      return joined(from.get(text, require), strict);
+      const json = from.get(text, require);
+      return json === null ? '' : joined(json, strict);
     } catch (error) {
       if (!(error instanceof KazaamFailure) || error.kind === 'spec') throw error;
       if (require) throw missingPath();

@@ -38,10 +38,10 @@ export function find(text: string, keys: readonly string[], search: Search): Spa
   return at === -1 ? null : valueAt(text, at);
 }
 
-function nulls(count: number, piece: string): string {
+function nulls(count: number, one: string): string {
   if (count < 0) throw undefinedUpstream('an array is shorter than its elements');
   if (count > MOST_PADDING) throw undefinedUpstream('an array index is too large');
-  return piece.repeat(count);
+  return one.repeat(count);
 }
 
 /** The deepest value on the way that is there, and how many keys lead to it. */
@@ -130,11 +130,7 @@ function setInArray(
   const braces = inner[0] !== undefined && !inner[0].startsWith('[');
   const place = parent.from + at;
   const around = { before, after, braces };
-  return splice(
-    text,
-    { from: place, to: place },
-    piece(inner, write.value, around, write.rules),
-  );
+  return splice(text, { from: place, to: place }, piece(inner, write.value, around, write.rules));
 }
 
 /** `keys` name at least one level; what is missing on the way is created. */

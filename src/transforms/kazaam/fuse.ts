@@ -96,11 +96,17 @@ interface Read {
   readonly wrapped: boolean;
 }
 
-interface Building {
+/** How specifications are read. */
+interface Fusing {
+  readonly strict: boolean;
+  /** Whether a path may have conditions and converters, which are left to the slow way. */
+  readonly extended: boolean;
+}
+
+interface Building extends Fusing {
   readonly reads: Read[];
   readonly wants: Wants;
   readonly root: Node;
-  readonly strict: boolean;
 }
 
 interface Asked {
@@ -110,12 +116,12 @@ interface Asked {
   readonly wrapped: boolean;
 }
 
-function askedOf(spec: OperationSpec, strict: boolean): readonly Asked[] | null {
+function askedOf(spec: OperationSpec, { strict, extended }: Fusing): readonly Asked[] | null {
   const asked: Asked[] = [];
   for (const [target, source] of Object.entries(spec.spec ?? {})) {
     const wrapped = Array.isArray(source);
     const text: unknown = wrapped && source.length === 1 ? source[0] : source;
-    if (typeof text !== 'string') return null;
+    if (typeof text !== 'string' || (extended && /[|?\\]/.test(text))) return null;
     const path = text === '$' ? null : readPath(text, spec.keySeparator, strict);
     asked.push({ target, path, wrapped });
   }
@@ -124,7 +130,7 @@ function askedOf(spec: OperationSpec, strict: boolean): readonly Asked[] | null 
 
 function addShift(spec: OperationSpec, building: Building): boolean {
   const { wants, strict } = building;
-  const asked = askedOf(spec, strict);
+  const asked = askedOf(spec, building);
   if (asked === null) return false;
   for (const { path } of asked) if (path !== null) wants.announce(path);
   for (const { target, path, wrapped } of asked) {
@@ -196,12 +202,9 @@ function readText(read: Read | undefined, document: Scanned): string {
   return read.wrapped ? `[${json}]` : json;
 }
 
-function fuseAll(
-  specs: readonly OperationSpec[],
-  strict: boolean,
-): Fused | null {
+function fuseAll(specs: readonly OperationSpec[], fusing: Fusing): Fused | null {
   const building: Building = {
-    strict,
+    ...fusing,
     reads: [],
     wants: openWants(),
     root: { kind: 'object', members: new Map() },
@@ -237,10 +240,7 @@ function fuseAll(
 }
 
 /** As many operations as can be done at once; null where there are none. */
-export function fuse(
-  specs: readonly OperationSpec[],
-  strict: boolean,
-): Fused | null {
+export function fuse(specs: readonly OperationSpec[], fusing: Fusing): Fused | null {
   const [first, ...rest] = specs;
   if (first?.operation !== 'shift' || first.over !== null || first.inplace || first.spec === null) {
     return null;
@@ -249,7 +249,7 @@ export function fuse(
     ({ operation, over, spec }) => operation !== 'default' || over !== null || spec === null,
   );
   for (let count = other === -1 ? specs.length : other + 1; count > 0; count -= 1) {
-    const fused = fuseAll(specs.slice(0, count), strict);
+    const fused = fuseAll(specs.slice(0, count), fusing);
     if (fused !== null) return fused;
   }
   return null;

@@ -1,18 +1,21 @@
 /** The operations that carry values from one place to another: shift, extract, coalesce, default, delete, pass. */
-import { KazaamFailure } from './failure.ts';
+import { KazaamFailure, missingPath } from './failure.ts';
 import { goJson, goText } from './go-values.ts';
-import { asList, asText, type CompileOperation, failing, type Place } from './operation.ts';
+import {
+  asList,
+  asText,
+  type CompileOperation,
+  failing,
+  type Place,
+  type Source,
+} from './operation.ts';
 
 export const pass: CompileOperation = () => (text) => text;
 
-type Read = (text: string) => string;
+type Read = (text: string) => string | null;
 
 /** Where a value of a shift comes from; a list is read item by item, each in an array of its own. */
-function sourcesOf(
-  target: string,
-  source: unknown,
-  read: (path: string) => Read,
-): readonly Read[] {
+function sourcesOf(target: string, source: unknown, read: (path: string) => Read): readonly Read[] {
   if (typeof source === 'string') return [read(source)];
   if (!Array.isArray(source)) {
     const message = `Warn: Unknown type in message for key: ${target}`;
@@ -22,7 +25,10 @@ function sourcesOf(
   if (wrong !== undefined) return [failing(() => notText(wrong))];
   return source.map((item) => {
     const one = read(String(item));
-    return (text: string) => `[${one(text)}]`;
+    return (text: string) => {
+      const json = one(text);
+      return json === null ? null : `[${json}]`;
+    };
   });
 }
 
@@ -31,10 +37,10 @@ function notText(item: unknown): KazaamFailure {
   return new KazaamFailure('parse', message);
 }
 
-export const shift: CompileOperation = ({ entries, require, inplace, place }) => {
+export const shift: CompileOperation = ({ entries, require, inplace, place, source: from }) => {
   const read = (path: string): Read => {
     if (path === '$') return (text) => text;
-    const source = place(path);
+    const source = from(path);
     return (text) => source.get(text, require);
   };
   const moves = Object.entries(entries).map(([target, source]) => ({
@@ -44,18 +50,25 @@ export const shift: CompileOperation = ({ entries, require, inplace, place }) =>
   return (text) => {
     let out = inplace ? text : '{}';
     for (const { target, sources } of moves) {
-      for (const source of sources) out = target.set(out, source(text));
+      for (const source of sources) {
+        const json = source(text);
+        if (json !== null) out = target.set(out, json);
+      }
     }
     return out;
   };
 };
 
-export const extract: CompileOperation = ({ entries, require, place }) => {
+export const extract: CompileOperation = ({ entries, require, source: from }) => {
   if (!Object.hasOwn(entries, 'path')) {
     return failing(() => new KazaamFailure('spec', 'Unable to get path'));
   }
-  const source = place(asText(entries['path'], 'path'));
-  return (text) => source.get(text, require);
+  const source = from(asText(entries['path'], 'path'));
+  return (text) => {
+    const json = source.get(text, require);
+    if (json === null) throw missingPath();
+    return json;
+  };
 };
 
 /** It sets always, also what is there. */
@@ -81,10 +94,10 @@ export const remove: CompileOperation = ({ entries, require, place }) => {
 
 interface Choice {
   readonly target: Place;
-  readonly sources: readonly Place[];
+  readonly sources: readonly Source[];
 }
 
-export const coalesce: CompileOperation = ({ entries, require, place }) => {
+export const coalesce: CompileOperation = ({ entries, require, place, source }) => {
   if (require) {
     const message = 'Invalid spec. Coalesce does not support "require"';
     return failing(() => new KazaamFailure('spec', message));
@@ -101,7 +114,7 @@ export const coalesce: CompileOperation = ({ entries, require, place }) => {
     }
     const wrong = sources.find((item) => typeof item !== 'string');
     if (wrong !== undefined) return failing(() => notText(wrong));
-    return { target: place(target), sources: sources.map((path) => place(String(path))) };
+    return { target: place(target), sources: sources.map((path) => source(String(path))) };
   });
   return (text) => {
     let out = text;
@@ -116,7 +129,7 @@ export const coalesce: CompileOperation = ({ entries, require, place }) => {
 function choose(text: string, { target, sources }: Choice, ignored: ReadonlySet<string>): string {
   for (const source of sources) {
     const value = source.get(text, false);
-    if (!ignored.has(value)) return target.set(text, value);
+    if (value !== null && !ignored.has(value)) return target.set(text, value);
   }
   return text;
 }

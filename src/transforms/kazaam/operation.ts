@@ -15,12 +15,18 @@ export interface Place {
   readonly remove: (text: string, required: boolean) => string;
 }
 
+/** What is read at a path; null where a condition leaves it out. */
+export interface Source {
+  readonly get: (text: string, required: boolean) => string | null;
+}
+
 export interface Setting {
   readonly entries: Readonly<Record<string, unknown>>;
   readonly require: boolean;
   readonly inplace: boolean;
   readonly strict: boolean;
   readonly place: (path: string) => Place;
+  readonly source: (path: string) => Source;
 }
 
 export type CompileOperation = (setting: Setting) => Apply;

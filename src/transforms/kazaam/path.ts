@@ -55,8 +55,14 @@ export function readPath(text: string, separator: string, strict: boolean): Path
       if (!isIndex(index)) return { keys, tail: { kind: 'invalid', index } };
       if (index !== '*') keys.push(`[${index}]`);
       else {
-        const further = indexes.slice(nth + 1).map((one) => `[${one}]`).join('');
-        const rest = text.split(separator).slice(at + 1).join(separator);
+        const further = indexes
+          .slice(nth + 1)
+          .map((one) => `[${one}]`)
+          .join('');
+        const rest = text
+          .split(separator)
+          .slice(at + 1)
+          .join(separator);
         const inner = further === '' || rest === '' ? further + rest : further + separator + rest;
         const path = inner === '' ? null : readPath(inner, separator, strict);
         return { keys, tail: { kind: 'each', rest: path } };
@@ -81,22 +87,36 @@ function elementsOf(text: string, keys: readonly string[], rules: Rules): string
   return slices(text, spans);
 }
 
-/** The text of the value, `null` where there is none and none is required. */
-export function getPath(text: string, path: Path, required: boolean, rules: Rules): string {
+/** Called with a value that a path leads to, null for one that is missing; says what is to stand in its place. */
+type Visit = (json: string | null) => string | null;
+
+/** A visit that answers null leaves out the whole. */
+export function walkPath(text: string, path: Path, rules: Rules, visit: Visit): string | null {
   const { keys, tail } = path;
   if (tail.kind === 'invalid') throw invalidIndex(tail.index);
-  if (tail.kind === 'each') {
-    const elements = elementsOf(text, keys, rules);
-    if (elements === null && required) throw missingPath();
-    const { rest } = tail;
-    const values = (elements ?? []).map((element) =>
-      rest === null ? element : getPath(element, rest, required, rules),
-    );
-    return `[${values.join(',')}]`;
+  if (tail.kind === 'end') {
+    const found = find(text, keys, rules.search);
+    return visit(found === null ? null : text.slice(found.from, found.to));
   }
-  const found = find(text, keys, rules.search);
-  if (found === null && required) throw missingPath();
-  return found === null ? 'null' : text.slice(found.from, found.to);
+  const elements = elementsOf(text, keys, rules);
+  if (elements === null) {
+    const instead = visit(null);
+    return instead === 'null' ? '[]' : instead;
+  }
+  const { rest } = tail;
+  const values = elements.map((element) =>
+    rest === null ? visit(element) : walkPath(element, rest, rules, visit),
+  );
+  return values.includes(null) ? null : `[${values.join(',')}]`;
+}
+
+/** The text of the value, `null` where there is none and none is required. */
+export function getPath(text: string, path: Path, required: boolean, rules: Rules): string {
+  const value = walkPath(text, path, rules, (json) => {
+    if (json === null && required) throw missingPath();
+    return json ?? 'null';
+  });
+  return value ?? 'null';
 }
 
 export function setPath(text: string, value: string, path: Path, rules: Rules): string {

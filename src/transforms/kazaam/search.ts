@@ -48,12 +48,7 @@ function keyText(text: string, from: number, to: number): string | null {
   return raw;
 }
 
-function searchElement(
-  search: Search,
-  text: string,
-  at: number,
-  keys: readonly string[],
-): number {
+function searchElement(search: Search, text: string, at: number, keys: readonly string[]): number {
   const [key = '', ...rest] = keys;
   if (key.length < 2) throw undefinedUpstream('a path has a lone bracket as part');
   const index = wholeNumber(key.slice(1, -1));
@@ -87,16 +82,16 @@ export const searchLoosely: Search = (text, keys) => {
       if (end === -1) return -1;
       i = nextToken(text, end);
       if (i === -1) return -1;
-      if (text.charCodeAt(i) !== COLON || matched !== level - 1) i -= 1;
-      else {
-        const key = keyText(text, begin, end - 1);
-        if (key === null) return -1;
-        if (key === keys[matched]) {
-          matched += 1;
-          if (matched === keys.length) return i + 1;
-          if (!opensBlock(text, i + 1)) return -1;
-        }
+      if (text.charCodeAt(i) !== COLON || matched !== level - 1) {
+        i -= 1;
+        continue;
       }
+      const key = keyText(text, begin, end - 1);
+      if (key === null) return -1;
+      if (key !== keys[matched]) continue;
+      matched += 1;
+      if (matched === keys.length) return i + 1;
+      if (!opensBlock(text, i + 1)) return -1;
     } else if (code === OPEN_OBJECT) level += 1;
     else if (code === CLOSE_OBJECT) {
       level -= 1;

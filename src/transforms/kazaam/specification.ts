@@ -10,6 +10,7 @@ const operation = z.object({
   require: z.boolean().nullish(),
   inplace: z.boolean().nullish(),
   keyseparator: z.string().nullish(),
+  converters: z.unknown().optional(),
 });
 
 export interface OperationSpec {
@@ -20,6 +21,8 @@ export interface OperationSpec {
   readonly require: boolean;
   readonly inplace: boolean;
   readonly keySeparator: string;
+  /** Settings of converters, in the extended dialect. */
+  readonly converters: unknown;
 }
 
 function refuse(message: string): ForebayError {
@@ -70,6 +73,7 @@ function readOne(value: unknown, at: number, names: readonly string[]): Operatio
     require: data.require ?? false,
     inplace: data.inplace ?? false,
     keySeparator: keySeparator === '' ? '.' : keySeparator,
+    converters: data.converters,
   };
 }
 

@@ -1,13 +1,5 @@
 /** Reads times by a layout with the rules and messages of Go's time.Parse (1.26), the local zone being UTC. */
-import {
-  DAY_SECONDS,
-  dayNumber,
-  daysBefore,
-  daysIn,
-  isLeap,
-  type Moment,
-  UTC,
-} from './moment.ts';
+import { DAY_SECONDS, dayNumber, daysBefore, daysIn, isLeap, type Moment, UTC } from './moment.ts';
 import { type Element, type Layout, MONTHS, WEEKDAYS, type ZoneForm } from './time-layout.ts';
 import { KazaamFailure } from './failure.ts';
 
@@ -37,7 +29,9 @@ function quote(text: string): string {
   let out = '"';
   for (const byte of bytes) {
     if (byte >= 0x80 || byte < 0x20) out += `\\x${byte.toString(16).padStart(2, '0')}`;
-    else out += byte === 34 || byte === 92 ? `\\${String.fromCharCode(byte)}` : String.fromCharCode(byte);
+    else
+      out +=
+        byte === 34 || byte === 92 ? `\\${String.fromCharCode(byte)}` : String.fromCharCode(byte);
   }
   return `${out}"`;
 }
@@ -141,7 +135,7 @@ function zoneNameLength(text: string): number {
   if (/^(?:ChST|MeST)/.test(text)) return 4;
   const signed = /^(GMT)?([+-])(\d+)/.exec(text);
   const signedLength =
-    signed !== null && Number(signed[3]) <= 23 ? (signed[0].length - (signed[1]?.length ?? 0)) : 0;
+    signed !== null && Number(signed[3]) <= 23 ? signed[0].length - (signed[1]?.length ?? 0) : 0;
   if (text.startsWith('GMT')) return 3 + signedLength;
   if (/^[+-]/.test(text)) return signedLength;
   const upper = /^[A-Z]{0,6}/.exec(text)?.[0] ?? '';
@@ -161,14 +155,8 @@ function readZoneName(text: string, into: Reading): Step {
   return { rest: text.slice(length) };
 }
 
-function readFraction(
-  text: string,
-  element: Element & { kind: 'fraction' },
-  into: Reading,
-): Step {
-  const length = element.trim
-    ? (/^[.,]\d+/.exec(text)?.[0].length ?? 0)
-    : 1 + element.digits;
+function readFraction(text: string, element: Element & { kind: 'fraction' }, into: Reading): Step {
+  const length = element.trim ? (/^[.,]\d+/.exec(text)?.[0].length ?? 0) : 1 + element.digits;
   if (length === 0) return { rest: text };
   if (text.length < length) return null;
   const found = nanoseconds(text, length);

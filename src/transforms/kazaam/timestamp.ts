@@ -1,7 +1,13 @@
 import { KazaamFailure } from './failure.ts';
 import { goText, isObject } from './go-values.ts';
 import { type Moment, UTC } from './moment.ts';
-import { type Apply, type CompileOperation, escapedText, failing, type Place } from './operation.ts';
+import {
+  type Apply,
+  type CompileOperation,
+  escapedText,
+  failing,
+  type Place,
+} from './operation.ts';
 import { elementsAt, slices } from './text.ts';
 import { formatMoment } from './time-format.ts';
 import { readLayout } from './time-layout.ts';

@@ -1,8 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto';
 
-import { KazaamFailure } from './failure.ts';
+import { KazaamFailure, missingPath } from './failure.ts';
 import { isObject } from './go-values.ts';
-import { type Apply, asObject, type CompileOperation, failing, type Place } from './operation.ts';
+import { type Apply, asObject, type CompileOperation, failing, type Source } from './operation.ts';
 
 /** RFC 9562, 6.6. */
 const NAMESPACES: Readonly<Record<string, string>> = {
@@ -16,8 +16,8 @@ const CANONICAL = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i;
 
 /** Plain, without hyphens, in braces or as a URN; null for anything else. */
 function bytesOf(text: string): Buffer | null {
-  const named = Object.hasOwn(NAMESPACES, text) ? (NAMESPACES[text] ?? '') : text;
-  const plain = /^\{(.*)\}$/.exec(named)?.[1] ?? /^urn:uuid:(.*)$/.exec(named)?.[1] ?? named;
+  const full = Object.hasOwn(NAMESPACES, text) ? (NAMESPACES[text] ?? '') : text;
+  const plain = /^\{(.*)\}$/.exec(full)?.[1] ?? /^urn:uuid:(.*)$/.exec(full)?.[1] ?? full;
   if (!CANONICAL.test(plain) && !/^[\da-f]{32}$/i.test(plain)) return null;
   return Buffer.from(plain.replaceAll('-', ''), 'hex');
 }
@@ -36,14 +36,16 @@ function hyphened(bytes: Buffer): string {
 }
 
 interface NameSource {
-  readonly place: Place;
+  readonly source: Source;
   readonly fallback: unknown;
 }
 
 /** The text at the path without its quotes; one that cannot be read for another reason than absence is empty. */
-function nameOf(text: string, { place, fallback }: NameSource): string {
+function nameOf(text: string, { source, fallback }: NameSource): string {
   try {
-    return place.get(text, true).replace(/"$/, '').replace(/^"/, '');
+    const json = source.get(text, true);
+    if (json === null) throw missingPath();
+    return json.replace(/"$/, '').replace(/^"/, '');
   } catch (error) {
     if (!(error instanceof KazaamFailure) || error.kind === 'spec') throw error;
     if (error.kind !== 'require') return '';
@@ -52,7 +54,7 @@ function nameOf(text: string, { place, fallback }: NameSource): string {
   }
 }
 
-function idMaker(settings: unknown, place: (path: string) => Place): Apply {
+function idMaker(settings: unknown, from: (path: string) => Source): Apply {
   const fail = (message: string) => failing(() => new KazaamFailure('spec', message));
   if (!isObject(settings)) return fail('Invalid Spec for UUID');
   const version = typeof settings['version'] === 'number' ? Math.trunc(settings['version']) : 0;
@@ -68,18 +70,16 @@ function idMaker(settings: unknown, place: (path: string) => Place): Apply {
   }
   const sources = names.map((one): NameSource => {
     const { path, default: fallback } = asObject(one, 'a name');
-    return { place: place(typeof path === 'string' ? path : ''), fallback };
+    return { source: from(typeof path === 'string' ? path : ''), fallback };
   });
   return (text) =>
-    hyphened(
-      sources.reduce((space, source) => named(version, space, nameOf(text, source)), root),
-    );
+    hyphened(sources.reduce((space, source) => named(version, space, nameOf(text, source)), root));
 }
 
-export const uuid: CompileOperation = ({ entries, place }) => {
+export const uuid: CompileOperation = ({ entries, place, source }) => {
   const steps = Object.entries(entries).map(([path, settings]) => ({
     target: place(path),
-    make: idMaker(settings, place),
+    make: idMaker(settings, source),
   }));
   return (text) => steps.reduce((out, { target, make }) => target.set(out, `"${make(out)}"`), text);
 };
