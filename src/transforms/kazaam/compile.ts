@@ -9,7 +9,7 @@ import { decoded, toByteText } from './byte-text.ts';
 import { concat } from './concat.ts';
 import { type Convert, converter, type ConverterConfig } from './converters.ts';
 import type { Rules } from './edit.ts';
-import { merge, mergedConfig, steps } from './extended.ts';
+import { inSteps, merge, mergedConfig } from './extended.ts';
 import { type FailureKind, KazaamFailure, undefinedUpstream } from './failure.ts';
 import { type Fused, fuse } from './fuse.ts';
 import { coalesce, extract, pass, remove, setDefaults, shift } from './moves.ts';
@@ -67,7 +67,7 @@ const STRICT: Rules = { search: searchStrictly, writeKey: escapedText, strict: t
 
 const EXTENDED_OPERATIONS: Readonly<Record<string, CompileOperation>> = {
   ...OPERATIONS,
-  steps,
+  steps: inSteps,
   merge,
 };
 

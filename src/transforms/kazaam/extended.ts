@@ -16,7 +16,7 @@ import { elementsAt, slices } from './text.ts';
 const fail = (message: string) => failing(() => new KazaamFailure('spec', message));
 
 /** Shifts one after the other, each reading what the one before has made. */
-export const steps: CompileOperation = (setting) => {
+export const inSteps: CompileOperation = (setting) => {
   const { steps: list } = setting.entries;
   if (!Array.isArray(list)) return fail('Unable to get steps');
   const shifts = list.map((one: unknown) =>
