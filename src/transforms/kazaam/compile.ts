@@ -53,6 +53,7 @@ const PREFIXES: Readonly<Record<FailureKind, string>> = {
   require: 'RequiredError - ',
   spec: 'SpecError - ',
   raw: '',
+  undefined: 'SpecError - ',
 };
 
 const CODES: Readonly<Record<FailureKind, ErrorCode>> = {
@@ -60,6 +61,7 @@ const CODES: Readonly<Record<FailureKind, ErrorCode>> = {
   require: 'kazaam_require',
   spec: 'kazaam_spec',
   raw: 'kazaam_parse',
+  undefined: 'kazaam_spec',
 };
 
 const COMPAT: Rules = { search: searchLoosely, writeKey: (key) => key, strict: false };
@@ -204,9 +206,9 @@ function transformBy(plan: Plan): DocumentTransform {
   return (json) => {
     if (json === '' && plan.takesNothing) return { kind: 'document', json };
     const { result, known } = run(json, plan);
-    // Upstream looks at no more of a document than it needs, and then may find something else wrong first.
-    const found = result instanceof KazaamFailure && result.kind !== 'raw';
-    if (!known && !found && !isJson(json)) {
+    // A specification that is wrong for every document is told first, as upstream does.
+    const isSpecAtFault = result instanceof KazaamFailure && result.kind === 'spec';
+    if (!known && !isSpecAtFault && !isJson(json)) {
       return failed(new KazaamFailure('parse', 'the document is no JSON'), plan.mode);
     }
     if (result instanceof KazaamFailure) return failed(result, plan.mode);

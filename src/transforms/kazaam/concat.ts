@@ -45,7 +45,7 @@ function pieceOf(item: unknown, { require, strict, source: at }: Setting): Piece
       const json = from.get(text, require);
       return json === null ? '' : joined(json, strict);
     } catch (error) {
-      if (!(error instanceof KazaamFailure) || error.kind === 'spec') throw error;
+      if (!(error instanceof KazaamFailure) || error.kind === 'undefined') throw error;
       if (require) throw missingPath();
       return '';
     }

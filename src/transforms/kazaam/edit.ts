@@ -161,9 +161,8 @@ export function setKeys(
 }
 
 /** The quote before the first such key of the object (or whatever value) in `text`, or -1. */
-function keyStart(text: string, wanted: string): number {
+function keyStart(text: string, key: string): number {
   const first = text.charCodeAt(0);
-  const key = unescapeKey(wanted) ?? wanted;
   let i = first === OPEN_OBJECT || first === OPEN_ARRAY ? 1 : 0;
   for (; i < text.length; i += 1) {
     const code = text.charCodeAt(i);
@@ -236,7 +235,8 @@ export function deleteKeys(text: string, keys: readonly string[], rules: Rules):
     parents.length === 0 ? { from: 0, to: text.length } : findAnyhow(text, parents, rules.search);
   if (parent === null) return text;
   const inner = text.slice(parent.from, parent.to);
-  const from = keyStart(inner, last);
+  // Upstream reads escapes in the key that is to go, but only in one of its two searches.
+  const from = keyStart(inner, rules.strict ? last : (unescapeKey(last) ?? last));
   if (from === -1) return text;
   const member = findAnyhow(inner, [last], rules.search);
   const to = parent.from + (member === null ? -1 : member.to);

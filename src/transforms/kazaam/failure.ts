@@ -1,5 +1,8 @@
-/** Why a document could not be transformed. `raw` are the errors that upstream passes on without a class. */
-export type FailureKind = 'parse' | 'require' | 'spec' | 'raw';
+/**
+ * Why a document could not be transformed. `raw` are the errors that upstream passes on without a class,
+ * `undefined` is where upstream's process ends in a panic.
+ */
+export type FailureKind = 'parse' | 'require' | 'spec' | 'raw' | 'undefined';
 
 export class KazaamFailure extends Error {
   readonly kind: FailureKind;
@@ -15,5 +18,5 @@ export const missingPath = (): KazaamFailure => new KazaamFailure('require', 'Pa
 
 export const keyPathNotFound = (): KazaamFailure => new KazaamFailure('raw', 'Key path not found');
 
-/** Where upstream's process ends in a panic, the specification is at fault. */
-export const undefinedUpstream = (what: string): KazaamFailure => new KazaamFailure('spec', what);
+export const undefinedUpstream = (what: string): KazaamFailure =>
+  new KazaamFailure('undefined', what);

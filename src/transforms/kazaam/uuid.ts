@@ -47,7 +47,7 @@ function nameOf(text: string, { source, fallback }: NameSource): string {
     if (json === null) throw missingPath();
     return json.replace(/"$/, '').replace(/^"/, '');
   } catch (error) {
-    if (!(error instanceof KazaamFailure) || error.kind === 'spec') throw error;
+    if (!(error instanceof KazaamFailure) || error.kind === 'undefined') throw error;
     if (error.kind !== 'require') return '';
     if (typeof fallback === 'string') return fallback;
     throw new KazaamFailure('spec', 'Spec is invalid. Unable to get path or default');
