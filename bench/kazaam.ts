@@ -99,8 +99,14 @@ async function ours(spec: string, folder: string, input: string): Promise<Measur
   const usage = join(folder, 'usage.json');
   const command = [
     process.execPath,
-    ...['--import', join(PROJECT, 'bench/usage.ts'), join(PROJECT, 'dist/cli/main.js')],
-    ...['transform', '--type', 'kazaam', '--spec', spec],
+    '--import',
+    join(PROJECT, 'bench/usage.ts'),
+    join(PROJECT, 'dist/cli/main.js'),
+    'transform',
+    '--type',
+    'kazaam',
+    '--spec',
+    spec,
   ];
   const files = { input, output: join(folder, 'ours') };
   const seconds = await runOnOneCore(command, files, { FOREBAY_BENCH_USAGE: usage });
