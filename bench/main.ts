@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type Bed, openBed } from './bed.ts';
+import { kazaam } from './kazaam.ts';
 import { build } from './measure.ts';
 import { help, largeTransaction, linear } from './limits.ts';
 import { type Outcome, printOutcome } from './report.ts';
@@ -20,6 +21,7 @@ const PARTS: Readonly<Record<string, (bed: Bed) => Promise<Outcome[]>>> = {
   'large-transaction': largeTransaction,
   linear,
   rivals,
+  kazaam,
 };
 
 const { values } = parseArgs({

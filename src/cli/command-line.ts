@@ -125,6 +125,22 @@ function addMoving(program: Command, session: Session): void {
   act(session, drop, async () => (await import('./commands/drop.ts')).run);
 }
 
+function addTransforming(program: Command, session: Session): void {
+  program.commandsGroup('Transform:');
+  const transform = program
+    .command('transform')
+    .description('Transform JSON documents, one a line, from stdin to stdout')
+    .requiredOption('--type <type>', 'kazaam')
+    .requiredOption('--spec <file>', 'the specification')
+    .option('--mode <mode>', "compat (with upstream's errors) or strict (default: compat)")
+    .option('--dialect <dialect>', 'kazaam or extended (default: kazaam)')
+    .addHelpText(
+      'after',
+      '\nA document that fails gives {"error":{"code","message"}} on its line, and exit 5 at the end.',
+    );
+  act(session, transform, async () => (await import('./commands/transform.ts')).run);
+}
+
 function addLooking(program: Command, session: Session): void {
   program.commandsGroup('Look:');
   const check = listOptions(
@@ -240,6 +256,7 @@ function buildProgram(session: Session): Command {
     })
     .addHelpText('after', SYSTEMS);
   addMoving(program, session);
+  addTransforming(program, session);
   addLooking(program, session);
   addDemo(program, session);
   return program;

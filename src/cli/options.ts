@@ -104,6 +104,18 @@ export const demoShape = {
   json: z.boolean().default(false),
 };
 
+export const transformShape = {
+  type: oneOf(['kazaam']),
+  spec: z.string(),
+  mode: oneOf(['compat', 'strict']).default('compat'),
+  dialect: oneOf(['kazaam', 'extended']).default('kazaam'),
+};
+
+export interface KazaamChoice {
+  readonly mode: 'compat' | 'strict';
+  readonly dialect: 'kazaam' | 'extended';
+}
+
 export type OutputFormat = 'table' | 'json' | 'yaml';
 
 export function outputFormat(options: {

@@ -1,6 +1,6 @@
 // `npm run test:setup`: installs the servers that the tests need and that are missing. Linux x64 gets
 // all three majors; elsewhere install what is wanted and name it in FOREBAY_TEST_POSTGRES_<major>.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   cpSync,
@@ -13,6 +13,7 @@ import {
 import { dirname, join } from 'node:path';
 import { arch, env, getuid, platform, stdout } from 'node:process';
 
+import { buildKazaamHarness, findKazaamHarness } from './kazaam-harness.ts';
 import {
   availableServers,
   cachedBinDir,
@@ -88,3 +89,14 @@ for (const major of missingServers()) stdout.write(`PostgreSQL ${major}: not fou
 if (findServer(15) === null && getuid?.() !== 0) {
   stdout.write('PostgreSQL 15: as root, `apt-get install postgresql-15` (Debian bookworm)\n');
 }
+
+function hasGo(): boolean {
+  return spawnSync('go', ['version'], { stdio: 'ignore' }).status === 0;
+}
+
+if (findKazaamHarness() === null && hasGo()) {
+  stdout.write('building the Kazaam harness\n');
+  mkdirSync(cacheDir, { recursive: true, mode: 0o755 });
+  buildKazaamHarness();
+}
+stdout.write(`Kazaam harness: ${findKazaamHarness() ?? 'not built, it needs Go'}\n`);

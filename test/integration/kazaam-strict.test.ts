@@ -1,0 +1,24 @@
+// Strict never gives a document that is no JSON, whatever the specification.
+import { env, stdout } from 'node:process';
+
+import { expect, test } from 'vitest';
+
+import { compileKazaam } from '../../src/transforms/kazaam/compile.ts';
+import { drawCase } from '../support/kazaam-cases.ts';
+import { freshSeed, seededRandom } from '../support/random.ts';
+
+test('strict makes JSON of JSON', () => {
+  const seed = Number(env['FOREBAY_KAZAAM_SEED'] ?? freshSeed());
+  stdout.write(`kazaam strict: seed ${seed} (FOREBAY_KAZAAM_SEED plays it again)\n`);
+  const random = seededRandom(seed);
+  let documents = 0;
+  while (documents < 3000) {
+    const { spec, input } = drawCase(random);
+    const outcome = compileKazaam(JSON.parse(spec), { mode: 'strict', dialect: 'kazaam' })(input);
+    if (outcome.kind === 'document') {
+      documents += 1;
+      const { json } = outcome;
+      expect(() => JSON.parse(json), `${spec}\n${input}\n${json}`).not.toThrow();
+    }
+  }
+});
