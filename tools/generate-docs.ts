@@ -64,7 +64,7 @@ function errorsPage(): string {
   return [
     '# Errors',
     '',
-    '<!-- Made by `npm run docs` from src/core/errors.ts. -->',
+    '<!-- Made by `npm run docs` from src/core/error-table.ts. -->',
     '',
     'Every failure has one of these codes, on the command line and in results. Its class decides what happens:',
     '`transient`, `rate-limited` and `timeout` are tried again; `data` goes to the dead letters; `schema` pauses',

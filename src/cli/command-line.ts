@@ -130,10 +130,13 @@ function addTransforming(program: Command, session: Session): void {
   const transform = program
     .command('transform')
     .description('Transform JSON documents, one a line, from stdin to stdout')
-    .requiredOption('--type <type>', 'kazaam')
+    .requiredOption('--type <type>', 'kazaam or custom')
     .requiredOption('--spec <file>', 'the specification')
-    .option('--mode <mode>', "compat (with upstream's errors) or strict (default: compat)")
-    .option('--dialect <dialect>', 'kazaam or extended (default: kazaam)')
+    .option(
+      '--mode <mode>',
+      "of kazaam: compat (with upstream's errors) or strict (default: compat)",
+    )
+    .option('--dialect <dialect>', 'of kazaam: kazaam or extended (default: kazaam)')
     .addHelpText(
       'after',
       '\nA document that fails gives {"error":{"code","message"}} on its line, and exit 5 at the end.',

@@ -2,6 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Writable } from 'node:stream';
 
+import type { Outcome } from '../transforms/document-transform.ts';
 import type { LineTransform } from '../transforms/line-transform.ts';
 
 const NEWLINE = 10;
@@ -18,25 +19,29 @@ interface Work {
   failed: number;
 }
 
-function errorLine(work: Work, code: string, message: string): string {
-  work.failed += 1;
-  return JSON.stringify({ error: { code, message } });
-}
-
 function resultLine(bytes: Buffer, line: string, work: Work): string {
   // Only then can bytes have been replaced that are no UTF-8.
   if (line.includes('\ufffd') && !isUtf8(bytes)) {
-    return errorLine(work, 'kazaam_parse', 'the line is no UTF-8');
+    work.failed += 1;
+    return outcomeText({ kind: 'failed', code: 'kazaam_parse', message: 'the line is no UTF-8' });
   }
   const outcome = work.transform.one(line);
+  if (outcome.kind === 'failed') work.failed += 1;
+  return outcomeText(outcome);
+}
+
+/** The line that stands for an outcome, without its end; nothing for what is filtered. */
+export function outcomeText(outcome: Outcome): string {
   switch (outcome.kind) {
     case 'document':
       // A line end inside a document is white space that it came with.
       return outcome.json.includes('\n') ? outcome.json.replaceAll('\n', ' ') : outcome.json;
     case 'filtered':
       return '';
-    case 'failed':
-      return errorLine(work, outcome.code, outcome.message);
+    case 'failed': {
+      const { code, message } = outcome;
+      return JSON.stringify({ error: { code, message } });
+    }
   }
 }
 
@@ -49,7 +54,11 @@ function transformLine(bytes: Buffer, work: Work): string {
 }
 
 /** Writes, a character a byte, as fast as the reader takes it; false once there is no reader. */
-async function write(output: Writable, text: string, isGone: () => boolean): Promise<boolean> {
+export async function write(
+  output: Writable,
+  text: string,
+  isGone: () => boolean,
+): Promise<boolean> {
   if (isGone()) return false;
   if (output.write(text, 'latin1')) return true;
   await new Promise<void>((resolve) => {

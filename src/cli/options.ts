@@ -105,7 +105,7 @@ export const demoShape = {
 };
 
 export const transformShape = {
-  type: oneOf(['kazaam']),
+  type: oneOf(['kazaam', 'custom']),
   spec: z.string(),
   mode: oneOf(['compat', 'strict']).default('compat'),
   dialect: oneOf(['kazaam', 'extended']).default('kazaam'),

@@ -4,6 +4,7 @@ import type { RunResult } from '../engine/pipeline.ts';
 import type { LoadedConfiguration } from './configuration/inspect.ts';
 import { loadConfiguration } from './configuration/load.ts';
 import { printProblem } from './configuration/problem.ts';
+import { specificationProblems } from '../transforms/check-specification.ts';
 import { EventMeter } from './event-counts.ts';
 import { FileWatch } from './file-watch.ts';
 import { healthDocument, type HealthDocument, type StreamHealth } from './health.ts';
@@ -189,7 +190,7 @@ export class Service implements AsyncDisposable {
   async #reload(cause: 'file' | 'signal'): Promise<void> {
     const { file } = this.#options;
     const before = this.#supervisor.loaded;
-    const result = loadConfiguration(file);
+    const result = loadConfiguration(file, { checkSpecification: specificationProblems });
     if (result.kind === 'refused') {
       this.#refusal = result.problems.map(printProblem).join('\n');
       this.#reloads.rejected += 1;

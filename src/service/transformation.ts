@@ -1,9 +1,8 @@
 /** A stream's transformation from the configuration file, between its rows and its destination. */
 import { createHash } from 'node:crypto';
-import { resolve } from 'node:path';
 import type { ConnectorContext, Destination } from '../core/connector.ts';
-import { ForebayError } from '../core/errors.ts';
 import type { TransformSource } from '../transforms/build-transform.ts';
+import { customSource } from '../transforms/custom-source.ts';
 import { transformDestination } from '../transforms/lane/lane-destination.ts';
 import type { DocumentRunner, LaneErrors } from '../transforms/lane/options.ts';
 import { openTransformRunner, type TransformRunner } from '../transforms/runner.ts';
@@ -26,27 +25,15 @@ export interface StreamTransformation {
 
 type Plain = Readonly<Record<string, unknown>>;
 
-function withPaths(value: unknown, folder: string): unknown {
-  if (Array.isArray(value)) return value.map((item) => withPaths(item, folder));
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, member]) => [
-      key,
-      key === 'module' && typeof member === 'string' ? resolve(folder, member) : member,
-    ]),
-  );
-}
-
-/** Modules are found from the folder of the file; steps hold them too. */
-function customSource(specification: Plain, folder: string): TransformSource {
-  const { steps, ...parts } = withPaths(specification, folder) as Plain;
-  const own = steps === undefined ? parts : { ...parts, steps: withPaths(steps, folder) };
-  return { kind: 'custom', specification: own };
-}
-
 function sourceOf({ resolved, folder }: StreamTransformation): TransformSource {
   if (resolved.type === 'custom') return customSource(resolved.specification, folder);
-  throw new ForebayError('capability_missing', { message: 'kazaam is not there' });
+  const { spec, mode, dialect } = resolved.specification;
+  return {
+    kind: 'kazaam',
+    spec,
+    mode: mode === 'strict' ? 'strict' : 'compat',
+    dialect: dialect === 'extended' ? 'extended' : 'kazaam',
+  };
 }
 
 function withoutFilter({ filter: _filter, ...rest }: Plain): Plain {

@@ -6,7 +6,14 @@ import type { DocumentTransform } from './document-transform.ts';
 import type { ModuleSources } from './sandbox/module-files.ts';
 import { openSandbox, type Sandbox } from './sandbox/sandbox.ts';
 
-export type TransformSource = { readonly kind: 'custom'; readonly specification: unknown };
+export type TransformSource =
+  | { readonly kind: 'custom'; readonly specification: unknown }
+  | {
+      readonly kind: 'kazaam';
+      readonly spec: unknown;
+      readonly mode: 'compat' | 'strict';
+      readonly dialect: 'kazaam' | 'extended';
+    };
 
 export interface TransformLimits {
   /** For one document; a document may take so long in each module. */
@@ -30,12 +37,16 @@ export interface BuiltTransform {
   readonly moduleCount: number;
 }
 
-/** Throws `transform_specification`. What modules read from files is added to `sources`. */
+/** Throws `transform_specification` or `kazaam_spec`. What modules read from files is added to `sources`. */
 export async function buildTransform(
   source: TransformSource,
   limits: TransformLimits,
   sources: ModuleSources,
 ): Promise<BuiltTransform> {
+  if (source.kind === 'kazaam') {
+    const { compileKazaam } = await import('./kazaam/compile.ts');
+    return { transform: compileKazaam(source.spec, source), isSpent: () => false, moduleCount: 0 };
+  }
   const paths: string[] = [];
   compile(source.specification, (path) => {
     paths.push(path);

@@ -7,6 +7,7 @@ import { loadConfiguration } from '../../service/configuration/load.ts';
 import { printProblem } from '../../service/configuration/problem.ts';
 import { lockFile } from '../../service/file-lock.ts';
 import { Service } from '../../service/service.ts';
+import { specificationProblems } from '../../transforms/check-specification.ts';
 import type { CommandCall, RunCommand } from '../call.ts';
 import { readOptions, runShape } from '../options.ts';
 import { resultDocument, resultExitCode } from '../result-output.ts';
@@ -18,7 +19,7 @@ const STOPPING = 'Stopping: what is in hand is finished first. Once more to stop
 
 /** Null after every violation was told. */
 function load(file: string, terminal: Terminal): LoadedConfiguration | null {
-  const result = loadConfiguration(file);
+  const result = loadConfiguration(file, { checkSpecification: specificationProblems });
   if (result.kind === 'loaded') return result.loaded;
   for (const problem of result.problems) terminal.err(`${printProblem(problem)}\n`);
   return null;

@@ -1,4 +1,5 @@
 import { fstatSync, readFileSync, readSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import process from 'node:process';
 import { addAbortSignal } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
@@ -62,11 +63,46 @@ function openInput(signal: AbortSignal): AsyncIterable<Buffer> {
   return fstatSync(fd).isFile() ? readFile(fd, signal) : addAbortSignal(signal, process.stdin);
 }
 
+/** The specification as it stands in a configuration file, YAML or JSON; paths in it start at its folder. */
+async function throughCustom(path: string, signal: AbortSignal): Promise<number> {
+  const [{ parse }, { openTransformRunner }, { customSource }] = await Promise.all([
+    import('yaml'),
+    import('../../transforms/runner.ts'),
+    import('../../transforms/custom-source.ts'),
+  ]);
+  let specification: unknown;
+  try {
+    specification = parse(readSpec(path));
+  } catch (error) {
+    if (error instanceof ForebayError) throw error;
+    throw new ForebayError('transform_specification', {
+      message: `${path} is neither YAML nor JSON`,
+      why: error instanceof Error ? error.message : String(error),
+      cause: error,
+    });
+  }
+  const transform = customSource(specification, dirname(resolve(path)));
+  await using runner = await openTransformRunner({ transform, signal });
+  const { transformThroughRunner } = await import('../runner-lines.ts');
+  const streams = { input: openInput(signal), output: process.stdout };
+  return await transformThroughRunner(streams, runner, signal);
+}
+
+async function throughKazaam(
+  path: string,
+  choice: KazaamChoice,
+  signal: AbortSignal,
+): Promise<number> {
+  const transform = await kazaam(path, choice);
+  return await transformDocuments({ input: openInput(signal), output: process.stdout }, transform);
+}
+
 export const run: RunCommand = async ({ options }) => {
-  const { spec, mode, dialect } = readOptions(transformShape, options);
-  const transform = await kazaam(spec, { mode, dialect });
+  const { type, spec, mode, dialect } = readOptions(transformShape, options);
   const failed = await withInterruption((signal) =>
-    transformDocuments({ input: openInput(signal), output: process.stdout }, transform),
+    type === 'custom'
+      ? throughCustom(spec, signal)
+      : throughKazaam(spec, { mode, dialect }, signal),
   );
   return failed === 0 ? 0 : 5;
 };
