@@ -44,6 +44,16 @@ export function keyMatch(keyPaths: readonly CellPath[], alias = 's'): string {
     .join(' AND ');
 }
 
+/** Leaves out rows that are deleted softly: what they hold is of another time. */
+export function alive(sql: Pick<KeyedSql, 'soft'>): string {
+  return sql.soft ? ` AND t.${DELETED_AT} IS NULL` : '';
+}
+
+/** A patch has only a part of its row, and may not bring back the rest of one that was deleted. */
+function reachable(sql: KeyedSql, group: number): string {
+  return group > GROUP_WHOLE ? alive(sql) : '';
+}
+
 export async function deleteByKey(
   connection: PgConnection,
   sql: KeyedSql,
@@ -78,7 +88,8 @@ export async function updateGroup(
   if (set.length === 0) return 0;
   const { rowCount } = await connection.query(
     `UPDATE ${quoteName(sql.table.name)} t SET ${set.join(', ')}
-     FROM ${source.stage} s WHERE s.g = ${source.group} AND ${keyMatch(sql.keyPaths)}`,
+     FROM ${source.stage} s
+     WHERE s.g = ${source.group} AND ${keyMatch(sql.keyPaths)}${reachable(sql, source.group)}`,
   );
   return rowCount;
 }
@@ -89,8 +100,9 @@ function insertFrom(sql: KeyedSql, source: StagedGroup): string {
     SELECT ${values} FROM ${source.stage} s WHERE s.g = ${source.group}`;
 }
 
-function unmatched(sql: KeyedSql): string {
-  return `NOT EXISTS (SELECT FROM ${quoteName(sql.table.name)} t WHERE ${keyMatch(sql.keyPaths)})`;
+function unmatched(sql: KeyedSql, group: number): string {
+  return `NOT EXISTS (SELECT FROM ${quoteName(sql.table.name)} t
+    WHERE ${keyMatch(sql.keyPaths)}${reachable(sql, group)})`;
 }
 
 export async function insertStaged(
@@ -106,7 +118,7 @@ export async function insertUnmatched(
   sql: KeyedSql,
   source: StagedGroup,
 ): Promise<void> {
-  await connection.query(`${insertFrom(sql, source)} AND ${unmatched(sql)}`);
+  await connection.query(`${insertFrom(sql, source)} AND ${unmatched(sql, source.group)}`);
 }
 
 export async function unmatchedPatches(
@@ -115,7 +127,7 @@ export async function unmatchedPatches(
   source: StagedGroup,
 ): Promise<number[]> {
   const { rows } = await connection.query(
-    `SELECT s.r FROM ${source.stage} s WHERE s.g = ${source.group} AND ${unmatched(sql)}`,
+    `SELECT s.r FROM ${source.stage} s WHERE s.g = ${source.group} AND ${unmatched(sql, source.group)}`,
   );
   return rows.map((row) => Number(row[0]));
 }
@@ -144,8 +156,9 @@ export async function exchangeRows(
       : `CASE WHEN s.g IN (${lacking.join(', ')}) THEN ${before} ELSE ${staged} END`;
   });
   const table = quoteName(sql.table.name);
+  const reached = sql.soft ? ` AND (s.g <= ${GROUP_WHOLE} OR t.${DELETED_AT} IS NULL)` : '';
   await connection.query(
-    `WITH gone AS (DELETE FROM ${table} t USING ${source.stage} s WHERE ${keyMatch(sql.keyPaths)}
+    `WITH gone AS (DELETE FROM ${table} t USING ${source.stage} s WHERE ${keyMatch(sql.keyPaths)}${reached}
        RETURNING s.r AS forebay_r, t.*)
      INSERT INTO ${table} (${columns.map((column) => quoteIdent(column.name)).join(', ')})
        OVERRIDING SYSTEM VALUE
