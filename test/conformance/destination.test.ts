@@ -209,8 +209,6 @@ describeEachConnector('upsert', 'upsert', (kind) => {
     const deletes = keyedRows(rowBatch(items, [gone(1)]), [ACT_DELETE]);
     await applyRows(session, target, '1', deletes, {
       kind: 'truncate',
-      transaction: mark('1'),
-      event: 0,
     });
     expect(await contents(session, target)).toHaveLength(3);
   });
@@ -222,13 +220,7 @@ describeEachConnector('upsert', 'upsert', (kind) => {
       const { session, target } = await opened(subject, { deletes });
       await loadSnapshot(session, target, START);
       const insert = keyedRows(rowBatch(items, [values(2, 'after')]), [ACT_INSERT]);
-      await applyRows(
-        session,
-        target,
-        '1',
-        { kind: 'truncate', transaction: mark('1'), event: 0 },
-        insert,
-      );
+      await applyRows(session, target, '1', { kind: 'truncate' }, insert);
       expect(await contents(session, target)).toEqual([['2', 'after', null]]);
     },
   );
