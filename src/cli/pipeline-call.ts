@@ -14,7 +14,6 @@ import {
   tryResolve,
 } from './systems.ts';
 
-const ERROR_BUDGET = 1000;
 const MIB = 1024 * 1024;
 
 export interface PipelineCall {
@@ -61,7 +60,7 @@ function makeSpec(
     batchMs: options.batchMs,
     memoryBytes: options.memoryMib * MIB,
     parallel: options.parallel ?? null,
-    errorBudget: ERROR_BUDGET,
+    errorBudget: options.errorBudget,
     retryForMs: options.retryFor ?? defaultRetryForMs,
   };
 }

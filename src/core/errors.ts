@@ -208,7 +208,7 @@ export const ERROR_TABLE = {
   ]),
   error_budget: entry('data', 1, 422, [
     'More rows were refused than the error budget allows.',
-    'Look at `forebay dlq list`, mend the cause, then run again.',
+    'Look at `forebay dlq list`, mend the cause, then run again; or allow more with --error-budget.',
   ]),
   conflict: entry('transient', 75, 409, [
     'The database resolved a deadlock, lock timeout or serialization conflict against us.',
