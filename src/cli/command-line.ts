@@ -70,6 +70,10 @@ function pipelineOptions(command: Command): Command {
     .option('--memory-mib <MiB>', 'memory for rows on their way (default: 256)')
     .option('--parallel <count>', 'chunks of the snapshot read at once (default: by processors)')
     .option(
+      '--error-budget <rows>',
+      'changes that the destination may refuse before the run ends (default: 1000)',
+    )
+    .option(
       '--retry-for <duration>',
       'how long a lost connection is tried again, e.g. 90s, 5m, 1h30m',
     );

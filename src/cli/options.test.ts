@@ -16,6 +16,7 @@ describe('pipeline options', () => {
       batchRows: 20_000,
       batchMs: 200,
       memoryMib: 256,
+      errorBudget: 1000,
       set: {},
     });
   });
@@ -26,6 +27,7 @@ describe('pipeline options', () => {
       retryFor: '1h30m',
       batchRows: '500',
       parallel: '4',
+      errorBudget: '0',
       set: ['duckdb.threads=2', 'duckdb.note=a=b'],
     });
     expect(read).toMatchObject({
@@ -33,6 +35,7 @@ describe('pipeline options', () => {
       retryFor: 5_400_000,
       batchRows: 500,
       parallel: 4,
+      errorBudget: 0,
       set: { 'duckdb.threads': '2', 'duckdb.note': 'a=b' },
     });
   });

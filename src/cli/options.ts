@@ -85,6 +85,7 @@ export const pipelineShape = {
   batchMs: whole(1, 60_000, 'milliseconds').default(200),
   memoryMib: whole(32, 1_048_576, 'MiB').default(256),
   parallel: whole(1, 64, 'chunks').optional(),
+  errorBudget: whole(0, 1_000_000_000, 'rows').default(1000),
   retryFor: duration.optional(),
 };
 

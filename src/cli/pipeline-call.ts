@@ -15,7 +15,6 @@ import {
   tryResolve,
 } from './systems.ts';
 
-const ERROR_BUDGET = 1000;
 const MIB = 1024 * 1024;
 
 export interface PipelineCall {
@@ -63,7 +62,7 @@ function makeSpec(
     batchMs: options.batchMs,
     memoryBytes: options.memoryMib * MIB,
     parallel: options.parallel ?? null,
-    errorBudget: ERROR_BUDGET,
+    errorBudget: options.errorBudget,
     retry: { ...DEFAULT_RETRY, giveUpAfterMs: options.retryFor ?? defaultRetryForMs },
     awaitSystems: false,
     exclusive: false,

@@ -260,7 +260,7 @@ export const ERROR_TABLE = {
   ]),
   error_budget: entry('data', 1, 422, [
     'More rows were refused than the error budget allows.',
-    'Look at `forebay dlq list`, mend the cause, then run again.',
+    'Look at `forebay dlq list`, mend the cause, then run again; or allow more with --error-budget.',
   ]),
   transform_failed: entry('data', 5, 422, [
     'A transformation failed on a row, and the error handling of the stream is to stop then.',

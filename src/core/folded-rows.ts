@@ -33,7 +33,7 @@ export type FoldedRows =
       readonly parts: readonly FoldedPart[];
       readonly transactions: readonly TransactionMark[];
     }
-  | { readonly kind: 'truncate'; readonly transaction: TransactionMark; readonly event: number }
+  | { readonly kind: 'truncate' }
   /**
    * An update that changed the key and left columns unchanged: the row with the key of `before` becomes the row
    * `after`. If a row with the new key is there already, the old one goes and the new one is patched.

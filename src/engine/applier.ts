@@ -5,6 +5,7 @@ import type { ChangeCapability, WriteResult } from '../core/connector.ts';
 import { asForebayError, ForebayError } from '../core/errors.ts';
 import { failpoint, failpointsArmed } from '../core/failpoint.ts';
 import { ACT_REPLACE, type FoldedRows } from '../core/folded-rows.ts';
+import { assertMoved, rowsHanded } from '../core/moved.ts';
 import { batchValueBytes, type RowBatch } from '../core/row-batch.ts';
 import type { StreamId, StreamSchema } from '../core/stream-schema.ts';
 import type { Attempt } from './attempt.ts';
@@ -249,6 +250,7 @@ export class Applier {
     let deadLettered = 0;
     for (const rows of folded.rows) {
       const result = await attempt.session.write(target, rows);
+      assertMoved(target.id, rowsHanded(rows), result);
       for (const { filtered: out, deadLettered: refused } of [
         result,
         ...(await this.#heal(stream, result)),

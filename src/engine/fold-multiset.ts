@@ -77,9 +77,7 @@ export function foldMultiset(input: FoldInput): FoldOutput {
         if (op !== OP_BEFORE) filtered += 1;
       } else if (op === OP_TRUNCATE) {
         flush();
-        const transaction = input.transactions[batch.transactions[row] ?? 0];
-        if (transaction !== undefined)
-          out.push({ kind: 'truncate', transaction, event: batch.events[row] ?? 0 });
+        out.push({ kind: 'truncate' });
         part = parts.push({ batch, actions: new Uint8Array(batch.rowCount) }) - 1;
       } else place(part, row);
     }

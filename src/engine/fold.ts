@@ -83,7 +83,7 @@ class KeyedFold {
         continue;
       }
       if (op === OP_TRUNCATE) {
-        this.#truncate(batch, row);
+        this.#truncate();
         part = this.#openPart(batch);
       } else if (op === OP_BEFORE) {
         this.read += 1;
@@ -187,12 +187,9 @@ class KeyedFold {
     return true;
   }
 
-  #truncate(batch: RowBatch, row: number): void {
+  #truncate(): void {
     this.#flush();
-    const transaction = this.#input.transactions[batch.transactions[row] ?? 0];
-    if (transaction !== undefined) {
-      this.#out.push({ kind: 'truncate', transaction, event: batch.events[row] ?? 0 });
-    }
+    this.#out.push({ kind: 'truncate' });
   }
 
   #priorAction(slot: number): number | null {

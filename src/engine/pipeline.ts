@@ -176,7 +176,8 @@ export interface PlannedStream {
   readonly key: readonly string[];
   readonly load: LoadMethod;
   readonly deletes: DeleteMethod;
-  readonly delivery: Destination['delivery'];
+  /** What is promised of its rows, for people. */
+  readonly delivery: string;
   readonly exists: boolean;
   readonly estimatedRows: number | null;
   readonly columns: readonly {

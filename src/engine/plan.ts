@@ -4,6 +4,7 @@ import type { ForebayError } from '../core/errors.ts';
 import { SlabPool } from '../core/slab.ts';
 import { type StreamId, streamId } from '../core/stream-schema.ts';
 import { needChanges, needSnapshot } from './attempt.ts';
+import { deliveryOf } from './delivery.ts';
 import type {
   PipelinePlan,
   PipelineSpec,
@@ -57,7 +58,7 @@ function describeStream(
     key: target.schema.key.map((column) => target.schema.columns[column]?.name ?? ''),
     load: target.load,
     deletes: target.deletes,
-    delivery: systems.destination.delivery,
+    delivery: deliveryOf(mode, target, systems.destination.delivery),
     exists: plan.exists,
     estimatedRows,
     columns: target.schema.columns.map((column, i) => ({

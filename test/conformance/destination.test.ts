@@ -164,6 +164,44 @@ describeEachConnector('upsert', 'upsert', (kind) => {
     expect((await contents(session, target)).map(([id]) => id)).toEqual(['2', '3']);
   });
 
+  test('a softly deleted row is not there for an update that leaves values out', async () => {
+    await using subject = await kind.open();
+    const { session, target } = await opened(subject, { deletes: 'soft' });
+    await loadSnapshot(session, target, START);
+    await applyRows(
+      session,
+      target,
+      '1',
+      keyedRows(rowBatch(items, [gone(1), gone(2)]), [ACT_DELETE, ACT_DELETE]),
+    );
+    const patches = rowBatch(items, [
+      { op: OP_UPDATE, values: ['1', 'patched', UNCHANGED] },
+      { op: OP_UPDATE, values: ['3', 'patched', UNCHANGED] },
+    ]);
+    const [patched] = await applyRows(
+      session,
+      target,
+      '2',
+      keyedRows(patches, [ACT_PATCH, ACT_PATCH]),
+    );
+    expect(patched?.missing.map(({ rows }) => rows)).toEqual([[0]]);
+    const moves = rowBatch(items, [
+      { op: OP_BEFORE, values: ['3', undefined, undefined] },
+      { op: OP_UPDATE, values: ['2', 'moved', UNCHANGED] },
+      { op: OP_BEFORE, values: ['1', undefined, undefined] },
+      { op: OP_UPDATE, values: ['9', 'nobody', UNCHANGED] },
+    ]);
+    const moved = await applyRows(
+      session,
+      target,
+      '3',
+      { kind: 'rekey', batch: moves, before: 0, after: 1 },
+      { kind: 'rekey', batch: moves, before: 2, after: 3 },
+    );
+    expect(moved.map(({ missing }) => missing.map(({ rows }) => rows))).toEqual([[], [[3]]]);
+    expect(await contents(session, target)).toEqual([['2', 'moved', 'y']]);
+  });
+
   test('ignored deletes and truncates leave the rows', async () => {
     await using subject = await kind.open();
     const { session, target } = await opened(subject, { deletes: 'ignore' });
@@ -171,8 +209,6 @@ describeEachConnector('upsert', 'upsert', (kind) => {
     const deletes = keyedRows(rowBatch(items, [gone(1)]), [ACT_DELETE]);
     await applyRows(session, target, '1', deletes, {
       kind: 'truncate',
-      transaction: mark('1'),
-      event: 0,
     });
     expect(await contents(session, target)).toHaveLength(3);
   });
@@ -184,13 +220,7 @@ describeEachConnector('upsert', 'upsert', (kind) => {
       const { session, target } = await opened(subject, { deletes });
       await loadSnapshot(session, target, START);
       const insert = keyedRows(rowBatch(items, [values(2, 'after')]), [ACT_INSERT]);
-      await applyRows(
-        session,
-        target,
-        '1',
-        { kind: 'truncate', transaction: mark('1'), event: 0 },
-        insert,
-      );
+      await applyRows(session, target, '1', { kind: 'truncate' }, insert);
       expect(await contents(session, target)).toEqual([['2', 'after', null]]);
     },
   );

@@ -101,6 +101,22 @@ describeEachServer(
       expect(slots).toEqual({ n: 0 });
     });
 
+    test('plan promises of each stream what its kind allows', async () => {
+      const exit = await runForebay([
+        'plan',
+        server.url(source),
+        `duckdb:${join(scratch, 'plan.duckdb')}`,
+        '-o',
+        'json',
+      ]);
+      expect(exit.json).toMatchObject({
+        streams: [
+          { stream: 'public.orders', delivery: 'effectively once' },
+          { stream: 'public.plain', delivery: 'paused: no key to follow changes by' },
+        ],
+      });
+    });
+
     test('replicate: SIGTERM drains and ends with 0; the same command resumes; drop removes', async () => {
       const args = [
         server.url(source),

@@ -4,6 +4,7 @@ import {
   OP_BEFORE,
   OP_DELETE,
   OP_INSERT,
+  OP_TRUNCATE,
   OP_UPDATE,
   type RowBatch,
 } from '../../src/core/row-batch.ts';
@@ -43,16 +44,17 @@ describe('append', () => {
         { op: OP_UPDATE, values: ['3', UNCHANGED], event: 2 },
         { op: OP_DELETE, values: ['3', undefined], transaction: 1, event: 1 },
         { op: OP_INSERT, values: ['4', 'filtered'], transaction: 1, event: 2 },
+        { op: OP_TRUNCATE, values: [undefined, undefined], transaction: 2, event: 7 },
       ]);
-      const actions = Uint8Array.of(ACT_APPEND, ACT_SKIP, ACT_APPEND, ACT_APPEND, ACT_SKIP);
-      const results = await applyRows(
-        session,
-        target,
-        '1',
-        { kind: 'append', parts: [{ batch, actions }], transactions: [mark('001'), mark('002')] },
-        { kind: 'truncate', transaction: mark('003'), event: 7 },
-      );
-      expect(results.map(({ applied }) => applied)).toEqual([3, 1]);
+      const kept = [ACT_APPEND, ACT_SKIP, ACT_APPEND, ACT_APPEND, ACT_SKIP, ACT_APPEND];
+      const actions = Uint8Array.from(kept);
+      const transactions = [mark('001'), mark('002'), mark('003')];
+      const results = await applyRows(session, target, '1', {
+        kind: 'append',
+        parts: [{ batch, actions }],
+        transactions,
+      });
+      expect(results.map(({ applied }) => applied)).toEqual([4]);
     }
     await destination[Symbol.asyncDispose]();
     expect(

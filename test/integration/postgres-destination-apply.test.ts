@@ -260,20 +260,13 @@ for (const encoding of ['binary', 'text'] as const) {
         { op: 'before', event: 1, cells: [1, null, null] },
         { op: 'update', event: 1, cells: [2, 'two', UNCHANGED] },
         { op: 'delete', event: 2, cells: [2, null, null] },
+        { op: 'truncate', event: 3, cells: [null, null, null] },
       ]);
-      const part = makePart(batch, ['append', 'append', 'append', 'append']);
-      const result = await writeAt(session, '1', async () => {
-        const written = await session.write(target, {
-          kind: 'append',
-          parts: [part],
-          transactions,
-        });
-        const [transaction] = transactions;
-        if (transaction !== undefined)
-          await session.write(target, { kind: 'truncate', transaction, event: 3 });
-        return written;
-      });
-      expect(result).toEqual({ applied: 3, deadLettered: 0, missing: [] });
+      const part = makePart(batch, ['append', 'append', 'append', 'append', 'append']);
+      const result = await writeAt(session, '1', () =>
+        session.write(target, { kind: 'append', parts: [part], transactions }),
+      );
+      expect(result).toEqual({ applied: 4, deadLettered: 0, missing: [] });
       const select = `select id, _forebay_op as op, _forebay_position as position, _forebay_unchanged as unchanged,
         to_char(_forebay_committed_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') as at
         from people where _forebay_op <> 'r' order by _forebay_position`;

@@ -109,6 +109,19 @@ describeEachServer(
         ['4', '4'],
       ]);
     });
+
+    test.each([
+      [0, 1],
+      [1, 5],
+    ])('with a budget of %i for refused rows, one ends in exit %i', async (budget, code) => {
+      await using pipeline = await createPipeline(server, options);
+      await pipeline.caughtUp();
+      await server.query(pipeline.destination, 'insert into seats values (99, 50)');
+      await pipeline.sql('update seats set seat = 50 where id = 3');
+      const exit = await pipeline.catchUp({ args: ['--error-budget', String(budget)] });
+      expectExit(exit, code);
+      expect(exit.result?.error?.code ?? null).toBe(code === 1 ? 'error_budget' : null);
+    });
   },
   [17],
 );

@@ -2,15 +2,8 @@
 import { eventPosition, type TransactionMark } from '../../core/change-event.ts';
 import { OP_LETTERS, OP_READ, type RowBatch, rowStride } from '../../core/row-batch.ts';
 import { UNCHANGED_CELL } from '../../core/value.ts';
-import type { Connection } from './database.ts';
 import type { Slot } from './table-writer.ts';
-import {
-  type BoundTable,
-  COMMITTED_COLUMN,
-  OP_COLUMN,
-  POSITION_COLUMN,
-  UNCHANGED_COLUMN,
-} from './tables.ts';
+import { COMMITTED_COLUMN, OP_COLUMN, POSITION_COLUMN, UNCHANGED_COLUMN } from './tables.ts';
 
 /** Names of the columns that an update left as they were; they are NULL in the row. */
 function unchangedNames(batch: RowBatch, row: number): string | null {
@@ -57,17 +50,4 @@ export function appendSlots(transactions: readonly TransactionMark[]): AppendSlo
 export function snapshotSlots(order: string): AppendSlots {
   const position = (): string => `${order}/0000000000`;
   return { slots: slotsOf(position, () => null), position };
-}
-
-export async function writeTruncateEvent(
-  connection: Connection,
-  table: BoundTable,
-  event: { readonly transaction: TransactionMark; readonly event: number },
-): Promise<void> {
-  const { committedAtMicros } = event.transaction;
-  await connection.run(
-    `INSERT INTO ${table.sql} (${OP_COLUMN}, ${POSITION_COLUMN}, ${COMMITTED_COLUMN})
-     VALUES ('t', ?, make_timestamptz(?))`,
-    [eventPosition(event.transaction, event.event), committedAtMicros],
-  );
 }

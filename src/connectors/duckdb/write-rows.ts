@@ -11,7 +11,7 @@ import {
 import type { StreamTarget } from '../../core/connector.ts';
 import { type RowBatch, rowStride } from '../../core/row-batch.ts';
 import { ABSENT_CELL, NULL_CELL, UNCHANGED_CELL } from '../../core/value.ts';
-import { appendSlots, writeTruncateEvent } from './append-rows.ts';
+import { appendSlots } from './append-rows.ts';
 import {
   ACT_OLD_KEY,
   addMultiset,
@@ -64,9 +64,7 @@ async function writeKind(
     case 'append':
       return writeAppend(workspace, table, rows);
     case 'truncate':
-      if (table.target.load === 'append')
-        await writeTruncateEvent(workspace.connection, table, rows);
-      else await truncateTable(workspace.connection, table);
+      await truncateTable(workspace.connection, table);
       return { applied: 1, deadLettered: 0, missing: [] };
     case 'rekey':
       return writeRekey(workspace, table, rows);

@@ -106,7 +106,7 @@ async function appendRows(
     readonly tail: RowTail;
   },
   numbers: Int32Array,
-): Promise<void> {
+): Promise<number> {
   const { rows, paths, tail } = source;
   const { lane } = context;
   const columns = [columnList(paths), ...EVENT_NAMES].join(', ');
@@ -119,18 +119,18 @@ async function appendRows(
   };
   if (paths.every((path) => path.direct)) {
     const into = { into: tableSql(context), columns, shape, numbered: false };
-    await copyRows(lane.connection, into, picksOf(rows, numbers));
-    return;
+    return (await copyRows(lane.connection, into, picksOf(rows, numbers))).rows;
   }
   const stage = await lane.stages.fill(shape, picksOf(rows, numbers));
   const values = [
     ...paths.map((path) => stagedValue(path, 's')),
     ...EVENT_NAMES.map((name) => `s.${name}`),
   ];
-  await lane.connection.query(
+  const { rowCount } = await lane.connection.query(
     `INSERT INTO ${tableSql(context)} (${columns}) OVERRIDING SYSTEM VALUE
      SELECT ${values.join(', ')} FROM ${stage} s ORDER BY s.r`,
   );
+  return rowCount;
 }
 
 /** OP_BEFORE rows are no events. */
@@ -150,14 +150,18 @@ async function appendGroup(
     ? numberRows(parts, (part, row) => isNoEvent(part, row) || part.batch.ops[row] === OP_DELETE)
     : rows;
   const paths = cellPaths(context.target.schema, parts[0]?.batch.encodings ?? [], context.table);
+  let applied = rows.row.length - kept.row.length;
   let deadLettered = 0;
   await writeOrReject(
     {
       lane: context.lane,
       settings: 'SET LOCAL enable_hashjoin = on',
       write: async (numbers) => {
-        await appendRows(context, { rows: kept, paths, tail: eventTail(place) }, numbers);
-        return () => {};
+        const source = { rows: kept, paths, tail: eventTail(place) };
+        const added = await appendRows(context, source, numbers);
+        return () => {
+          applied += added;
+        };
       },
       whenNotUnique: null,
       reject: async (number, error) => {
@@ -183,7 +187,7 @@ async function appendGroup(
     },
     allNumbers(kept),
   );
-  return { applied: rows.row.length - deadLettered, deadLettered, missing: [] };
+  return { applied, deadLettered, missing: [] };
 }
 
 export async function applyAppend(
@@ -199,20 +203,6 @@ export async function applyAppend(
     deadLettered += result.deadLettered;
   }
   return { applied, deadLettered, missing: [] };
-}
-
-/** A truncation as a row of its own. */
-export async function appendTruncate(
-  context: WriteContext,
-  transaction: TransactionMark,
-  event: number,
-): Promise<void> {
-  if (context.target.deletes === 'ignore') return;
-  await context.lane.connection.query(
-    `INSERT INTO ${tableSql(context)} (${EVENT_NAMES.slice(0, 3).join(', ')})
-     VALUES ('t', $1, $2::timestamptz)`,
-    [eventPosition(transaction, event), timestampText(transaction.committedAtMicros)],
-  );
 }
 
 export function appendActions(batch: RowBatch): Uint8Array {

@@ -1,7 +1,7 @@
 /** One write of the engine to one stream. */
 import type { WriteResult } from '../../core/connector.ts';
 import { ACT_SKIP, type FoldedPart, type FoldedRows } from '../../core/folded-rows.ts';
-import { appendTruncate, applyAppend, placeInTransactions } from './apply-append.ts';
+import { applyAppend, placeInTransactions } from './apply-append.ts';
 import { applyKeyed } from './apply-keyed.ts';
 import { applyMultiset } from './apply-multiset.ts';
 import { applyRekey, applyTruncate } from './apply-rekey.ts';
@@ -19,7 +19,7 @@ export interface Letters {
   readonly open: OpenLetters;
 }
 
-function applyRows(
+async function applyRows(
   context: WriteContext,
   rows: FoldedRows,
   letters: DeadLetterWriter,
@@ -38,17 +38,9 @@ function applyRows(
     case 'rekey':
       return applyRekey(context, rows, letters);
     case 'truncate':
-      return truncate(context, rows);
+      await applyTruncate(context);
+      return { applied: 1, deadLettered: 0, missing: [] };
   }
-}
-
-async function truncate(
-  context: WriteContext,
-  rows: Extract<FoldedRows, { readonly kind: 'truncate' }>,
-): Promise<WriteResult> {
-  if (context.target.load === 'append') await appendTruncate(context, rows.transaction, rows.event);
-  else await applyTruncate(context);
-  return { applied: 1, deadLettered: 0, missing: [] };
 }
 
 function touchedKeys(

@@ -23,6 +23,7 @@ import {
 import { type CellPath, cellPaths, columnList } from './cell-path.ts';
 import type { DeadLetterWriter } from './dead-letters.ts';
 import {
+  assignments,
   deleteByKey,
   exchangeRows,
   GROUP_NEW,
@@ -30,6 +31,7 @@ import {
   insertStaged,
   insertUnmatched,
   type KeyedSql,
+  mergeWhole,
   unmatchedPatches,
   updateGroup,
 } from './keyed-sql.ts';
@@ -54,15 +56,21 @@ interface Staged {
   readonly present: ReadonlyMap<number, readonly CellPath[]>;
 }
 
-async function removeRows(write: KeyedWrite, numbers: Int32Array): Promise<void> {
+/** What a write came to: rows that are as they were staged, and patches that found none. */
+interface Written {
+  readonly applied: number;
+  readonly missing: readonly number[];
+}
+
+async function removeRows(write: KeyedWrite, numbers: Int32Array): Promise<number> {
   const deletes = numbersWhere(write.rows, numbers, (action) => action === ACT_DELETE);
-  if (deletes.length === 0 || write.context.target.deletes === 'ignore') return;
+  if (deletes.length === 0 || write.context.target.deletes === 'ignore') return deletes.length;
   const { lane } = write.context;
   const stage = await lane.stages.fill(
     { paths: write.sql.keyPaths, tail: null },
     picksOf(write.rows, deletes),
   );
-  await deleteByKey(lane.connection, write.sql, stage);
+  return deleteByKey(lane.connection, write.sql, { stage, count: deletes.length });
 }
 
 async function stageRows(write: KeyedWrite, numbers: Int32Array): Promise<Staged> {
@@ -77,31 +85,30 @@ async function stageRows(write: KeyedWrite, numbers: Int32Array): Promise<Staged
   return { stage, counts, present };
 }
 
-/** Brings staged groups into the table; returns the numbers of patches whose row is not there. */
-async function mergeGroups(write: KeyedWrite, staged: Staged): Promise<readonly number[]> {
+/** Brings all but new rows into the table. */
+async function mergeGroups(write: KeyedWrite, staged: Staged): Promise<Written> {
   const { sql } = write;
+  const { stage } = staged;
   const { connection } = write.context.lane;
   const missing: number[] = [];
+  let applied = 0;
   for (const [group, count] of staged.counts) {
     if (group === GROUP_NEW) continue;
+    if (group === GROUP_WHOLE) {
+      applied += await mergeWhole(connection, sql, { stage, group, count });
+      continue;
+    }
     const present = staged.present.get(group) ?? write.paths;
-    const updated = await updateGroup(connection, sql, { stage: staged.stage, group, present });
-    if (updated >= count) continue;
-    if (group === GROUP_WHOLE)
-      await insertUnmatched(connection, sql, { stage: staged.stage, group });
-    else missing.push(...(await unmatchedPatches(connection, sql, { stage: staged.stage, group })));
+    const updated = await updateGroup(connection, sql, { stage, group, present });
+    const lost = updated >= count ? [] : await unmatchedPatches(connection, sql, { stage, group });
+    missing.push(...lost);
+    const isSet = assignments(sql, present).length > 0;
+    applied += isSet ? Math.min(updated, count) : count - lost.length;
   }
-  return missing;
+  return { applied, missing };
 }
 
-async function mergeNew(write: KeyedWrite, stage: string): Promise<void> {
-  const { connection } = write.context.lane;
-  const source = { stage, group: GROUP_NEW };
-  await updateGroup(connection, write.sql, { ...source, present: write.paths });
-  await insertUnmatched(connection, write.sql, source);
-}
-
-async function copyNew(write: KeyedWrite, numbers: Int32Array): Promise<void> {
+async function copyNew(write: KeyedWrite, numbers: Int32Array): Promise<number> {
   const { context, paths, rows } = write;
   const { lane } = context;
   const into = {
@@ -111,37 +118,38 @@ async function copyNew(write: KeyedWrite, numbers: Int32Array): Promise<void> {
     numbered: false,
   };
   try {
-    await inSavepoint(lane, { name: 'forebay_new' }, () =>
+    const copied = await inSavepoint(lane, { name: 'forebay_new' }, () =>
       copyRows(lane.connection, into, picksOf(rows, numbers)),
     );
+    return copied.rows;
   } catch (error) {
     if (!isUniqueViolation(error)) throw error;
     context.pace.rowsWereThere();
-    const staged = await stageRows(write, numbers);
-    await mergeNew(write, staged.stage);
+    const { stage } = await stageRows(write, numbers);
+    const source = { stage, group: GROUP_NEW, count: numbers.length };
+    return mergeWhole(lane.connection, write.sql, source);
   }
 }
 
-async function insertNew(write: KeyedWrite, staged: Staged, plain: boolean): Promise<void> {
-  if (!staged.counts.has(GROUP_NEW)) return;
+async function insertNew(write: KeyedWrite, staged: Staged, plain: boolean): Promise<number> {
+  const count = staged.counts.get(GROUP_NEW) ?? 0;
+  if (count === 0) return 0;
   const { lane, pace } = write.context;
-  if (!plain) {
-    await mergeNew(write, staged.stage);
-    return;
-  }
+  const source = { stage: staged.stage, group: GROUP_NEW, count };
+  if (!plain) return mergeWhole(lane.connection, write.sql, source);
   try {
-    await inSavepoint(lane, { name: 'forebay_new' }, () =>
-      insertStaged(lane.connection, write.sql, { stage: staged.stage, group: GROUP_NEW }),
+    return await inSavepoint(lane, { name: 'forebay_new' }, () =>
+      insertStaged(lane.connection, write.sql, source),
     );
   } catch (error) {
     if (!isUniqueViolation(error)) throw error;
     pace.rowsWereThere();
-    await mergeNew(write, staged.stage);
+    return mergeWhole(lane.connection, write.sql, source);
   }
 }
 
-async function writeRows(write: KeyedWrite, numbers: Int32Array): Promise<readonly number[]> {
-  await removeRows(write, numbers);
+async function writeRows(write: KeyedWrite, numbers: Int32Array): Promise<Written> {
+  let applied = await removeRows(write, numbers);
   const plain = write.context.pace.direct;
   const copied =
     write.direct && plain
@@ -156,18 +164,19 @@ async function writeRows(write: KeyedWrite, numbers: Int32Array): Promise<readon
   let missing: readonly number[] = [];
   if (merged.length > 0) {
     const staged = await stageRows(write, merged);
-    missing = await mergeGroups(write, staged);
-    await insertNew(write, staged, plain);
+    const changed = await mergeGroups(write, staged);
+    missing = changed.missing;
+    applied += changed.applied + (await insertNew(write, staged, plain));
   }
-  if (copied !== null && copied.length > 0) await copyNew(write, copied);
-  return missing;
+  if (copied !== null && copied.length > 0) applied += await copyNew(write, copied);
+  return { applied, missing };
 }
 
 /** Rows whose unique values change places: all of them leave the table before any comes back. */
-async function exchange(write: KeyedWrite, numbers: Int32Array): Promise<readonly number[]> {
-  await removeRows(write, numbers);
+async function exchange(write: KeyedWrite, numbers: Int32Array): Promise<Written> {
+  let applied = await removeRows(write, numbers);
   const whole = numbersWhere(write.rows, numbers, (action) => action !== ACT_DELETE);
-  if (whole.length === 0) return [];
+  if (whole.length === 0) return { applied, missing: [] };
   const { connection } = write.context.lane;
   const { stage, counts, present } = await stageRows(write, whole);
   const missing: number[] = [];
@@ -175,10 +184,10 @@ async function exchange(write: KeyedWrite, numbers: Int32Array): Promise<readonl
     if (group > 0)
       missing.push(...(await unmatchedPatches(connection, write.sql, { stage, group })));
   }
-  await exchangeRows(connection, write.sql, { stage, present });
-  await insertUnmatched(connection, write.sql, { stage, group: GROUP_WHOLE });
-  await insertUnmatched(connection, write.sql, { stage, group: GROUP_NEW });
-  return missing;
+  applied += await exchangeRows(connection, write.sql, { stage, present });
+  for (const group of [GROUP_WHOLE, GROUP_NEW])
+    applied += await insertUnmatched(connection, write.sql, { stage, group });
+  return { applied, missing };
 }
 
 /** A row that waits is not changed before it is there; gives the others. */
@@ -224,7 +233,12 @@ async function applyGroup(
     direct: paths.every((path) => path.direct),
   };
   const missing: number[] = [];
+  let applied = 0;
   let deadLettered = 0;
+  const confirm = (written: Written) => (): void => {
+    applied += written.applied;
+    missing.push(...written.missing);
+  };
   const reject = async (number: number, error: ForebayError): Promise<void> => {
     deadLettered += 1;
     await letters.write(rows, number, error);
@@ -235,21 +249,14 @@ async function applyGroup(
     {
       lane: context.lane,
       settings: joinSettings(context.table, keyed, rows.row.length),
-      write: async (numbers) => {
-        const found = await writeRows(write, numbers);
-        return () => missing.push(...found);
-      },
+      write: async (numbers) => confirm(await writeRows(write, numbers)),
       whenNotUnique: mayExchange
-        ? async (numbers) => {
-            const found = await exchange(write, numbers);
-            return () => missing.push(...found);
-          }
+        ? async (numbers) => confirm(await exchange(write, numbers))
         : null,
       reject,
     },
     free,
   );
-  const applied = rows.row.length - missing.length - deadLettered;
   return { applied, deadLettered, missing: rowsByBatch(rows, missing) };
 }
 

@@ -16,26 +16,26 @@ import { DELETED_AT, tableSql, type WriteContext } from './lane.ts';
 import { quoteIdent } from './sql.ts';
 import { copyRows } from './stage.ts';
 
-/** Adds rows that belong to no key: straight into the table where their bytes allow it. */
+/** Adds rows that belong to no key, and gives how many came in: straight into the table where their bytes allow it. */
 export async function addRows(
   context: WriteContext,
   source: { readonly rows: NumberedRows; readonly paths: readonly CellPath[] },
   numbers: Int32Array,
-): Promise<void> {
-  if (numbers.length === 0) return;
+): Promise<number> {
+  if (numbers.length === 0) return 0;
   const { rows, paths } = source;
   const { lane } = context;
   const shape = { paths, tail: null };
   if (paths.every((path) => path.direct)) {
     const into = { into: tableSql(context), columns: columnList(paths), shape, numbered: false };
-    await copyRows(lane.connection, into, picksOf(rows, numbers));
-    return;
+    return (await copyRows(lane.connection, into, picksOf(rows, numbers))).rows;
   }
   const stage = await lane.stages.fill(shape, picksOf(rows, numbers));
-  await lane.connection.query(
+  const { rowCount } = await lane.connection.query(
     `INSERT INTO ${tableSql(context)} (${columnList(paths)}) OVERRIDING SYSTEM VALUE
      SELECT ${paths.map((path) => stagedValue(path, 's')).join(', ')} FROM ${stage} s ORDER BY s.r`,
   );
+  return rowCount;
 }
 
 /** All columns as one text: equal for equal rows, also for types that have no equality (json, point). */
@@ -84,6 +84,7 @@ async function applyGroup(
   const rows = numberRows(parts, (part, row) => part.actions[row] === ACT_SKIP);
   const paths = cellPaths(context.target.schema, parts[0]?.batch.encodings ?? [], context.table);
   const source = { rows, paths };
+  let applied = 0;
   let deadLettered = 0;
   await writeOrReject(
     {
@@ -91,13 +92,17 @@ async function applyGroup(
       settings: 'SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on',
       write: async (numbers) => {
         const isDelete = (action: number): boolean => action === ACT_DELETE;
-        await removeOneEach(context, source, numbersWhere(rows, numbers, isDelete));
-        await addRows(
+        const deletes = numbersWhere(rows, numbers, isDelete);
+        await removeOneEach(context, source, deletes);
+        const added = await addRows(
           context,
           source,
           numbersWhere(rows, numbers, (action) => !isDelete(action)),
         );
-        return () => {};
+        return () => {
+          // A row that was refused is not there to be deleted: how many go proves nothing.
+          applied += deletes.length + added;
+        };
       },
       whenNotUnique: null,
       reject: async (number, error) => {
@@ -107,7 +112,7 @@ async function applyGroup(
     },
     allNumbers(rows),
   );
-  return { applied: rows.row.length - deadLettered, deadLettered, missing: [] };
+  return { applied, deadLettered, missing: [] };
 }
 
 export async function applyMultiset(

@@ -7,7 +7,7 @@ import { inSavepoint, isRowFault } from './apply-rejects.ts';
 import { type CellPath, cellPaths, stagedValue } from './cell-path.ts';
 import type { RowPick } from './copy-encode.ts';
 import { type DeadLetterWriter, keyValues } from './dead-letters.ts';
-import { assignments, keyMatch, type KeyedSql } from './keyed-sql.ts';
+import { alive, assignments, keyMatch, type KeyedSql } from './keyed-sql.ts';
 import { DELETED_AT, joinSettings, tableSql, type WriteContext } from './lane.ts';
 import { quoteIdent } from './sql.ts';
 
@@ -35,8 +35,8 @@ async function moveRow(
   const atOld = keyMatch(before, 'o');
   const patched = await connection.query(
     set.length === 0
-      ? `SELECT FROM ${table} t, ${after} s WHERE ${atNew}`
-      : `UPDATE ${table} t SET ${set.join(', ')} FROM ${after} s WHERE ${atNew}`,
+      ? `SELECT FROM ${table} t, ${after} s WHERE ${atNew}${alive(sql)}`
+      : `UPDATE ${table} t SET ${set.join(', ')} FROM ${after} s WHERE ${atNew}${alive(sql)}`,
   );
   if (patched.rowCount > 0) {
     const removed = sql.soft
@@ -45,13 +45,15 @@ async function moveRow(
     await connection.query(`${removed} WHERE ${atOld} AND NOT (${atNew})`);
     return true;
   }
+  // One that was deleted softly makes room.
+  if (sql.soft) await connection.query(`DELETE FROM ${table} t USING ${after} s WHERE ${atNew}`);
   const keys = sql.keyPaths.map((path) => `${quoteIdent(path.name)} = ${stagedValue(path, 's')}`);
   const others = assignments(
     sql,
     sql.present.filter((path) => !sql.keyPaths.includes(path)),
   );
   const moved = await connection.query(
-    `UPDATE ${table} t SET ${[...keys, ...others].join(', ')} FROM ${old} o, ${after} s WHERE ${atOld}`,
+    `UPDATE ${table} t SET ${[...keys, ...others].join(', ')} FROM ${old} o, ${after} s WHERE ${atOld}${alive(sql)}`,
   );
   return moved.rowCount > 0;
 }

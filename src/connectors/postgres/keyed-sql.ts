@@ -44,18 +44,35 @@ export function keyMatch(keyPaths: readonly CellPath[], alias = 's'): string {
     .join(' AND ');
 }
 
+/** Leaves out rows that are deleted softly: what they hold is of another time. */
+export function alive(sql: Pick<KeyedSql, 'soft'>): string {
+  return sql.soft ? ` AND t.${DELETED_AT} IS NULL` : '';
+}
+
+/** A patch has only a part of its row, and may not bring back the rest of one that was deleted. */
+function reachable(sql: KeyedSql, group: number): string {
+  return group > GROUP_WHOLE ? alive(sql) : '';
+}
+
+/** Rows that are gone afterwards, of `count` that are staged; one that was gone before is one of them. */
 export async function deleteByKey(
   connection: PgConnection,
   sql: KeyedSql,
-  stage: string,
-): Promise<void> {
+  staged: { readonly stage: string; readonly count: number },
+): Promise<number> {
+  const { stage, count } = staged;
   const table = quoteName(sql.table.name);
-  const match = keyMatch(sql.keyPaths);
-  await connection.query(
+  const match = `${keyMatch(sql.keyPaths)}${alive(sql)}`;
+  const { rowCount } = await connection.query(
     sql.soft
-      ? `UPDATE ${table} t SET ${DELETED_AT} = now() FROM ${stage} s WHERE ${match} AND t.${DELETED_AT} IS NULL`
+      ? `UPDATE ${table} t SET ${DELETED_AT} = now() FROM ${stage} s WHERE ${match}`
       : `DELETE FROM ${table} t USING ${stage} s WHERE ${match}`,
   );
+  if (rowCount >= count) return count;
+  const left = await connection.query(
+    `SELECT count(*) FROM ${stage} s WHERE EXISTS (SELECT FROM ${table} t WHERE ${match})`,
+  );
+  return count - Number(left.rows[0]?.[0] ?? 0);
 }
 
 export function assignments(sql: KeyedSql, present: readonly CellPath[]): string[] {
@@ -68,7 +85,7 @@ export function assignments(sql: KeyedSql, present: readonly CellPath[]): string
   return sql.soft ? [...list, `${DELETED_AT} = NULL`] : list;
 }
 
-/** Rows updated; a table of nothing but its key has nothing to set and counts none. */
+/** Rows updated, more than are staged where the key is not unique; none where there is nothing to set. */
 export async function updateGroup(
   connection: PgConnection,
   sql: KeyedSql,
@@ -78,7 +95,8 @@ export async function updateGroup(
   if (set.length === 0) return 0;
   const { rowCount } = await connection.query(
     `UPDATE ${quoteName(sql.table.name)} t SET ${set.join(', ')}
-     FROM ${source.stage} s WHERE s.g = ${source.group} AND ${keyMatch(sql.keyPaths)}`,
+     FROM ${source.stage} s
+     WHERE s.g = ${source.group} AND ${keyMatch(sql.keyPaths)}${reachable(sql, source.group)}`,
   );
   return rowCount;
 }
@@ -89,24 +107,42 @@ function insertFrom(sql: KeyedSql, source: StagedGroup): string {
     SELECT ${values} FROM ${source.stage} s WHERE s.g = ${source.group}`;
 }
 
-function unmatched(sql: KeyedSql): string {
-  return `NOT EXISTS (SELECT FROM ${quoteName(sql.table.name)} t WHERE ${keyMatch(sql.keyPaths)})`;
+function unmatched(sql: KeyedSql, group: number): string {
+  return `NOT EXISTS (SELECT FROM ${quoteName(sql.table.name)} t
+    WHERE ${keyMatch(sql.keyPaths)}${reachable(sql, group)})`;
 }
 
 export async function insertStaged(
   connection: PgConnection,
   sql: KeyedSql,
   source: StagedGroup,
-): Promise<void> {
-  await connection.query(insertFrom(sql, source));
+): Promise<number> {
+  return (await connection.query(insertFrom(sql, source))).rowCount;
 }
 
 export async function insertUnmatched(
   connection: PgConnection,
   sql: KeyedSql,
   source: StagedGroup,
-): Promise<void> {
-  await connection.query(`${insertFrom(sql, source)} AND ${unmatched(sql)}`);
+): Promise<number> {
+  const { rowCount } = await connection.query(
+    `${insertFrom(sql, source)} AND ${unmatched(sql, source.group)}`,
+  );
+  return rowCount;
+}
+
+/** Brings whole rows in; gives how many there are afterwards as they are staged, of `count`. */
+export async function mergeWhole(
+  connection: PgConnection,
+  sql: KeyedSql,
+  source: StagedGroup & { readonly count: number },
+): Promise<number> {
+  const { count } = source;
+  const updated = await updateGroup(connection, sql, { ...source, present: sql.paths });
+  if (updated >= count) return count;
+  const inserted = await insertUnmatched(connection, sql, source);
+  if (assignments(sql, sql.paths).length > 0) return updated + inserted;
+  return count - (await unmatchedPatches(connection, sql, source)).length;
 }
 
 export async function unmatchedPatches(
@@ -115,20 +151,20 @@ export async function unmatchedPatches(
   source: StagedGroup,
 ): Promise<number[]> {
   const { rows } = await connection.query(
-    `SELECT s.r FROM ${source.stage} s WHERE s.g = ${source.group} AND ${unmatched(sql)}`,
+    `SELECT s.r FROM ${source.stage} s WHERE s.g = ${source.group} AND ${unmatched(sql, source.group)}`,
   );
   return rows.map((row) => Number(row[0]));
 }
 
 /**
- * Takes all staged keys out of the table and puts their rows back, with what each group does not bring and what
+ * Gives how many rows moved. Takes all staged keys out of the table and puts their rows back, with what each group does not bring and what
  * the stream does not know as it was. Counting `gone` first makes the deletes end before the first insert.
  */
 export async function exchangeRows(
   connection: PgConnection,
   sql: KeyedSql,
   source: { readonly stage: string; readonly present: ReadonlyMap<number, readonly CellPath[]> },
-): Promise<void> {
+): Promise<number> {
   const byName = new Map(sql.paths.map((path) => [path.name, path]));
   const columns = [...sql.table.columns.values()].filter((column) => !column.generated);
   const values = columns.map((column) => {
@@ -144,12 +180,14 @@ export async function exchangeRows(
       : `CASE WHEN s.g IN (${lacking.join(', ')}) THEN ${before} ELSE ${staged} END`;
   });
   const table = quoteName(sql.table.name);
-  await connection.query(
-    `WITH gone AS (DELETE FROM ${table} t USING ${source.stage} s WHERE ${keyMatch(sql.keyPaths)}
+  const reached = sql.soft ? ` AND (s.g <= ${GROUP_WHOLE} OR t.${DELETED_AT} IS NULL)` : '';
+  const { rowCount } = await connection.query(
+    `WITH gone AS (DELETE FROM ${table} t USING ${source.stage} s WHERE ${keyMatch(sql.keyPaths)}${reached}
        RETURNING s.r AS forebay_r, t.*)
      INSERT INTO ${table} (${columns.map((column) => quoteIdent(column.name)).join(', ')})
        OVERRIDING SYSTEM VALUE
      SELECT ${values.join(', ')} FROM ${source.stage} s JOIN gone ON gone.forebay_r = s.r
      WHERE (SELECT count(*) FROM gone) > 0`,
   );
+  return rowCount;
 }

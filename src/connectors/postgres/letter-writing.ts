@@ -3,6 +3,7 @@ import { ForebayError } from '../../core/errors.ts';
 import type { PgConnection } from './connection.ts';
 import type { LetterPlan } from './dead-letters.ts';
 import { DELETED_AT } from './lane.ts';
+import { alive } from './keyed-sql.ts';
 import { quoteIdent, quoteName } from './sql.ts';
 import { type ExistingTable, readTable } from './target-table.ts';
 
@@ -73,7 +74,8 @@ async function updateRow(
     .map(([column, value]) => `${quoteIdent(column)} = ${parameters.add(column, value)}`);
   if (plan.soft) set.push(`${DELETED_AT} = NULL`);
   const { rowCount } = await connection.query(
-    `UPDATE ${quoteName(table.name)} t SET ${set.join(', ')} WHERE ${parameters.match(plan.match)}`,
+    `UPDATE ${quoteName(table.name)} t SET ${set.join(', ')}
+     WHERE ${parameters.match(plan.match)}${plan.action === 'patch' ? alive(plan) : ''}`,
     parameters.values,
   );
   return rowCount;

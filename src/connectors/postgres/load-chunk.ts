@@ -7,7 +7,7 @@ import { applyKeyed } from './apply-keyed.ts';
 import { applyMultiset } from './apply-multiset.ts';
 import { cellPaths } from './cell-path.ts';
 import type { DeadLetterWriter } from './dead-letters.ts';
-import { GROUP_WHOLE, insertUnmatched, updateGroup } from './keyed-sql.ts';
+import { GROUP_WHOLE, mergeWhole } from './keyed-sql.ts';
 import { DELETED_AT, joinSettings, tableSql, type WriteContext } from './lane.ts';
 import { quoteIdent } from './sql.ts';
 import { hasUniqueKey } from './target-table.ts';
@@ -65,10 +65,9 @@ async function mergeFrames(context: WriteContext, stream: FrameStream): Promise<
   };
   // No column of its own beside the stream's: the table may have as many as there can be.
   const stage = `(SELECT ${GROUP_WHOLE} AS g, c.* FROM ${chunk} c)`;
-  const source = { stage, group: GROUP_WHOLE };
-  const updated = await updateGroup(lane.connection, sql, { ...source, present: paths });
-  if (updated < sent.rows) await insertUnmatched(lane.connection, sql, source);
-  return { read: sent.rows, applied: sent.rows, deadLettered: 0, bytes: sent.bytes };
+  const source = { stage, group: GROUP_WHOLE, count: sent.rows };
+  const applied = await mergeWhole(lane.connection, sql, source);
+  return { read: stream.rows(), applied, deadLettered: 0, bytes: sent.bytes };
 }
 
 async function loadFrames(
@@ -81,7 +80,7 @@ async function loadFrames(
   const columns = schema.columns.map((column) => quoteIdent(column.name)).join(', ');
   const sql = `COPY ${tableSql(context)} (${columns}) FROM STDIN (FORMAT binary)`;
   const sent = await pump(context, sql, stream);
-  return { read: sent.rows, applied: sent.rows, deadLettered: 0, bytes: sent.bytes };
+  return { read: stream.rows(), applied: sent.rows, deadLettered: 0, bytes: sent.bytes };
 }
 
 async function loadBatch(

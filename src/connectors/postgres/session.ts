@@ -18,6 +18,7 @@ import type { RejectedRow } from '../../core/dead-letter.ts';
 import { ForebayError } from '../../core/errors.ts';
 import { failpoint } from '../../core/failpoint.ts';
 import type { FoldedRows } from '../../core/folded-rows.ts';
+import { assertMoved } from '../../core/moved.ts';
 import type { RowBatch } from '../../core/row-batch.ts';
 import type { StreamId, StreamName } from '../../core/stream-schema.ts';
 import type { CellEncoding } from '../../core/value.ts';
@@ -154,6 +155,7 @@ export class PostgresSession implements DestinationSession {
           position: chunk.id,
         });
         const result = await loadChunkData(context, { chunk, data }, letters);
+        assertMoved(target.id, result.read, result);
         await recordChunk(connection, run.pipeline, {
           stream: target.id,
           id: chunk.id,

@@ -10,6 +10,7 @@ import {
   type FoldedPart,
   type FoldedRows,
 } from '../../core/folded-rows.ts';
+import { assertMoved, rowsHanded } from '../../core/moved.ts';
 import { OP_BEFORE, OP_DELETE, OP_TRUNCATE, type RowBatch } from '../../core/row-batch.ts';
 import { Growth } from './growth.ts';
 import { LaneRows } from './lane-rows.ts';
@@ -34,18 +35,16 @@ export class LaneWrite {
   readonly #kind: Kind;
   readonly #missing = new Map<RowBatch, number[]>();
   #out: LaneRows;
-  #applied = 0;
+  /** Rows that the engine wants accounted for. */
+  readonly #handed: number;
   #filtered = 0;
   #deadLettered = 0;
 
-  private constructor(
-    parts: LaneWriteParts,
-    kind: Kind,
-    transactions: readonly TransactionMark[] = [],
-  ) {
+  private constructor(parts: LaneWriteParts, kind: Kind, rows: FoldedRows) {
     this.#parts = parts;
     this.#kind = kind;
-    this.#transactions = transactions;
+    this.#transactions = rows.kind === 'append' ? rows.transactions : [];
+    this.#handed = rowsHanded(rows);
     this.#out = this.#newRows();
   }
 
@@ -55,12 +54,11 @@ export class LaneWrite {
       case 'truncate':
         return inner.write(stream.target, rows);
       case 'rekey':
-        return new LaneWrite(parts, 'keyed').#moveAway(rows);
+        return new LaneWrite(parts, 'keyed', rows).#moveAway(rows);
       case 'keyed':
       case 'multiset':
-        return new LaneWrite(parts, rows.kind).#run(rows.parts);
       case 'append':
-        return new LaneWrite(parts, 'append', rows.transactions).#run(rows.parts);
+        return new LaneWrite(parts, rows.kind, rows).#run(rows.parts);
     }
   }
 
@@ -204,15 +202,17 @@ export class LaneWrite {
         ? { kind: 'append', parts, transactions: this.#transactions }
         : { kind: this.#kind, parts };
     const result = await inner.write(stream.target, rows);
-    this.#applied += result.applied;
+    assertMoved(stream.target.id, rowsHanded(rows), result);
     this.#deadLettered += result.deadLettered;
     this.#out.clear();
   }
 
   async #finish(): Promise<WriteResult> {
     await this.#flush();
+    const missing = [...this.#missing.values()].reduce((sum, rows) => sum + rows.length, 0);
     return {
-      applied: this.#applied,
+      // A row that is filtered, or that moves, may have taken another one away: that is no row of its own.
+      applied: this.#handed - this.#filtered - this.#deadLettered - missing,
       filtered: this.#filtered,
       deadLettered: this.#deadLettered,
       missing: [...this.#missing].map(([batch, rows]) => ({ batch, rows })),
