@@ -174,6 +174,10 @@ export const ERROR_TABLE = {
     'The source has no free replication slot or sender.',
     'Raise max_replication_slots and max_wal_senders, or drop a slot that nobody uses.',
   ]),
+  not_published: entry('schema', 3, 409, [
+    'A table is not in the publication that was given to the pipeline.',
+    'Add it with ALTER PUBLICATION ... ADD TABLE, leave it out, or let the pipeline make its own publication.',
+  ]),
   slot_in_use: entry('config', 3, 409, [
     'Another process reads this replication slot.',
     'Stop the other process, or give this pipeline another --name.',

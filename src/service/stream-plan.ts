@@ -112,8 +112,17 @@ function specOf(stream: StreamConfiguration): PipelineSpec {
 
 /** Options of the connectors themselves, under the names that `--set` has for them. */
 function settingsOf({ source }: StreamConfiguration): Readonly<Record<string, string>> {
-  const { heartbeat_interval: heartbeat } = source.change_stream_options;
-  return heartbeat === undefined ? {} : { [`${source.type}.heartbeat-ms`]: String(heartbeat.ms) };
+  const { heartbeat_interval: heartbeat, slot, publication } = source.change_stream_options;
+  const given = {
+    'heartbeat-ms': heartbeat === undefined ? undefined : String(heartbeat.ms),
+    slot,
+    publication,
+  };
+  return Object.fromEntries(
+    Object.entries(given).flatMap(([key, value]) =>
+      value === undefined ? [] : [[`${source.type}.${key}`, value]],
+    ),
+  );
 }
 
 async function nameSystem(
@@ -132,15 +141,6 @@ async function nameSystem(
     connectionUrl({ type, database, connection }).reveal(),
     authentication === null ? null : credentialsOf(authentication, folder),
   );
-}
-
-/** What the file's format has and this release does not. */
-function assertThere(stream: StreamConfiguration): void {
-  const { publication, slot } = stream.source.change_stream_options;
-  if (publication !== undefined || slot !== undefined) {
-    const fix = 'Leave publication and slot out: the stream makes its own.';
-    throw notThere(stream, 'a publication or slot of your own is not there yet', fix);
-  }
 }
 
 export interface PlanOptions {
@@ -186,7 +186,6 @@ export async function planStream(
   stream: StreamConfiguration,
   options: PlanOptions,
 ): Promise<StreamPlan> {
-  assertThere(stream);
   const result = resolveReferences(loaded, stream);
   if (result.kind === 'unresolved') {
     throw new ForebayError('configuration_invalid', {

@@ -20,7 +20,7 @@ import { lookupRows } from './lookup.ts';
 import { compareLsn, orderOfLsn, parseLsn } from './lsn.ts';
 import { checkPosition } from './position-check.ts';
 import type { PostgresSystem } from './system.ts';
-import { insertsName, slotName } from './slot-names.ts';
+import { slotName, type SourceNames, sourceNames } from './slot-names.ts';
 import * as slots from './slots.ts';
 import { quoteIdent } from './sql.ts';
 import { StreamRelations } from './stream-relations.ts';
@@ -67,11 +67,13 @@ export class PostgresChanges implements ChangeCapability {
     streams: readonly StreamSchema[],
     options: { readonly parallel: number },
   ): ReturnType<ChangeCapability['create']> {
-    const name = slotName(pipeline);
+    const names = this.#names(pipeline);
+    const { slot: name } = names;
     const { catalog } = this.#system;
-    await slots.dropSlot(catalog, name, this.#system.signal);
-    await this.#publishing((connection) => slots.createPublications(connection, name, streams));
-    const memberships = await this.#memberships(name, streams);
+    if (names.slotGiven) await slots.assertNoSlot(catalog, name);
+    else await slots.dropSlot(catalog, name, this.#system.signal);
+    await this.#publish(names, streams);
+    const memberships = await this.#memberships(names, streams);
     const replication = await this.#system.connect('slot', { replication: true });
     try {
       const facts = await slots.identifySystem(replication);
@@ -96,13 +98,13 @@ export class PostgresChanges implements ChangeCapability {
   }
 
   async verify(pipeline: string, checkpoint: Checkpoint): Promise<SourceIdentity> {
-    const name = slotName(pipeline);
+    const { slot: name, publications } = this.#names(pipeline);
     await this.#waitBriefly();
     const replication = await this.#system.connect('identify', { replication: true });
     try {
       const facts = await slots.identifySystem(replication);
       const slot = await slots.readSlot(this.#system.catalog, name);
-      const published = await slots.arePublished(this.#system.catalog, name);
+      const published = await slots.arePublished(this.#system.catalog, publications);
       const problem = checkPosition({ name, facts, slot, published, checkpoint });
       if (problem !== null) throw problem;
       // The destination's epoch is taken by now, so an earlier run can no longer write.
@@ -123,7 +125,7 @@ export class PostgresChanges implements ChangeCapability {
   }
 
   async open(options: Parameters<ChangeCapability['open']>[0]): Promise<ChangeReader> {
-    const name = slotName(options.pipeline);
+    const { slot: name, publications } = this.#names(options.pipeline);
     await slots.waitForSlot(this.#system.catalog, name, this.#system.signal);
     await this.#waitBriefly();
     const catalog = await this.#system.connect('catalog');
@@ -133,7 +135,7 @@ export class PostgresChanges implements ChangeCapability {
     const streaming = connection.serverVersion >= STREAMING_SINCE;
     const command = slots.startCommand(name, options.position, {
       proto_version: streaming ? '2' : '1',
-      publication_names: `${quoteIdent(name)},${quoteIdent(insertsName(name))}`,
+      publication_names: publications.map(quoteIdent).join(','),
       ...(options.encoding === 'binary' ? { binary: 'true' } : {}),
       ...(streaming ? { streaming: 'on' } : {}),
     });
@@ -163,40 +165,63 @@ export class PostgresChanges implements ChangeCapability {
   }
 
   async addStreams(pipeline: string, streams: readonly StreamSchema[]): Promise<Memberships> {
-    const name = slotName(pipeline);
-    const published = await slots.publishedTables(this.#system.catalog, name);
+    const names = this.#names(pipeline);
+    const published = await slots.publishedTables(this.#system.catalog, names.publications);
+    if (names.publicationGiven)
+      slots.assertPublished(names.publications[0] ?? '', streams, published);
     const missing = streams.filter((schema) => !published.has(schema.ref));
     await this.#publishing((connection) =>
       asTableHeld(missing[0] ?? null, async () => {
         await connection.execute(`SET ${SHORT_WAIT}`);
-        await slots.publishTables(connection, name, missing);
+        await slots.publishTables(connection, names.publications[0] ?? '', missing);
       }),
     );
-    const memberships = await this.#memberships(name, streams);
+    const memberships = await this.#memberships(names, streams);
     await this.#waitForOlderTransactions();
     return memberships;
   }
 
   memberships(pipeline: string, streams: readonly StreamSchema[]): Promise<Memberships> {
-    return this.#memberships(slotName(pipeline), streams);
+    return this.#memberships(this.#names(pipeline), streams);
   }
 
   leftovers(pipeline: string): Promise<readonly Leftover[]> {
-    return slots.leftovers(this.#system.catalog, slotName(pipeline));
+    return slots.leftovers(this.#system.catalog, this.#names(pipeline));
   }
 
   async drop(pipeline: string): Promise<void> {
-    const name = slotName(pipeline);
-    await slots.dropSlot(this.#system.catalog, name, this.#system.signal);
-    await slots.dropPublications(this.#system.catalog, name);
+    const names = this.#names(pipeline);
+    await slots.dropSlot(this.#system.catalog, names.slot, this.#system.signal);
+    if (!names.publicationGiven)
+      await slots.dropPublications(this.#system.catalog, slotName(pipeline));
   }
 
   lookup(schema: StreamSchema, batch: RowBatch, rows: readonly number[]): Promise<RowBatch | null> {
     return lookupRows(this.#system, { schema, batch, rows });
   }
 
-  async #memberships(name: string, streams: readonly StreamSchema[]): Promise<Memberships> {
-    const published = await slots.publishedTables(this.#system.catalog, name);
+  #names(pipeline: string): SourceNames {
+    return sourceNames(pipeline, this.#system.context.options);
+  }
+
+  /** Makes the publications, or makes sure that the user's own one holds the tables. */
+  async #publish(names: SourceNames, streams: readonly StreamSchema[]): Promise<void> {
+    const { publications } = names;
+    const [first = ''] = publications;
+    if (!names.publicationGiven) {
+      await this.#publishing((connection) => slots.createPublications(connection, first, streams));
+      return;
+    }
+    await slots.assertWholePublication(this.#system.catalog, first);
+    const published = await slots.publishedTables(this.#system.catalog, publications);
+    slots.assertPublished(first, streams, published);
+  }
+
+  async #memberships(
+    { publications }: SourceNames,
+    streams: readonly StreamSchema[],
+  ): Promise<Memberships> {
+    const published = await slots.publishedTables(this.#system.catalog, publications);
     return new Map(
       streams.flatMap(({ stream, ref }) => {
         const how = published.get(ref);

@@ -8,6 +8,8 @@ import { PostgresSystem } from './system.ts';
 /** `--set` keys that this connector reads. */
 const OPTIONS: Readonly<Record<string, (value: string) => boolean>> = {
   'postgres.heartbeat-ms': (value) => /^\d+$/.test(value) && Number(value) >= 100,
+  'postgres.slot': (value) => /^[a-z0-9_]{1,63}$/.test(value),
+  'postgres.publication': (value) => value !== '' && Buffer.byteLength(value) <= 63,
 };
 
 function checkOptions(context: ConnectorContext): void {

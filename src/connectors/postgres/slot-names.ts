@@ -31,3 +31,27 @@ export function slotName(pipeline: string): string {
 export function insertsName(slot: string): string {
   return `${slot}${INSERTS_SUFFIX}`;
 }
+
+/** What a pipeline reads from: made by it, or given by the user through `--set`. */
+export interface SourceNames {
+  readonly slot: string;
+  /** The user's own slot name: one of that name that is there already is not ours to replace. */
+  readonly slotGiven: boolean;
+  readonly publications: readonly string[];
+  /** The user's own publication, which is neither made nor changed nor removed. */
+  readonly publicationGiven: boolean;
+}
+
+export function sourceNames(
+  pipeline: string,
+  options: Readonly<Record<string, string>>,
+): SourceNames {
+  const own = slotName(pipeline);
+  const { 'postgres.slot': slot, 'postgres.publication': publication } = options;
+  return {
+    slot: slot ?? own,
+    slotGiven: slot !== undefined,
+    publications: publication === undefined ? [own, insertsName(own)] : [publication],
+    publicationGiven: publication !== undefined,
+  };
+}

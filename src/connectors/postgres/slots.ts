@@ -1,9 +1,9 @@
 /** What a pipeline keeps in a source: a publication and a replication slot, both named after it. */
 import type { Leftover } from '../../core/connector.ts';
 import { ForebayError } from '../../core/errors.ts';
-import type { StreamSchema } from '../../core/stream-schema.ts';
+import { streamId, type StreamSchema } from '../../core/stream-schema.ts';
 import type { PgConnection } from './connection.ts';
-import { insertsName } from './slot-names.ts';
+import { insertsName, type SourceNames } from './slot-names.ts';
 import { quoteIdent, quoteLiteral, quoteName } from './sql.ts';
 
 const GENERATED_PUBLISHABLE = 180_000;
@@ -186,14 +186,48 @@ export async function identifySystem(replication: PgConnection): Promise<SystemF
 }
 
 /** Both, or whoever reads the slot would miss one. */
-export async function arePublished(connection: PgConnection, name: string): Promise<boolean> {
-  return (await existing(connection, name)).length === 2;
+/** What a publication leaves out would be missing at the destination. */
+export async function assertWholePublication(
+  connection: PgConnection,
+  name: string,
+): Promise<void> {
+  const { rows } = await connection.query(
+    `SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate, EXISTS (
+         SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid
+           AND (to_jsonb(r) ->> 'prqual' IS NOT NULL OR to_jsonb(r) ->> 'prattrs' IS NOT NULL))
+     FROM pg_catalog.pg_publication p WHERE pubname = $1`,
+    [name],
+  );
+  const [row] = rows;
+  const fail = (message: string, fix: string): ForebayError =>
+    new ForebayError('source_settings', { message, fix });
+  const quoted = quoteIdent(name);
+  if (row === undefined) {
+    const fix = `CREATE PUBLICATION ${quoted} FOR TABLE ... WITH (publish_via_partition_root = true);`;
+    throw fail(`there is no publication ${name}`, fix);
+  }
+  if (row[0] !== 't') {
+    const fix = `ALTER PUBLICATION ${quoted} SET (publish = 'insert, update, delete, truncate');`;
+    throw fail(`publication ${name} leaves out kinds of changes`, fix);
+  }
+  if (row[1] === 't') {
+    const fix = 'Give a publication of whole tables, or let the pipeline make its own.';
+    throw fail(`publication ${name} leaves out rows or columns of its tables`, fix);
+  }
 }
 
-async function existing(connection: PgConnection, name: string): Promise<string[]> {
+export async function arePublished(
+  connection: PgConnection,
+  names: readonly string[],
+): Promise<boolean> {
+  return (await existing(connection, names)).length === names.length;
+}
+
+async function existing(connection: PgConnection, names: readonly string[]): Promise<string[]> {
   const { rows } = await connection.query(
-    'SELECT pubname FROM pg_catalog.pg_publication WHERE pubname IN ($1, $2) ORDER BY pubname',
-    [name, insertsName(name)],
+    `SELECT pubname FROM pg_catalog.pg_publication
+     WHERE pubname IN (SELECT jsonb_array_elements_text($1::jsonb)) ORDER BY pubname`,
+    [JSON.stringify(names)],
   );
   return rows.map((row) => row[0] ?? '');
 }
@@ -205,7 +239,7 @@ async function existing(connection: PgConnection, name: string): Promise<string[
  */
 export async function publishedTables(
   connection: PgConnection,
-  name: string,
+  names: readonly string[],
 ): Promise<ReadonlyMap<string, string>> {
   const bySchema =
     connection.serverVersion >= SCHEMAS_PUBLISHABLE
@@ -216,7 +250,8 @@ export async function publishedTables(
   const { rows } = await connection.query(
     `WITH p AS (
        SELECT p.oid, p.puballtables, p.oid::text || '.' || p.xmin::text AS row
-       FROM pg_catalog.pg_publication p WHERE p.pubname IN ($1, $2)
+       FROM pg_catalog.pg_publication p
+       WHERE p.pubname IN (SELECT jsonb_array_elements_text($1::jsonb))
      ), member AS (
        SELECT r.prrelid AS oid, p.row, r.oid AS by FROM p
        JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid
@@ -225,18 +260,47 @@ export async function publishedTables(
      )
      SELECT oid::text, pg_catalog.string_agg(row || '.' || coalesce(by::text, ''), ' ' ORDER BY row, by)
      FROM member GROUP BY oid`,
-    [name, insertsName(name)],
+    [JSON.stringify(names)],
   );
   return new Map(rows.map(([oid, how]) => [oid ?? '', how ?? '']));
 }
 
-export async function leftovers(connection: PgConnection, name: string): Promise<Leftover[]> {
+/** A publication that the user made is the user's. */
+export async function leftovers(connection: PgConnection, names: SourceNames): Promise<Leftover[]> {
   const found: Leftover[] = [];
+  const { slot: name } = names;
   if ((await readSlot(connection, name)) !== null) found.push({ kind: 'replication slot', name });
-  for (const publication of await existing(connection, name)) {
+  if (names.publicationGiven) return found;
+  for (const publication of await existing(connection, names.publications)) {
     found.push({ kind: 'publication', name: publication });
   }
   return found;
+}
+
+/** One that stands under the user's name may have another reader, whose place it keeps. */
+export async function assertNoSlot(connection: PgConnection, name: string): Promise<void> {
+  if ((await readSlot(connection, name)) === null) return;
+  throw new ForebayError('slot_in_use', {
+    message: `replication slot ${name} is there already, and the pipeline has no checkpoint`,
+    fix: `Give another name, or if nobody reads it: SELECT pg_drop_replication_slot(${quoteLiteral(name).trimStart()});`,
+  });
+}
+
+/** The user's own publication must hold the tables: it is not ours to change. */
+export function assertPublished(
+  publication: string,
+  streams: readonly StreamSchema[],
+  published: ReadonlyMap<string, string>,
+): void {
+  const missing = streams.filter((schema) => !published.has(schema.ref));
+  const [first] = missing;
+  if (first === undefined) return;
+  const tables = missing.map((schema) => quoteName(schema.stream)).join(', ');
+  throw new ForebayError('not_published', {
+    message: `publication ${publication} does not hold ${tables}`,
+    fix: `ALTER PUBLICATION ${quoteIdent(publication)} ADD TABLE ${tables}; or leave the tables out.`,
+    stream: streamId(first.stream),
+  });
 }
 
 export function startCommand(
