@@ -206,7 +206,7 @@ function addDeadLetters(program: Command, session: Session): void {
   const load = async () => await import('./commands/dlq.ts');
   const sub = (name: string, description: string): Command =>
     listOptions(dlq.command(name).description(description))
-      .argument('<destination>', 'URL or env:NAME')
+      .argument('<destination>', 'URL or env:NAME, or a configuration file')
       .option('--set <key=value>', 'option of a connector; may be repeated', collect);
   const name = ['--name <pipeline>', 'only of this pipeline'] as const;
   act(

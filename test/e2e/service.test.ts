@@ -250,6 +250,51 @@ describeEachServer(
       await running.exit;
     });
 
+    test('a dead letter is replayed through the transformation as it is by then', async () => {
+      file = await openServiceFile();
+      using _file = file;
+      await pair.sql(
+        'create table priced (id int primary key, price text)',
+        `insert into priced values (1, '1.50'), (2, 'free')`,
+      );
+      const transformation = (set: string): Record<string, unknown> => ({
+        transformations: [
+          {
+            id: 'price',
+            type: 'custom',
+            specification: { mapping: { set: { price: set } } },
+            error_handling: {
+              on_error: 'dead_letter',
+              dead_letter_destination: 'table:_forebay.dead_letters',
+            },
+          },
+        ],
+      });
+      const streams = [entry('priced', { transformation_id: 'price' })];
+      file.write(streams, transformation('cast(price as decimal)'));
+      const first = await file.start('--until-caught-up', '--json').exit;
+      expectExit(first, 5);
+      expect(first.result?.streams).toMatchObject([{ read: 2, applied: 1, deadLettered: 1 }]);
+      const listed = await runForebay(['dlq', 'list', file.path, '-o', 'json']);
+      expect(listed.json).toMatchObject({
+        deadLetters: [{ stream: 'public.priced', code: 'transform_cast' }],
+      });
+      const still = await runForebay(['dlq', 'replay', file.path, '--all']);
+      expectExit(still, 5);
+      file.write(
+        streams,
+        transformation(`case when price = 'free' then 0 else cast(price as decimal) end`),
+      );
+      const replayed = await runForebay(['dlq', 'replay', file.path, '--all', '-o', 'json']);
+      expectExit(replayed, 0);
+      expect(
+        await pair.read('postgres', 'select id::text, price::text from priced order by id'),
+      ).toEqual([
+        ['1', '1.50'],
+        ['2', '0'],
+      ]);
+    });
+
     test('SIGHUP takes what references hold by now; the log as text', async () => {
       file = await openServiceFile();
       using _file = file;

@@ -21,10 +21,38 @@ const shape = {
 };
 type DlqOptions = z.output<z.ZodObject<typeof shape>>;
 
+/** A file by its ending; a system has a scheme before anything else. */
+const CONFIGURATION_FILE = /^(?!\w{2,}:).*\.(?:ya?ml|json)$/i;
+
+/** Of the streams of a configuration file, which know the transformations that letters go through again. */
+async function withStreams(
+  call: CommandCall,
+  act: (store: DeadLetterStore, options: DlqOptions) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  const options = readOptions(shape, call.options);
+  const [{ loadConfiguration }, { specificationProblems }, { StreamLetters }] = await Promise.all([
+    import('../../service/configuration/load.ts'),
+    import('../../transforms/check-specification.ts'),
+    import('../../service/stream-letters.ts'),
+  ]);
+  const file = call.args[0] ?? '';
+  const result = loadConfiguration(file, { checkSpecification: specificationProblems });
+  if (result.kind === 'refused') {
+    const { printProblem } = await import('../../service/configuration/problem.ts');
+    for (const problem of result.problems) call.terminal.err(`${printProblem(problem)}\n`);
+    return 2;
+  }
+  return await withInterruption(async (signal) => {
+    await using store = new StreamLetters(result.loaded, lookContext(signal, options.set));
+    return await act(store, options);
+  });
+}
+
 async function withStore(
   call: CommandCall,
   act: (store: DeadLetterStore, options: DlqOptions) => Promise<ExitCode>,
 ): Promise<ExitCode> {
+  if (CONFIGURATION_FILE.test(call.args[0] ?? '')) return await withStreams(call, act);
   const options = readOptions(shape, call.options);
   const { system, error } = await tryResolve(call.args[0] ?? '');
   if (system === null) throw error;
