@@ -45,7 +45,7 @@ export async function runReplicate(attempt: Attempt, untilCaughtUp: boolean): Pr
   if (attempt.control.drain.aborted) return { kind: 'stopped' };
   // Asked for once per run: a retry still has to reach what was committed when the command started.
   if (untilCaughtUp) attempt.notes.until ??= await changes.currentPosition();
-  attempt.progress.phase('changes');
+  attempt.progress.phase('changes', start.position);
   // A pipeline that follows is under way, also while nothing comes.
   attempt.progress.begun = true;
   const end = await changePhase(attempt, {

@@ -115,7 +115,7 @@ const METRICS: readonly Metric[] = [
     name: 'forebay_stream_retries_total',
     kind: 'counter',
     description: 'Attempts that broke off.',
-    read: perStream(({ facts }, tell) => tell(facts?.retries ?? 0)),
+    read: perStream(({ counts }, tell) => tell(counts.retries)),
   },
   {
     name: 'forebay_stream_last_commit_timestamp_seconds',

@@ -4,7 +4,6 @@ import type { RunResult } from '../engine/pipeline.ts';
 import type { LoadedConfiguration } from './configuration/inspect.ts';
 import { loadConfiguration } from './configuration/load.ts';
 import { printProblem } from './configuration/problem.ts';
-import { EventMeter } from './event-counts.ts';
 import { FileWatch } from './file-watch.ts';
 import { healthDocument, type HealthDocument, type StreamHealth } from './health.ts';
 import { jsonAnswer, openPort, textAnswer } from './http-port.ts';
@@ -13,8 +12,6 @@ import { Metrics } from './metrics.ts';
 import { logEvent } from './run-log.ts';
 import { openTraces, type Traces } from './traces.ts';
 import { Supervisor } from './supervisor.ts';
-
-const NO_EVENTS = new EventMeter();
 
 export interface ServiceOptions {
   readonly file: string;
@@ -141,9 +138,8 @@ export class Service implements AsyncDisposable {
 
   #streams(): readonly StreamHealth[] {
     return this.#supervisor.loaded.configuration.streams.map(({ id, name }) => {
-      const runner = this.#supervisor.runner(id);
-      const counts = (runner?.meter ?? NO_EVENTS).counts();
-      return { id, name: name ?? id, facts: runner?.facts ?? null, counts };
+      const facts = this.#supervisor.facts(id);
+      return { id, name: name ?? id, facts, counts: this.#supervisor.counts(id) };
     });
   }
 

@@ -62,13 +62,24 @@ test('a retry tells why and when; work that goes on ends it', () => {
   expect(waiting).toMatchObject({
     condition: 'retrying',
     nextRetryAt: '2026-01-01T00:00:01.500Z',
-    retries: 1,
+    lagMs: null,
+    lagBytes: null,
     lastError: { code: 'unreachable', message: 'gone', at },
   });
   expect(afterEvent(waiting, progress('changes'))).toMatchObject({
     condition: 'streaming',
     nextRetryAt: null,
   });
+});
+
+test('a stream that begins again to try has not recovered before it works', () => {
+  const again = after(retry, { ...base, event: 'started', mode: 'replicate' });
+  expect(again).toMatchObject({ condition: 'retrying', nextRetryAt: null });
+});
+
+test('the position is known as soon as changes are followed, not only with the first commit', () => {
+  const following = after({ ...base, event: 'phase', phase: 'changes', position: '0/8' });
+  expect(following).toMatchObject({ condition: 'streaming', position: '0/8', committedAt: null });
 });
 
 test('paused is a stream none of whose tables goes on', () => {
@@ -107,8 +118,11 @@ test('a result ends as stopped or failed', () => {
     fix: '',
     stream: null,
   } as const;
-  expect(afterResult(NEW_STREAM, { ...result, status: 'failed', error }, at)).toMatchObject({
+  const behind = { ...NEW_STREAM, lagMs: 5, lagBytes: 7 };
+  expect(afterResult(behind, { ...result, status: 'failed', error }, at)).toMatchObject({
     condition: 'failed',
+    lagMs: null,
+    lagBytes: null,
     lastError: { code: 'position_lost', message: 'lost', at },
   });
 });

@@ -25,8 +25,6 @@ export interface StreamFacts {
   readonly position: string | null;
   readonly lastError: LastError | null;
   readonly nextRetryAt: string | null;
-  /** Failed attempts since the service began to run the stream. */
-  readonly retries: number;
   /** When a checkpoint was last committed. */
   readonly committedAt: string | null;
   /** Tables that are set aside. */
@@ -42,11 +40,13 @@ export const NEW_STREAM: StreamFacts = {
   position: null,
   lastError: null,
   nextRetryAt: null,
-  retries: 0,
   committedAt: null,
   pausedTables: [],
   tables: [],
 };
+
+/** Nobody measures it: the last known would be told as if it still held. */
+const UNKNOWN_LAG = { lagMs: null, lagBytes: null } as const;
 
 function withTable(facts: StreamFacts, table: string | null): StreamFacts {
   if (table === null || facts.tables.includes(table)) return facts;
@@ -65,9 +65,16 @@ export function afterEvent(before: StreamFacts, event: RunEvent): StreamFacts {
   const facts = withTable(before, event.stream);
   switch (event.event) {
     case 'started':
-      return { ...facts, condition: 'starting', pausedTables: [], tables: [] };
+      return {
+        ...facts,
+        // One that tries again has not recovered before it works.
+        condition: facts.condition === 'retrying' ? 'retrying' : 'starting',
+        nextRetryAt: null,
+        pausedTables: [],
+        tables: [],
+      };
     case 'phase':
-      return working(facts, event.phase);
+      return { ...working(facts, event.phase), position: event.position ?? facts.position };
     case 'progress': {
       const { lagMs, lagBytes } = event;
       return { ...working(facts, event.phase), lagMs, lagBytes };
@@ -90,10 +97,10 @@ export function afterEvent(before: StreamFacts, event: RunEvent): StreamFacts {
       const { code, message } = event.error;
       return {
         ...facts,
+        ...UNKNOWN_LAG,
         condition: 'retrying',
         lastError: { code, message, at: event.at },
         nextRetryAt: new Date(Date.parse(event.at) + event.delayMs).toISOString(),
-        retries: facts.retries + 1,
       };
     }
     case 'schema-change':
@@ -115,5 +122,5 @@ export function afterResult(facts: StreamFacts, result: RunResult, at: string): 
   const ended = { ...facts, lagMs, position, nextRetryAt: null };
   if (error === null) return { ...ended, condition: 'stopped' };
   const lastError = { code: error.code, message: error.message, at };
-  return { ...ended, condition: 'failed', lastError };
+  return { ...ended, ...UNKNOWN_LAG, condition: 'failed', lastError };
 }
