@@ -50,9 +50,19 @@ test('what is left out at once was never on its way', () => {
 
 const at = '2026-01-01T00:00:00.000Z';
 const progress = (lagBytes: number): RunEvent => ({
-  ...{ event: 'progress', at, pipeline: 'p', stream: null, phase: 'changes', rows: 0 },
-  ...{ rowsPerSecond: 0, bytes: 0, bytesPerSecond: 0, totalRows: null, etaMs: null },
-  ...{ lagMs: 0, lagBytes },
+  event: 'progress',
+  at,
+  pipeline: 'p',
+  stream: null,
+  phase: 'changes',
+  rows: 0,
+  rowsPerSecond: 0,
+  bytes: 0,
+  bytesPerSecond: 0,
+  totalRows: null,
+  etaMs: null,
+  lagMs: 0,
+  lagBytes,
 });
 
 test('what does not come again is no longer retrying once nothing is left to come', () => {
