@@ -11,6 +11,7 @@ import { jsonAnswer, openPort, textAnswer } from './http-port.ts';
 import { type Log, ServiceLog } from './log.ts';
 import { Metrics } from './metrics.ts';
 import { logEvent } from './run-log.ts';
+import { lagMsAt } from './stream-state.ts';
 import { openTraces, type Traces } from './traces.ts';
 import { Supervisor } from './supervisor.ts';
 
@@ -166,7 +167,8 @@ export class Service implements AsyncDisposable {
 
   #streams(): readonly StreamHealth[] {
     return this.#supervisor.loaded.configuration.streams.map(({ id, name }) => {
-      const facts = this.#supervisor.facts(id);
+      const known = this.#supervisor.facts(id);
+      const facts = known && { ...known, lagMs: lagMsAt(known, Date.now()) };
       return { id, name: name ?? id, facts, counts: this.#supervisor.counts(id) };
     });
   }

@@ -22,6 +22,8 @@ export interface StreamFacts {
   readonly condition: StreamCondition;
   readonly lagMs: number | null;
   readonly lagBytes: number | null;
+  /** When both were measured; null before the first time. */
+  readonly lagMeasuredAt: string | null;
   readonly position: string | null;
   readonly lastError: LastError | null;
   readonly nextRetryAt: string | null;
@@ -37,6 +39,7 @@ export const NEW_STREAM: StreamFacts = {
   condition: 'starting',
   lagMs: null,
   lagBytes: null,
+  lagMeasuredAt: null,
   position: null,
   lastError: null,
   nextRetryAt: null,
@@ -45,8 +48,17 @@ export const NEW_STREAM: StreamFacts = {
   tables: [],
 };
 
-/** Nobody measures it: the last known would be told as if it still held. */
-const UNKNOWN_LAG = { lagMs: null, lagBytes: null } as const;
+/** A stream that follows changes measures twice a second; after this long it hangs, or is not there. */
+const MEASURED_MS = 5000;
+const ENDED: readonly StreamCondition[] = ['stopped', 'disabled'];
+
+/** With each moment in which nobody measures, the destination may be that much further behind. */
+export function lagMsAt(facts: StreamFacts, nowMs: number): number | null {
+  const { condition, lagMs, lagMeasuredAt } = facts;
+  if (lagMs === null || lagMeasuredAt === null || ENDED.includes(condition)) return lagMs;
+  const elapsedMs = nowMs - Date.parse(lagMeasuredAt);
+  return elapsedMs > MEASURED_MS ? lagMs + elapsedMs : lagMs;
+}
 
 function withTable(facts: StreamFacts, table: string | null): StreamFacts {
   if (table === null || facts.tables.includes(table)) return facts;
@@ -77,7 +89,7 @@ export function afterEvent(before: StreamFacts, event: RunEvent): StreamFacts {
       return { ...working(facts, event.phase), position: event.position ?? facts.position };
     case 'progress': {
       const { lagMs, lagBytes } = event;
-      return { ...working(facts, event.phase), lagMs, lagBytes };
+      return { ...working(facts, event.phase), lagMs, lagBytes, lagMeasuredAt: event.at };
     }
     case 'checkpoint':
       return {
@@ -97,7 +109,7 @@ export function afterEvent(before: StreamFacts, event: RunEvent): StreamFacts {
       const { code, message } = event.error;
       return {
         ...facts,
-        ...UNKNOWN_LAG,
+        lagBytes: null,
         condition: 'retrying',
         lastError: { code, message, at: event.at },
         nextRetryAt: new Date(Date.parse(event.at) + event.delayMs).toISOString(),
@@ -122,5 +134,5 @@ export function afterResult(facts: StreamFacts, result: RunResult, at: string): 
   const ended = { ...facts, lagMs, position, nextRetryAt: null };
   if (error === null) return { ...ended, condition: 'stopped' };
   const lastError = { code: error.code, message: error.message, at };
-  return { ...ended, ...UNKNOWN_LAG, condition: 'failed', lastError };
+  return { ...ended, lagBytes: null, condition: 'failed', lastError };
 }
