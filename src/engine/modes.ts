@@ -86,13 +86,14 @@ async function begin(attempt: Attempt): Promise<Start | null> {
   for (const stream of followed) {
     stream.snapshotOrder = changes.orderOf(position);
     stream.visibility = null;
+    // As if their snapshots had been empty: the tables get their keys and take what comes.
+    if (attempt.spec.begins === 'changes') stream.chunks = [];
   }
   await recordBegin(attempt, followed, { position, source: identity, accounts: {} });
   attempt.notes.advanced = true;
   attempt.notes.positionFrom = position;
   if (attempt.spec.begins === 'changes') {
-    // As if their snapshots had been empty: the tables get their keys and take what comes.
-    for (const stream of followed) await finishStream(attempt, stream);
+    await finishUnread(attempt);
     return { position, identity };
   }
   attempt.progress.phase('snapshot');
@@ -123,6 +124,15 @@ async function recordBegin(
   }
 }
 
+/** Streams that begin with changes only, also after a run that ended between its record and this. */
+async function finishUnread(attempt: Attempt): Promise<void> {
+  for (const stream of attempt.streams.values()) {
+    if (stream.state === 'snapshot' && stream.chunks?.length === 0) {
+      await finishStream(attempt, stream);
+    }
+  }
+}
+
 /** The checkpoint says where to go on; the source must still have everything after it. */
 async function resume(attempt: Attempt): Promise<Start> {
   const changes = needChanges(attempt.source);
@@ -130,6 +140,7 @@ async function resume(attempt: Attempt): Promise<Start> {
   if (checkpoint === null) throw new Error('resume without a checkpoint');
   const identity = await changes.verify(attempt.spec.name, checkpoint);
   await resumeStreams(attempt);
+  if (attempt.spec.begins === 'changes') await finishUnread(attempt);
   await rereadUnpublished(attempt);
   return { position: checkpoint.position, identity };
 }
