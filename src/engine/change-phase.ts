@@ -89,6 +89,7 @@ class ChangeLoop {
       accounts: () => this.#applier.accounts(),
       committed: (position) => {
         attempt.notes.positionTo = position;
+        attempt.progress.emit({ event: 'checkpoint', position });
       },
     });
   }
@@ -141,7 +142,6 @@ class ChangeLoop {
         await this.#applier.settle();
         await this.#checkpointer.commit(piece.commit, this.#applier.records());
         this.#applier.committed();
-        this.#attempt.progress.emit({ event: 'checkpoint', position: piece.commit });
         const [only, ...others] = piece.streams.keys();
         const stream = others.length === 0 ? (only ?? null) : null;
         const { progress } = this.#attempt;

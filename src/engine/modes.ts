@@ -45,7 +45,7 @@ export async function runReplicate(attempt: Attempt, untilCaughtUp: boolean): Pr
   if (attempt.control.drain.aborted) return { kind: 'stopped' };
   // Asked for once per run: a retry still has to reach what was committed when the command started.
   if (untilCaughtUp) attempt.notes.until ??= await changes.currentPosition();
-  attempt.progress.phase('changes');
+  attempt.progress.phase('changes', start.position);
   // A pipeline that follows is under way, also while nothing comes.
   attempt.progress.begun = true;
   const end = await changePhase(attempt, {
@@ -88,13 +88,14 @@ async function begin(attempt: Attempt): Promise<Start | null> {
     stream.snapshotOrder = changes.orderOf(position);
     stream.visibility = null;
     stream.membership = created.memberships.get(stream.target.id) ?? null;
+    // As if their snapshots had been empty: the tables get their keys and take what comes.
+    if (attempt.spec.begins === 'changes') stream.chunks = [];
   }
   await recordBegin(attempt, followed, { position, source: identity, accounts: {} });
   attempt.notes.advanced = true;
   attempt.notes.positionFrom = position;
   if (attempt.spec.begins === 'changes') {
-    // As if their snapshots had been empty: the tables get their keys and take what comes.
-    for (const stream of followed) await finishStream(attempt, stream);
+    await finishUnread(attempt);
     return { position, identity };
   }
   attempt.progress.phase('snapshot');
@@ -125,6 +126,15 @@ async function recordBegin(
   }
 }
 
+/** Streams that begin with changes only, also after a run that ended between its record and this. */
+async function finishUnread(attempt: Attempt): Promise<void> {
+  for (const stream of attempt.streams.values()) {
+    if (stream.state === 'snapshot' && stream.chunks?.length === 0) {
+      await finishStream(attempt, stream);
+    }
+  }
+}
+
 /** The checkpoint says where to go on; the source must still have everything after it. */
 async function resume(attempt: Attempt): Promise<Start> {
   const changes = needChanges(attempt.source);
@@ -132,5 +142,6 @@ async function resume(attempt: Attempt): Promise<Start> {
   if (checkpoint === null) throw new Error('resume without a checkpoint');
   const identity = await changes.verify(attempt.spec.name, checkpoint);
   await resumeStreams(attempt);
+  if (attempt.spec.begins === 'changes') await finishUnread(attempt);
   return { position: checkpoint.position, identity };
 }

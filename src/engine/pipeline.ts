@@ -9,6 +9,7 @@ import type {
   TargetColumn,
 } from '../core/connector.ts';
 import type { ErrorReport } from '../core/errors.ts';
+import type { Position } from '../core/position.ts';
 import type { RetryPolicy } from '../core/retry.ts';
 import type { StreamId, StreamName } from '../core/stream-schema.ts';
 
@@ -67,6 +68,8 @@ export interface RunMeter {
   readonly moved: (stream: StreamId, rows: number) => void;
   /** Committed. */
   readonly counted: (stream: StreamId, account: RowAccount) => void;
+  /** An attempt is over: what moved and was not counted is given up; most of it comes again. */
+  readonly gaveUp?: () => void;
   readonly batch?: (batch: CommittedBatch) => void;
 }
 
@@ -97,7 +100,8 @@ export type RunEvent = {
   readonly stream: StreamId | null;
 } & (
   | { readonly event: 'started'; readonly mode: RunMode['kind'] }
-  | { readonly event: 'phase'; readonly phase: RunPhase }
+  /** With changes: the checkpoint's position, from where they are followed. */
+  | { readonly event: 'phase'; readonly phase: RunPhase; readonly position?: Position }
   | ({ readonly event: 'progress' } & Progress)
   | { readonly event: 'checkpoint'; readonly position: string }
   | { readonly event: 'schema-change'; readonly change: string }

@@ -1,6 +1,7 @@
 /** Counts and rates of a run, and the events that tell them. */
 import { addAccounts, EMPTY_ACCOUNT, type RowAccount } from '../core/checkpoint.ts';
 import { type ForebayError, reportError } from '../core/errors.ts';
+import type { Position } from '../core/position.ts';
 import type { StreamId } from '../core/stream-schema.ts';
 import type { CommittedBatch, RunControl, RunEvent, RunPhase } from './pipeline.ts';
 
@@ -46,13 +47,13 @@ export class RunProgress {
     this.#control.observe(event);
   }
 
-  phase(phase: RunPhase): void {
+  phase(phase: RunPhase, position?: Position): void {
     if (phase !== this.#phase) {
       this.#rates = new Map();
       this.#phaseStartedAt = performance.now();
     }
     this.#phase = phase;
-    this.emit({ event: 'phase', phase });
+    this.emit({ event: 'phase', phase, ...(position === undefined ? {} : { position }) });
   }
 
   get currentPhase(): RunPhase {
@@ -76,6 +77,10 @@ export class RunProgress {
   count(stream: StreamId, account: RowAccount): void {
     this.#accounts.set(stream, addAccounts(this.account(stream), account));
     this.#control.meter?.counted(stream, account);
+  }
+
+  gaveUp(): void {
+    this.#control.meter?.gaveUp?.();
   }
 
   committed(batch: CommittedBatch): void {

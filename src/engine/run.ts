@@ -71,6 +71,7 @@ class Run {
         const end = await this.#attempt();
         if (end.kind === 'again') {
           this.#textOnly = end.textOnly;
+          this.#progress.gaveUp();
           continue;
         }
         return this.#result(
@@ -80,6 +81,7 @@ class Run {
         );
       } catch (error) {
         const failure = asForebayError(error);
+        this.#progress.gaveUp();
         if (this.#control.drain.aborted && failure.class === 'transient')
           return this.#result('stopped', null, null);
         if (this.#notes.advanced) {

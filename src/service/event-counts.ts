@@ -1,7 +1,7 @@
 /** Events of a stream by the state they are in, over the life of the service. */
 import type { RowAccount } from '../core/checkpoint.ts';
 import type { StreamId } from '../core/stream-schema.ts';
-import type { RunMeter } from '../engine/pipeline.ts';
+import type { RunEvent, RunMeter } from '../engine/pipeline.ts';
 
 export interface EventCounts {
   readonly received: number;
@@ -16,7 +16,21 @@ export interface EventCounts {
   readonly retrying: number;
   readonly filtered: number;
   readonly deadLettered: number;
+  /** Attempts that broke off. */
+  readonly retries: number;
 }
+
+export const NO_COUNTS: EventCounts = {
+  received: 0,
+  transforming: 0,
+  writing: 0,
+  completed: 0,
+  failed: 0,
+  retrying: 0,
+  filtered: 0,
+  deadLettered: 0,
+  retries: 0,
+};
 
 export class EventMeter implements RunMeter {
   #completed = 0;
@@ -26,6 +40,8 @@ export class EventMeter implements RunMeter {
   readonly #moving = new Map<StreamId, number>();
   #retrying = 0;
   #transforming = 0;
+  #received = 0;
+  #retries = 0;
 
   moved = (stream: StreamId, rows: number): void => {
     this.#retrying = Math.max(0, this.#retrying - rows);
@@ -47,24 +63,50 @@ export class EventMeter implements RunMeter {
   }
 
   /** The attempt broke off: what it held is given up, and comes again. */
-  brokeOff(): void {
+  brokeOff = (): void => {
+    this.#remember();
     this.#retrying += this.#inHand();
     this.#moving.clear();
     this.#transforming = 0;
+  };
+
+  observe(event: RunEvent): void {
+    switch (event.event) {
+      case 'retry':
+        this.#retries += 1;
+        return;
+      case 'stream-paused':
+        // What it had on its way comes again only when somebody has mended it.
+        this.#remember();
+        this.#moving.delete(event.stream ?? '');
+        return;
+      case 'progress':
+        // Some never come again: their commit was made, and only its answer lost.
+        if (event.phase === 'changes' && event.lagBytes === 0) this.#settle();
+        return;
+      case 'started':
+      case 'phase':
+      case 'checkpoint':
+      case 'schema-change':
+      case 'notice':
+      case 'stopped':
+        return;
+    }
   }
 
   ended(): void {
+    this.#remember();
     this.#moving.clear();
     this.#retrying = 0;
     this.#transforming = 0;
   }
 
   counts(): EventCounts {
+    this.#remember();
     const inHand = this.#inHand();
     const transforming = Math.min(this.#transforming, inHand);
-    const settled = this.#completed + this.#filtered + this.#deadLettered;
     return {
-      received: settled + inHand + this.#retrying,
+      received: this.#received,
       transforming,
       writing: inHand - transforming,
       completed: this.#completed,
@@ -72,7 +114,19 @@ export class EventMeter implements RunMeter {
       retrying: this.#retrying,
       filtered: this.#filtered,
       deadLettered: this.#deadLettered,
+      retries: this.#retries,
     };
+  }
+
+  #settle(): void {
+    this.#remember();
+    this.#retrying = 0;
+  }
+
+  /** What was received stays so when it is given up: a counter that falls is taken for one that began anew. */
+  #remember(): void {
+    const settled = this.#completed + this.#filtered + this.#deadLettered;
+    this.#received = Math.max(this.#received, settled + this.#inHand() + this.#retrying);
   }
 
   #inHand(): number {

@@ -1,11 +1,19 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
 
 import { lockFile } from './file-lock.ts';
 
@@ -40,5 +48,36 @@ test('a lock of a process that is gone, or of another that got its number, holds
     writeFileSync(lock, holder);
     lockFile(path)[Symbol.dispose]();
     expect(existsSync(lock)).toBe(false);
+  }
+});
+
+test('a link that was turned to another file meanwhile is still the same name', () => {
+  const { path } = fileOf('v1.yaml');
+  const other = fileOf('v2.yaml');
+  const link = join(folder, 'current.yaml');
+  symlinkSync(path, link);
+  using _held = lockFile(link);
+  rmSync(link);
+  symlinkSync(other.path, link);
+  expect(() => lockFile(link)).toThrow(expect.objectContaining({ code: 'service_running' }));
+});
+
+test('a lock that was cleaned away and is another process by now is left to it', () => {
+  const { path, lock } = fileOf('c.yaml');
+  const held = lockFile(path);
+  writeFileSync(lock, '1 other');
+  held[Symbol.dispose]();
+  expect(readFileSync(lock, 'utf8')).toBe('1 other');
+  rmSync(lock);
+});
+
+test('without a folder for temporary files there is no lock, and a reason', () => {
+  const { path } = fileOf('d.yaml');
+  vi.stubEnv('TMPDIR', join(folder, 'not-there'));
+  try {
+    using lock = lockFile(path);
+    expect(lock.missing).toMatch(/ENOENT/);
+  } finally {
+    vi.unstubAllEnvs();
   }
 });

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { linkSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { ForebayError } from '../core/errors.ts';
 
 /** Which process: the start time tells it from a later one with the same number. */
@@ -35,9 +35,9 @@ function isHeld(holder: string): boolean {
 }
 
 /** Made beside and linked: it is never there without its content. */
-function create(path: string): boolean {
+function create(path: string, content: string): boolean {
   const own = `${path}.${process.pid}`;
-  writeFileSync(own, `${process.pid} ${startOf(process.pid) ?? ''}`, { mode: 0o600 });
+  writeFileSync(own, content, { mode: 0o600 });
   try {
     linkSync(own, path);
     return true;
@@ -49,9 +49,13 @@ function create(path: string): boolean {
   }
 }
 
-function lockPath(file: string): string {
-  const hash = createHash('sha256').update(realpathSync(file)).digest('hex').slice(0, 24);
-  return join(tmpdir(), `forebay-${userInfo().uid}-${hash}.lock`);
+/** Under the name that it was given (what a link leads to may change while it is held), and under its own. */
+function lockPaths(file: string): readonly string[] {
+  const names = [join(realpathSync(dirname(file)), basename(file)), realpathSync(file)];
+  return [...new Set(names)].map((name) => {
+    const hash = createHash('sha256').update(name).digest('hex').slice(0, 24);
+    return join(tmpdir(), `forebay-${userInfo().uid}-${hash}.lock`);
+  });
 }
 
 function readHolder(path: string): string {
@@ -76,18 +80,45 @@ function clear(path: string, stale: string): void {
   }
 }
 
-/** Fails with `service_running` while another process holds the file. A lock whose process is gone is taken over. */
-export function lockFile(file: string): Disposable {
-  const path = lockPath(file);
-  for (;;) {
-    if (create(path)) return { [Symbol.dispose]: () => rmSync(path, { force: true }) };
+/** A lock that stays after this many tries to take it away belongs to somebody whom we cannot see. */
+const TRIES = 20;
+
+function take(path: string, file: string): Disposable {
+  const own = `${process.pid} ${startOf(process.pid) ?? ''}`;
+  for (let tries = 1; ; tries += 1) {
+    if (create(path, own)) {
+      // It may have been cleaned away while it was held, and be another process's by now.
+      const give = (): void => {
+        if (readHolder(path) === own) rmSync(path, { force: true });
+      };
+      return { [Symbol.dispose]: give };
+    }
     const holder = readHolder(path);
-    if (isHeld(holder)) {
+    if (isHeld(holder) || tries === TRIES) {
       throw new ForebayError('service_running', {
         message: `another service runs ${file}`,
-        why: `process ${holder.split(' ')[0] ?? ''} holds it`,
+        why: `process ${holder.split(' ')[0] ?? ''} holds ${path}`,
       });
     }
     clear(path, holder);
   }
+}
+
+export interface FileLock extends Disposable {
+  /** Why there is none: a machine without a folder for temporary files still runs a service. Null if it is held. */
+  readonly missing: string | null;
+}
+
+/** Fails with `service_running` while another process holds the file. A lock whose process is gone is taken over. */
+export function lockFile(file: string): FileLock {
+  using taken = new DisposableStack();
+  try {
+    for (const path of lockPaths(file)) taken.use(take(path, file));
+  } catch (error) {
+    if (error instanceof ForebayError) throw error;
+    const missing = error instanceof Error ? error.message : String(error);
+    return { missing, [Symbol.dispose]: () => {} };
+  }
+  const held = taken.move();
+  return { missing: null, [Symbol.dispose]: () => held.dispose() };
 }

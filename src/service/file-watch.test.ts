@@ -67,3 +67,14 @@ test('a change between reading and watching; gone for a while and back', async (
   writeFileSync(path, 'three');
   await told(changed, 2);
 });
+
+test('a file that is gone is told, and that it is there again with the same content', async () => {
+  const path = join(folder, 'a.yaml');
+  writeFileSync(path, 'one');
+  const changed = vi.fn<() => void>();
+  using _watch = new FileWatch(path, hash('one'), changed);
+  rmSync(path);
+  await told(changed, 1);
+  writeFileSync(path, 'one');
+  await told(changed, 2);
+});

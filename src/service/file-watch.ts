@@ -1,4 +1,4 @@
-/** Tells when a file has other content, however it was put there: written, renamed over, or a link turned to another. */
+/** Tells when a file has other content, however it was put there (written, renamed over, a link turned), or is gone. */
 import { createHash } from 'node:crypto';
 import { type FSWatcher, readFileSync, realpathSync, statSync, watch } from 'node:fs';
 import { dirname } from 'node:path';
@@ -7,6 +7,8 @@ import { dirname } from 'node:path';
 const LOOK_MS = 1000;
 /** Unchanged for this long, it is taken as written to its end. */
 const STILL_MS = 100;
+/** Replacing a file by hand may leave it away for a moment; after this long it is gone, and that is told as well. */
+const GONE_MS = 1000;
 
 /** Where the file is and what the file system says of it; null while it is not there. */
 function signatureOf(path: string): string | null {
@@ -35,6 +37,7 @@ export class FileWatch implements Disposable {
   #watchers: FSWatcher[] = [];
   #still: NodeJS.Timeout | null = null;
   #signature: string | null;
+  /** Null while it cannot be read. */
   #hash: string | null;
 
   /** `hash` is that of the content in use: another file with the same content changes nothing. */
@@ -85,7 +88,8 @@ export class FileWatch implements Disposable {
 
   #wait(): void {
     if (this.#still !== null) clearTimeout(this.#still);
-    this.#still = setTimeout(() => this.#settle(), STILL_MS);
+    const stillMs = this.#signature === null ? GONE_MS : STILL_MS;
+    this.#still = setTimeout(() => this.#settle(), stillMs);
   }
 
   #settle(): void {
@@ -97,7 +101,7 @@ export class FileWatch implements Disposable {
       return;
     }
     const hash = hashOf(this.#path);
-    if (hash === null || hash === this.#hash) return;
+    if (hash === this.#hash) return;
     this.#hash = hash;
     this.#changed();
   }

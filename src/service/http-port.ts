@@ -74,6 +74,8 @@ export async function openPort(
   } catch (error) {
     throw portFailure(error as NodeJS.ErrnoException, purpose, port);
   }
+  // A connection that cannot be taken (no file descriptor is left) is the asker's loss, not the end of the service.
+  server.on('error', () => {});
   return {
     [Symbol.asyncDispose]: async () => {
       server.close();

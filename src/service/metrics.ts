@@ -115,7 +115,7 @@ const METRICS: readonly Metric[] = [
     name: 'forebay_stream_retries_total',
     kind: 'counter',
     description: 'Attempts that broke off.',
-    read: perStream(({ facts }, tell) => tell(facts?.retries ?? 0)),
+    read: perStream(({ counts }, tell) => tell(counts.retries)),
   },
   {
     name: 'forebay_stream_last_commit_timestamp_seconds',
@@ -156,56 +156,77 @@ const METRICS: readonly Metric[] = [
   },
 ];
 
+function register(provider: MeterProvider, source: MetricsSource): void {
+  const meter = provider.getMeter('forebay');
+  for (const { name, kind, description, unit, read } of METRICS) {
+    const options = { description, ...(unit === undefined ? {} : { unit }) };
+    const instrument =
+      kind === 'counter'
+        ? meter.createObservableCounter(name, options)
+        : meter.createObservableGauge(name, options);
+    instrument.addCallback((result: ObservableResult) => {
+      read(source, (value, attributes) => result.observe(value, attributes));
+    });
+  }
+}
+
 /** Null unless the environment names a collector, by OpenTelemetry's own variables. */
 async function otlpReader(): Promise<MetricReader | null> {
   const { OTEL_EXPORTER_OTLP_ENDPOINT: all, OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: own } =
     process.env;
   if ((all ?? own ?? '') === '') return null;
-  const [{ OTLPMetricExporter }, { PeriodicExportingMetricReader }] = await Promise.all([
+  const [{ OTLPMetricExporter }, sdk] = await Promise.all([
     import('@opentelemetry/exporter-metrics-otlp-http'),
     import('@opentelemetry/sdk-metrics'),
   ]);
-  return new PeriodicExportingMetricReader({ exporter: new OTLPMetricExporter() });
+  const exporter = new OTLPMetricExporter();
+  const { CUMULATIVE, DELTA } = sdk.AggregationTemporality;
+  return new sdk.PeriodicExportingMetricReader({
+    exporter: {
+      export: (metrics, done) => exporter.export(metrics, done),
+      forceFlush: () => exporter.forceFlush(),
+      shutdown: () => exporter.shutdown(),
+      // Cumulative gauges would go on being sent for streams that are gone.
+      selectAggregationTemporality: (kind) =>
+        kind === sdk.InstrumentType.OBSERVABLE_GAUGE ? DELTA : CUMULATIVE,
+    },
+  });
 }
 
 export class Metrics implements AsyncDisposable {
-  readonly #provider: MeterProvider;
-  readonly #exporter: PrometheusExporter;
+  readonly #source: MetricsSource;
+  /** Of the collector; null where there is none. */
+  readonly #provider: MeterProvider | null;
   readonly #serializer = new PrometheusSerializer('', false, undefined, true, true);
 
-  private constructor(provider: MeterProvider, exporter: PrometheusExporter) {
+  private constructor(source: MetricsSource, provider: MeterProvider | null) {
+    this.#source = source;
     this.#provider = provider;
-    this.#exporter = exporter;
   }
 
   static async open(source: MetricsSource): Promise<Metrics> {
-    const exporter = new PrometheusExporter({ preventServerStart: true });
-    const otlp = await otlpReader();
-    const provider = new MeterProvider({
-      readers: otlp === null ? [exporter] : [exporter, otlp],
-    });
-    const meter = provider.getMeter('forebay');
-    for (const { name, kind, description, unit, read } of METRICS) {
-      const options = { description, ...(unit === undefined ? {} : { unit }) };
-      const instrument =
-        kind === 'counter'
-          ? meter.createObservableCounter(name, options)
-          : meter.createObservableGauge(name, options);
-      instrument.addCallback((result: ObservableResult) => {
-        read(source, (value, attributes) => result.observe(value, attributes));
-      });
-    }
-    return new Metrics(provider, exporter);
+    const reader = await otlpReader();
+    if (reader === null) return new Metrics(source, null);
+    const provider = new MeterProvider({ readers: [reader] });
+    register(provider, source);
+    return new Metrics(source, provider);
   }
 
-  /** In Prometheus' text format. */
+  /**
+   * In Prometheus' text format. Read by instruments of its own each time: those that stay repeat for ever what they
+   * once told of a stream, also when it is gone or its lag is not known.
+   */
   async text(): Promise<string> {
-    const { resourceMetrics, errors } = await this.#exporter.collect();
+    const exporter = new PrometheusExporter({ preventServerStart: true });
+    const provider = new MeterProvider({ readers: [exporter] });
+    register(provider, this.#source);
+    const { resourceMetrics, errors } = await exporter.collect();
+    await provider.shutdown();
     if (errors.length > 0) throw asForebayError(errors[0]);
     return this.#serializer.serialize(resourceMetrics);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#provider.shutdown();
+    await this.#provider?.shutdown();
   }
 }

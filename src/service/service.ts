@@ -5,17 +5,18 @@ import type { LoadedConfiguration } from './configuration/inspect.ts';
 import { loadConfiguration } from './configuration/load.ts';
 import { printProblem } from './configuration/problem.ts';
 import { specificationProblems } from '../transforms/check-specification.ts';
-import { EventMeter } from './event-counts.ts';
+import { type FileLock, lockFile } from './file-lock.ts';
 import { FileWatch } from './file-watch.ts';
 import { healthDocument, type HealthDocument, type StreamHealth } from './health.ts';
 import { jsonAnswer, openPort, textAnswer } from './http-port.ts';
 import { type Log, ServiceLog } from './log.ts';
 import { Metrics } from './metrics.ts';
 import { logEvent } from './run-log.ts';
+import { lagMsAt } from './stream-state.ts';
 import { openTraces, type Traces } from './traces.ts';
 import { Supervisor } from './supervisor.ts';
 
-const NO_EVENTS = new EventMeter();
+type Purpose = 'health' | 'metrics';
 
 export interface ServiceOptions {
   readonly file: string;
@@ -31,12 +32,16 @@ export class Service implements AsyncDisposable {
   readonly #supervisor: Supervisor;
   readonly #results = new Map<string, RunResult>();
   readonly #reloads = { applied: 0, rejected: 0 };
-  readonly #ports = new Map<'health' | 'metrics', AsyncDisposable>();
+  readonly #ports = new Map<Purpose, { readonly port: number; readonly opened: AsyncDisposable }>();
   #metrics: Metrics | null = null;
   #traces: Traces | null = null;
   #watch: FileWatch | null = null;
   #loadedAt = new Date().toISOString();
   #refusal: string | null = null;
+  #lock: FileLock | null = null;
+  #stage: 'starting' | 'running' | 'ending' | 'cut-off' = 'starting';
+  /** Asked for while the service started. */
+  #reloadWanted = false;
   /** Edits are taken one after the other. */
   #reloading: Promise<void> = Promise.resolve();
 
@@ -53,9 +58,15 @@ export class Service implements AsyncDisposable {
     });
   }
 
-  /** Opens the ports, then starts the streams. Fails with `port_in_use` before anything runs. */
+  /**
+   * Opens the ports, then starts the streams. Fails with `service_running` or `port_in_use` before anything runs.
+   */
   async start(): Promise<void> {
     const { file, loaded } = this.#options;
+    this.#lock = lockFile(file);
+    if (this.#lock.missing !== null) {
+      this.#log.at('warn', 'service_not_locked', { message: this.#lock.missing });
+    }
     const { service, streams } = loaded.configuration;
     this.#traces = await openTraces();
     this.#metrics = await Metrics.open({
@@ -75,10 +86,14 @@ export class Service implements AsyncDisposable {
     this.#supervisor.start();
     if (this.#supervisor.waiting > 0) this.#tellWaiting();
     this.#watch = new FileWatch(file, loaded.hash, () => this.reload('file'));
+    this.#stage = 'running';
+    if (this.#reloadWanted) this.reload('signal');
   }
 
   /** Reads the file again, as after an edit. */
   reload(cause: 'file' | 'signal'): void {
+    if (this.#stage === 'starting') this.#reloadWanted = true;
+    if (this.#stage !== 'running') return;
     this.#reloading = this.#reloading
       .then(() => this.#reload(cause))
       .catch((error: unknown) => {
@@ -96,13 +111,17 @@ export class Service implements AsyncDisposable {
   /** What is in hand is committed or given up; false if that took longer than the file allows. */
   async stop(): Promise<boolean> {
     const { graceful_shutdown_timeout: timeout } = this.#supervisor.loaded.configuration.service;
+    this.#endEdits();
     this.#log.at('info', 'service_stopping', { withinMs: timeout.ms });
     const stopped = this.#supervisor.stop().then(() => true);
     const late = Promise.withResolvers<boolean>();
     const timer = setTimeout(() => late.resolve(false), timeout.ms);
     const inTime = await Promise.race([stopped, late.promise]);
     clearTimeout(timer);
-    if (!inTime) this.#log.at('error', 'service_stop_timeout', { withinMs: timeout.ms });
+    if (!inTime) {
+      this.#stage = 'cut-off';
+      this.#log.at('error', 'service_stop_timeout', { withinMs: timeout.ms });
+    }
     return inTime;
   }
 
@@ -126,9 +145,10 @@ export class Service implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#watch?.[Symbol.dispose]();
-    await this.#reloading;
-    for (const port of this.#ports.values()) await port[Symbol.asyncDispose]();
+    this.#endEdits();
+    // An edit waits for the streams that it ends; where they were cut off, it would wait for ever.
+    if (this.#stage !== 'cut-off') await this.#reloading;
+    for (const { opened } of this.#ports.values()) await opened[Symbol.asyncDispose]();
     // A collector that is gone is no failure of the service.
     for (const part of [this.#metrics, this.#traces]) {
       try {
@@ -137,14 +157,20 @@ export class Service implements AsyncDisposable {
         this.#log.at('warn', 'telemetry_not_sent', { message: asForebayError(error).message });
       }
     }
+    this.#lock?.[Symbol.dispose]();
     this.#log.at('info', 'service_stopped');
+  }
+
+  #endEdits(): void {
+    this.#watch?.[Symbol.dispose]();
+    if (this.#stage !== 'cut-off') this.#stage = 'ending';
   }
 
   #streams(): readonly StreamHealth[] {
     return this.#supervisor.loaded.configuration.streams.map(({ id, name }) => {
-      const runner = this.#supervisor.runner(id);
-      const counts = (runner?.meter ?? NO_EVENTS).counts();
-      return { id, name: name ?? id, facts: runner?.facts ?? null, counts };
+      const known = this.#supervisor.facts(id);
+      const facts = known && { ...known, lagMs: lagMsAt(known, Date.now()) };
+      return { id, name: name ?? id, facts, counts: this.#supervisor.counts(id) };
     });
   }
 
@@ -159,13 +185,13 @@ export class Service implements AsyncDisposable {
     }
   }
 
-  async #openPort(purpose: 'health' | 'metrics', port: number): Promise<void> {
+  async #openPort(purpose: Purpose, port: number): Promise<void> {
     const opened = await openPort(purpose, port, this.#routes(purpose));
-    await this.#ports.get(purpose)?.[Symbol.asyncDispose]();
-    this.#ports.set(purpose, opened);
+    await this.#ports.get(purpose)?.opened[Symbol.asyncDispose]();
+    this.#ports.set(purpose, { port, opened });
   }
 
-  #routes(purpose: 'health' | 'metrics'): Parameters<typeof openPort>[2] {
+  #routes(purpose: Purpose): Parameters<typeof openPort>[2] {
     if (purpose === 'metrics') {
       const type = 'text/plain; version=0.0.4; charset=utf-8';
       return {
@@ -189,7 +215,6 @@ export class Service implements AsyncDisposable {
 
   async #reload(cause: 'file' | 'signal'): Promise<void> {
     const { file } = this.#options;
-    const before = this.#supervisor.loaded;
     const result = loadConfiguration(file, { checkSpecification: specificationProblems });
     if (result.kind === 'refused') {
       this.#refusal = result.problems.map(printProblem).join('\n');
@@ -200,7 +225,7 @@ export class Service implements AsyncDisposable {
     }
     const { loaded } = result;
     const startedAt = performance.now();
-    await this.#openChangedPorts(before, loaded);
+    await this.#openChangedPorts(loaded);
     const plan = await this.#supervisor.reload(loaded);
     const { log_level: level, log_format: format } = loaded.configuration.service;
     this.#logs.set({ level, format });
@@ -221,12 +246,11 @@ export class Service implements AsyncDisposable {
     if (this.#supervisor.waiting > 0) this.#tellWaiting();
   }
 
-  /** A port that cannot be had leaves the old one open, and the rest of the edit is taken. */
-  async #openChangedPorts(before: LoadedConfiguration, after: LoadedConfiguration): Promise<void> {
+  /** A port that cannot be had leaves the old one open, and the rest of the edit is taken; the next edit tries again. */
+  async #openChangedPorts({ configuration }: LoadedConfiguration): Promise<void> {
     for (const purpose of ['health', 'metrics'] as const) {
-      const key = `${purpose}_port` as const;
-      const port = after.configuration.service[key];
-      if (port === before.configuration.service[key]) continue;
+      const port = configuration.service[`${purpose}_port`];
+      if (port === this.#ports.get(purpose)?.port) continue;
       try {
         await this.#openPort(purpose, port);
       } catch (error) {

@@ -4,7 +4,7 @@ import { pause } from '../core/pause.ts';
 import { decideRetry, type RetryPolicy } from '../core/retry.ts';
 import type { CommittedBatch, RunEvent, RunResult } from '../engine/pipeline.ts';
 import { runPipeline } from '../engine/run.ts';
-import { EventMeter } from './event-counts.ts';
+import type { EventMeter } from './event-counts.ts';
 import type { StreamPlan } from './stream-plan.ts';
 import { afterEvent, afterResult, NEW_STREAM, type StreamFacts } from './stream-state.ts';
 
@@ -17,6 +17,8 @@ export interface RunnerOptions {
   readonly admit: (signal: AbortSignal) => Promise<Disposable | null>;
   readonly observe: (event: RunEvent) => void;
   readonly committed: (batch: CommittedBatch) => void;
+  /** Goes on from where the stream's last runner left it. */
+  readonly meter: EventMeter;
 }
 
 /** Held by somebody else for now: another process that ends, or a server that has not noticed that ours did. */
@@ -24,20 +26,28 @@ const HELD = new Set(['pipeline_in_use', 'slot_in_use', 'file_locked']);
 
 export class StreamRunner {
   readonly id: string;
-  readonly meter = new EventMeter();
+  readonly meter: EventMeter;
   readonly #options: RunnerOptions;
   readonly #drain = new AbortController();
   readonly #ended: Promise<RunResult | null>;
   #facts: StreamFacts = NEW_STREAM;
+  #hasEnded = false;
 
   constructor(options: RunnerOptions) {
     this.id = options.id;
+    this.meter = options.meter;
     this.#options = options;
-    this.#ended = this.#run();
+    this.#ended = this.#run().finally(() => {
+      this.#hasEnded = true;
+    });
   }
 
   get facts(): StreamFacts {
     return this.#facts;
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded;
   }
 
   /** The last run's result; null if none began. Never rejects. */
@@ -88,6 +98,7 @@ export class StreamRunner {
         meter: {
           moved: this.meter.moved,
           counted: this.meter.counted,
+          gaveUp: this.meter.brokeOff,
           batch: this.#options.committed,
         },
       });
@@ -97,7 +108,7 @@ export class StreamRunner {
   }
 
   #observe(event: RunEvent): void {
-    if (event.event === 'retry') this.meter.brokeOff();
+    this.meter.observe(event);
     this.#facts = afterEvent(this.#facts, event);
     this.#options.observe(event);
   }

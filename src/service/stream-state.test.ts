@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 
 import type { RunEvent, RunResult } from '../engine/pipeline.ts';
-import { afterEvent, afterResult, NEW_STREAM, type StreamFacts } from './stream-state.ts';
+import { afterEvent, afterResult, lagMsAt, NEW_STREAM, type StreamFacts } from './stream-state.ts';
 
 const at = '2026-01-01T00:00:00.000Z';
 const base = { at, pipeline: 'p', stream: null } as const;
@@ -62,13 +62,33 @@ test('a retry tells why and when; work that goes on ends it', () => {
   expect(waiting).toMatchObject({
     condition: 'retrying',
     nextRetryAt: '2026-01-01T00:00:01.500Z',
-    retries: 1,
+    lagBytes: null,
     lastError: { code: 'unreachable', message: 'gone', at },
   });
   expect(afterEvent(waiting, progress('changes'))).toMatchObject({
     condition: 'streaming',
     nextRetryAt: null,
   });
+});
+
+test('a stream that begins again to try has not recovered before it works', () => {
+  const again = after(retry, { ...base, event: 'started', mode: 'replicate' });
+  expect(again).toMatchObject({ condition: 'retrying', nextRetryAt: null });
+});
+
+test('the position is known as soon as changes are followed, not only with the first commit', () => {
+  const following = after({ ...base, event: 'phase', phase: 'changes', position: '0/8' });
+  expect(following).toMatchObject({ condition: 'streaming', position: '0/8', committedAt: null });
+});
+
+test('lag grows while nobody measures it', () => {
+  const now = Date.parse(at);
+  const following = after(progress('changes'));
+  expect(lagMsAt(following, now + 900)).toBe(5);
+  expect(lagMsAt(following, now + 60_000)).toBe(60_005);
+  expect(lagMsAt(afterEvent(following, retry), now + 60_000)).toBe(60_005);
+  expect(lagMsAt({ ...following, condition: 'stopped' }, now + 60_000)).toBe(5);
+  expect(lagMsAt(NEW_STREAM, now)).toBeNull();
 });
 
 test('paused is a stream none of whose tables goes on', () => {
@@ -107,8 +127,10 @@ test('a result ends as stopped or failed', () => {
     fix: '',
     stream: null,
   } as const;
-  expect(afterResult(NEW_STREAM, { ...result, status: 'failed', error }, at)).toMatchObject({
+  const behind = { ...NEW_STREAM, lagMs: 5, lagBytes: 7 };
+  expect(afterResult(behind, { ...result, status: 'failed', error }, at)).toMatchObject({
     condition: 'failed',
+    lagBytes: null,
     lastError: { code: 'position_lost', message: 'lost', at },
   });
 });

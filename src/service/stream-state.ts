@@ -22,11 +22,11 @@ export interface StreamFacts {
   readonly condition: StreamCondition;
   readonly lagMs: number | null;
   readonly lagBytes: number | null;
+  /** When both were measured; null before the first time. */
+  readonly lagMeasuredAt: string | null;
   readonly position: string | null;
   readonly lastError: LastError | null;
   readonly nextRetryAt: string | null;
-  /** Failed attempts since the service began to run the stream. */
-  readonly retries: number;
   /** When a checkpoint was last committed. */
   readonly committedAt: string | null;
   /** Tables that are set aside. */
@@ -39,14 +39,26 @@ export const NEW_STREAM: StreamFacts = {
   condition: 'starting',
   lagMs: null,
   lagBytes: null,
+  lagMeasuredAt: null,
   position: null,
   lastError: null,
   nextRetryAt: null,
-  retries: 0,
   committedAt: null,
   pausedTables: [],
   tables: [],
 };
+
+/** A stream that follows changes measures twice a second; after this long it hangs, or is not there. */
+const MEASURED_MS = 5000;
+const ENDED: readonly StreamCondition[] = ['stopped', 'disabled'];
+
+/** With each moment in which nobody measures, the destination may be that much further behind. */
+export function lagMsAt(facts: StreamFacts, nowMs: number): number | null {
+  const { condition, lagMs, lagMeasuredAt } = facts;
+  if (lagMs === null || lagMeasuredAt === null || ENDED.includes(condition)) return lagMs;
+  const elapsedMs = nowMs - Date.parse(lagMeasuredAt);
+  return elapsedMs > MEASURED_MS ? lagMs + elapsedMs : lagMs;
+}
 
 function withTable(facts: StreamFacts, table: string | null): StreamFacts {
   if (table === null || facts.tables.includes(table)) return facts;
@@ -65,12 +77,19 @@ export function afterEvent(before: StreamFacts, event: RunEvent): StreamFacts {
   const facts = withTable(before, event.stream);
   switch (event.event) {
     case 'started':
-      return { ...facts, condition: 'starting', pausedTables: [], tables: [] };
+      return {
+        ...facts,
+        // One that tries again has not recovered before it works.
+        condition: facts.condition === 'retrying' ? 'retrying' : 'starting',
+        nextRetryAt: null,
+        pausedTables: [],
+        tables: [],
+      };
     case 'phase':
-      return working(facts, event.phase);
+      return { ...working(facts, event.phase), position: event.position ?? facts.position };
     case 'progress': {
       const { lagMs, lagBytes } = event;
-      return { ...working(facts, event.phase), lagMs, lagBytes };
+      return { ...working(facts, event.phase), lagMs, lagBytes, lagMeasuredAt: event.at };
     }
     case 'checkpoint':
       return {
@@ -90,10 +109,10 @@ export function afterEvent(before: StreamFacts, event: RunEvent): StreamFacts {
       const { code, message } = event.error;
       return {
         ...facts,
+        lagBytes: null,
         condition: 'retrying',
         lastError: { code, message, at: event.at },
         nextRetryAt: new Date(Date.parse(event.at) + event.delayMs).toISOString(),
-        retries: facts.retries + 1,
       };
     }
     case 'schema-change':
@@ -115,5 +134,5 @@ export function afterResult(facts: StreamFacts, result: RunResult, at: string): 
   const ended = { ...facts, lagMs, position, nextRetryAt: null };
   if (error === null) return { ...ended, condition: 'stopped' };
   const lastError = { code: error.code, message: error.message, at };
-  return { ...ended, condition: 'failed', lastError };
+  return { ...ended, lagBytes: null, condition: 'failed', lastError };
 }

@@ -3,9 +3,11 @@ import type { CommittedBatch, RunEvent, RunResult } from '../engine/pipeline.ts'
 import type { LoadedConfiguration } from './configuration/inspect.ts';
 import { planReload, type ReloadPlan } from './configuration/reload.ts';
 import type { StreamConfiguration } from './configuration/schema.ts';
+import { type EventCounts, EventMeter, NO_COUNTS } from './event-counts.ts';
 import { Places } from './places.ts';
 import { planStream, retryOf } from './stream-plan.ts';
 import { StreamRunner } from './stream-runner.ts';
+import type { StreamFacts } from './stream-state.ts';
 
 export interface SupervisorOptions {
   readonly untilCaughtUp: boolean;
@@ -17,12 +19,13 @@ export interface SupervisorOptions {
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #places: Places;
+  /** The last of each stream of the file that has been started, ended or not. */
   readonly #runners = new Map<string, StreamRunner>();
-  /** Of streams that were replaced or removed, until they have ended. */
-  readonly #leaving = new Set<Promise<unknown>>();
   /** Places of streams that are about to begin again: nobody who waits gets ahead of them. */
   readonly #kept = new Map<string, Disposable | null>();
   #loaded: LoadedConfiguration;
+  /** The edit that is being applied. */
+  #applying: Promise<void> | null = null;
   #stopping = false;
 
   constructor(loaded: LoadedConfiguration, options: SupervisorOptions) {
@@ -50,18 +53,29 @@ export class Supervisor {
     }
   }
 
+  /** Null while the stream is disabled or waits to be started for the first time. */
+  facts(id: string): StreamFacts | null {
+    const runner = this.runner(id);
+    if (runner === null || (runner.hasEnded && this.#configured(id)?.enabled === false))
+      return null;
+    return runner.facts;
+  }
+
+  /** Since the service started, also of a stream that is disabled by now. */
+  counts(id: string): EventCounts {
+    return this.runner(id)?.meter.counts() ?? NO_COUNTS;
+  }
+
   /** Applies the difference; resolves when streams that go have ended and those that come have begun. */
   async reload(next: LoadedConfiguration): Promise<ReloadPlan> {
     const plan = planReload(this.#loaded, next);
     this.#loaded = next;
     this.#places.setLimit(next.configuration.service.max_concurrent_streams);
-    for (const id of plan.changed) this.#kept.set(id, null);
-    const leaving = [...plan.stopped, ...plan.changed].map((id) => this.#end(id));
-    await Promise.all(leaving);
-    for (const id of [...plan.started, ...plan.changed]) {
-      const stream = this.#configured(id);
-      if (stream !== null && !this.#stopping) this.#begin(stream);
-      this.#kept.delete(id);
+    this.#applying = this.#apply(plan);
+    try {
+      await this.#applying;
+    } finally {
+      this.#applying = null;
     }
     return plan;
   }
@@ -70,18 +84,29 @@ export class Supervisor {
   async allEnded(): Promise<void> {
     for (;;) {
       const runners = [...this.#runners.values()];
-      await Promise.all([...runners.map((runner) => runner.ended), ...this.#leaving]);
+      await Promise.all([this.#applying, ...runners.map((runner) => runner.ended)]);
+      // Between the end of a stream that changes and its next begin there is none that runs.
       const now = [...this.#runners.values()];
-      if (now.length === runners.length && now.every((runner) => runners.includes(runner))) return;
+      const isSame = now.length === runners.length && now.every((one) => runners.includes(one));
+      if (isSame && this.#applying === null) return;
     }
   }
 
   async stop(): Promise<void> {
     this.#stopping = true;
-    await Promise.all([
-      ...this.#leaving,
-      ...[...this.#runners.values()].map((runner) => runner.stop()),
-    ]);
+    await Promise.all([...this.#runners.values()].map((runner) => runner.stop()));
+  }
+
+  async #apply(plan: ReloadPlan): Promise<void> {
+    for (const id of plan.changed) this.#kept.set(id, null);
+    const leaving = [...plan.stopped, ...plan.changed].map((id) => this.#runners.get(id)?.stop());
+    await Promise.all(leaving);
+    for (const id of plan.stopped) if (this.#configured(id) === null) this.#runners.delete(id);
+    for (const id of [...plan.started, ...plan.changed]) {
+      const stream = this.#configured(id);
+      if (stream !== null && !this.#stopping) this.#begin(stream);
+      this.#kept.delete(id);
+    }
   }
 
   #configured(id: string): StreamConfiguration | null {
@@ -102,6 +127,7 @@ export class Supervisor {
       admit: (signal) => this.#admit(id, signal),
       observe: (event) => this.#options.observe(id, event),
       committed: (batch) => this.#options.committed(id, batch),
+      meter: this.#runners.get(id)?.meter ?? new EventMeter(),
     });
     this.#runners.set(id, runner);
     void runner.ended.then((result) => {
@@ -117,15 +143,5 @@ export class Supervisor {
       else place[Symbol.dispose]();
     };
     return { [Symbol.dispose]: leave };
-  }
-
-  async #end(id: string): Promise<void> {
-    const runner = this.#runners.get(id);
-    if (runner === undefined) return;
-    this.#runners.delete(id);
-    const ending = runner.stop();
-    this.#leaving.add(ending);
-    await ending;
-    this.#leaving.delete(ending);
   }
 }

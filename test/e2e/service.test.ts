@@ -198,11 +198,12 @@ describeEachServer(
       const address = taken.address();
       const port = typeof address === 'object' ? address?.port : undefined;
       file.write([entry('a')], { service: { health_port: port } });
-      await using running = file.start();
+      await using running = file.start('--json');
       const exit = await running.exit;
       taken.close();
       expectExit(exit, 3);
       expect(exit.stderr).toContain('port_in_use');
+      expect(exit.result).toMatchObject({ status: 'failed', error: { code: 'port_in_use' } });
       expect(exit.stderr).not.toMatch(/^\s+at /m);
     });
 
@@ -394,6 +395,48 @@ describeEachServer(
       expect(await rows('later.b_changes')).toEqual(['9 nine']);
       running.kill('SIGTERM');
       await running.exit;
+    });
+
+    test('changes only: killed after the begin was recorded, the next run reads no table either', async () => {
+      file = await openServiceFile();
+      using _file = file;
+      const from = entry('b', { id: `${pair.source}-unread` });
+      file.write([
+        {
+          ...from,
+          source: { ...(from['source'] as object), change_stream_options: { mode: 'changes' } },
+          destination: { ...(from['destination'] as object), collection_table: 'later.b_unread' },
+        },
+      ]);
+      const env = { FOREBAY_FAILPOINTS: 'snapshot.beforeFinish=kill@1' };
+      const killed = await runForebay(['run', file.path, '--until-caught-up'], { env });
+      expect(killed.signal).toBe('SIGKILL');
+      await pair.sql(`insert into b values (10, 'ten')`);
+      expectExit(await file.start('--until-caught-up').exit, 0);
+      expect(await rows('later.b_unread')).toEqual(['10 ten']);
+    });
+
+    test('an edit while a stream waits for its source: --until-caught-up goes on until it is loaded', async () => {
+      file = await openServiceFile();
+      using _file = file;
+      const good = entry('a', { id: `${pair.source}-edited` });
+      const source = {
+        ...(good['source'] as object),
+        connection_string: 'postgres://u@127.0.0.1:1',
+      };
+      const retry_policy = { initial_delay: '1h', max_delay: '1h' };
+      const destination = {
+        ...(good['destination'] as object),
+        write_options: { schema: 'edited' },
+      };
+      file.write([{ ...good, source, destination, retry_policy }]);
+      await using running = file.start('--until-caught-up', '--json');
+      await file.until(({ streams }) => streams[0]?.state === 'retrying');
+      file.write([{ ...good, destination }]);
+      const exit = await running.exit;
+      expectExit(exit, 0);
+      expect(exit.result?.status).toBe('completed');
+      expect(await rows('edited.a')).toContain('1 one');
     });
   },
   [17],

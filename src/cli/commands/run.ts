@@ -1,14 +1,14 @@
 /** The service of a configuration file. */
 import { basename } from 'node:path';
-import { ERROR_TABLE, type ExitCode, ForebayError } from '../../core/errors.ts';
+import { asForebayError, ERROR_TABLE, type ExitCode, ForebayError } from '../../core/errors.ts';
 import type { RunResult } from '../../engine/pipeline.ts';
 import type { LoadedConfiguration } from '../../service/configuration/inspect.ts';
 import { loadConfiguration } from '../../service/configuration/load.ts';
 import { printProblem } from '../../service/configuration/problem.ts';
-import { lockFile } from '../../service/file-lock.ts';
 import { Service } from '../../service/service.ts';
 import { specificationProblems } from '../../transforms/check-specification.ts';
 import type { CommandCall, RunCommand } from '../call.ts';
+import { safeReport } from '../failure.ts';
 import { readOptions, runShape } from '../options.ts';
 import { resultDocument, resultExitCode } from '../result-output.ts';
 import { scrubSecrets } from '../scrub.ts';
@@ -21,7 +21,9 @@ const STOPPING = 'Stopping: what is in hand is finished first. Once more to stop
 function load(file: string, terminal: Terminal): LoadedConfiguration | null {
   const result = loadConfiguration(file, { checkSpecification: specificationProblems });
   if (result.kind === 'loaded') return result.loaded;
-  for (const problem of result.problems) terminal.err(`${printProblem(problem)}\n`);
+  for (const problem of result.problems) {
+    terminal.err(scrubSecrets(`${printProblem(problem)}\n`));
+  }
   return null;
 }
 
@@ -42,28 +44,39 @@ function exitCodeOf(results: readonly RunResult[], stopped: boolean): ExitCode {
   return GRAVEST.find((code) => codes.includes(code)) ?? 0;
 }
 
+interface Ending {
+  readonly results: ReadonlyMap<string, RunResult>;
+  readonly durationMs: number;
+  /** By a signal. */
+  readonly stopped: boolean;
+  /** What ended the service itself; null if it came to its end. */
+  readonly failure: ForebayError | null;
+}
+
+function statusOf({ results, stopped, failure }: Ending): RunResult['status'] {
+  const statuses = [...results.values()].map(({ status }) => status);
+  if (failure !== null || statuses.includes('failed')) return 'failed';
+  return stopped || statuses.includes('stopped') ? 'stopped' : 'completed';
+}
+
 /** One object for all: streams are tables, each with the entry of the file that it belongs to. */
-function combinedDocument(
-  file: string,
-  results: ReadonlyMap<string, RunResult>,
-  durationMs: number,
-): Readonly<Record<string, unknown>> {
+function combinedDocument(file: string, ending: Ending): Readonly<Record<string, unknown>> {
+  const { results, failure, durationMs } = ending;
   const documents = [...results].map(([id, result]) => ({ id, document: resultDocument(result) }));
   const failed = [...results.values()].find(({ error }) => error !== null);
-  const statuses = [...results.values()].map(({ status }) => status);
-  const status =
-    failed !== undefined ? 'failed' : statuses.includes('stopped') ? 'stopped' : 'completed';
+  const lags = [...results.values()].flatMap(({ lagMs }) => lagMs ?? []);
+  const error = failed === undefined ? null : resultDocument(failed)['error'];
   return {
     v: 1,
     pipeline: basename(file),
-    status,
+    status: statusOf(ending),
     durationMs: Math.round(durationMs),
     streams: documents.flatMap(({ id, document }) =>
       (document['streams'] as readonly object[]).map((stream) => ({ ...stream, pipeline: id })),
     ),
     position: { from: null, to: null },
-    lagMs: Math.max(0, ...[...results.values()].map(({ lagMs }) => lagMs ?? 0)),
-    error: failed === undefined ? null : resultDocument(failed)['error'],
+    lagMs: lags.length === 0 ? null : Math.max(...lags),
+    error: failure === null ? error : safeReport(failure),
     pipelines: documents.map(({ id, document }) => {
       const { v: _v, streams: _streams, ...rest } = document;
       return { ...rest, pipeline: id };
@@ -94,6 +107,18 @@ async function serve(service: Service, call: CommandCall): Promise<boolean> {
   }
 }
 
+/** A failure of the service itself is a value here: the result tells it, and what the streams had done by then. */
+async function serveToEnd(
+  service: Service,
+  call: CommandCall,
+): Promise<Pick<Ending, 'stopped' | 'failure'>> {
+  try {
+    return { stopped: await serve(service, call), failure: null };
+  } catch (error) {
+    return { stopped: false, failure: asForebayError(error) };
+  }
+}
+
 export const run: RunCommand = async (call) => {
   const { terminal, args, options } = call;
   const { json } = readOptions(runShape, options);
@@ -101,18 +126,18 @@ export const run: RunCommand = async (call) => {
   const startedAt = performance.now();
   const loaded = load(file, terminal);
   if (loaded === null) return 2;
-  using _lock = lockFile(file);
   await using service = new Service({
     file,
     loaded,
     untilCaughtUp: options['untilCaughtUp'] === true,
     write: (line) => terminal.err(scrubSecrets(line)),
   });
-  const stopped = await serve(service, call);
+  const end = await serveToEnd(service, call);
   const { results } = service;
   if (json) {
-    const document = combinedDocument(file, results, performance.now() - startedAt);
-    terminal.out(`${JSON.stringify(document)}\n`);
+    const ending = { ...end, results, durationMs: performance.now() - startedAt };
+    terminal.out(`${JSON.stringify(combinedDocument(file, ending))}\n`);
   }
-  return exitCodeOf([...results.values()], stopped);
+  if (end.failure !== null) throw end.failure;
+  return exitCodeOf([...results.values()], end.stopped);
 };

@@ -31,10 +31,15 @@ import {
   readPipeline,
   type RunIdentity,
 } from './metadata.ts';
-import { assertAlone, endOtherRuns, runApplicationName } from './other-runs.ts';
+import {
+  assertAlone,
+  endOtherRuns,
+  runApplicationName,
+  waitingApplicationName,
+} from './other-runs.ts';
 import { listBuilding } from './replace-table.ts';
 import { PostgresSession } from './session.ts';
-import { quoteName } from './sql.ts';
+import { quoteLiteral, quoteName } from './sql.ts';
 
 const PARALLEL_LOADS = 4;
 /** Loads, and one for what has a transaction of its own beside them. */
@@ -87,10 +92,17 @@ class PostgresDestination implements Destination {
   ): Promise<DestinationSession> {
     const applicationName = runApplicationName(pipeline);
     const options = { config: this.#config, applicationName, signal: this.#context.signal };
-    const main = await openLane(options);
+    const main = await openLane(
+      session.exclusive === true
+        ? { ...options, applicationName: waitingApplicationName(pipeline) }
+        : options,
+    );
     try {
       await createMetadata(main.connection);
-      if (session.exclusive === true) await assertAlone(main.connection, pipeline, applicationName);
+      if (session.exclusive === true) {
+        await assertAlone(main.connection, pipeline, applicationName);
+        await main.connection.execute(`SET application_name = ${quoteLiteral(applicationName)}`);
+      }
       const epoch = await this.#takeOver(main.connection, applicationName, {
         pipeline,
         run: session.run ?? null,

@@ -14,6 +14,11 @@ const ALIVE_SECONDS = 20;
 /** How long one that is ending, or whose process is just gone, is waited for. */
 const CLEAR_WITHIN_MS = 3000;
 
+/** Of a connection that waits until the pipeline is its own. */
+export function waitingApplicationName(pipeline: string): string {
+  return Buffer.from(`forebay waits ${pipeline}`).subarray(0, MAX_NAME_BYTES).toString();
+}
+
 /** Connections of this name and user, but the one that asks. */
 const OTHERS = `FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()
     AND usename = current_user AND pid <> pg_backend_pid()`;
@@ -32,8 +37,9 @@ async function findAlive(
 }
 
 /**
- * Fails while another run of the pipeline is at work. Held as a session's lock as well, so that of two that begin at
- * the same moment one sees the other.
+ * Fails while another run of the pipeline is at work. Held as a session's lock as well: of several that begin at the
+ * same moment one gets it, and it is seen where another user's connections are not. The connection must not bear the
+ * name yet that runs have, or two that wait would take each other for one that is at work.
  */
 export async function assertAlone(
   connection: PgConnection,
@@ -46,15 +52,19 @@ export async function assertAlone(
       `SELECT pg_try_advisory_lock(hashtextextended('forebay ' || $1, 0))`,
       [pipeline],
     );
+    const isLocked = locked.rows[0]?.[0] === 't';
     const alive = await findAlive(connection, applicationName);
-    if (locked.rows[0]?.[0] === 't' && alive === null) return;
-    if (alive === null) await endOtherRuns(connection, applicationName);
-    else if (performance.now() > until) {
+    if (isLocked && alive === null) return;
+    if (performance.now() > until) {
       throw new ForebayError('pipeline_in_use', {
         message: `another process runs pipeline ${pipeline}`,
-        why: `its connection is PID ${alive} at the destination`,
+        why:
+          alive === null
+            ? "a connection of another run holds the pipeline's lock at the destination"
+            : `its connection is PID ${alive} at the destination`,
       });
     }
+    if (alive === null) await endOtherRuns(connection, applicationName);
     await connection.query('SELECT pg_sleep($1::float8)', [String(POLL_MS / 1000)]);
   }
 }
