@@ -58,6 +58,15 @@ export const TRANSFORMS = {
   nothing: () => ({ kind: 'filtered' }),
   /** Gives another key to some rows only. */
   moving: mapping(({ id, ...rest }) => ({ id: rest['name'] === 'move' ? 99 : id, ...rest })),
+  /** Fails on some rows, filters others, and gives new fields to others still. */
+  eventful: (json) => {
+    if (json.includes('"bad')) return failed;
+    const document = JSON.parse(json) as Document;
+    if (document['active'] === false) return { kind: 'filtered' };
+    const [, field = ''] = /^new (\w+)/.exec(String(document['name'])) ?? [];
+    const grown = field === '' ? document : { ...document, [field]: document['id'] };
+    return { kind: 'document', json: JSON.stringify(grown) };
+  },
   noKey: mapping(({ id: _, ...rest }) => rest),
   maskedKey: mapping(({ id, ...rest }) => ({ ...rest, id: `m${String(id).length}` })),
   /** A new field for rows whose name says so, of a type that the name says too. */
