@@ -18,6 +18,15 @@ const failed: Outcome = { kind: 'failed', code: 'test_failed', message: 'the nam
 
 export const TRANSFORMS = {
   identity: (json) => ({ kind: 'document', json }),
+  /** The same values in other text where JSON has another: strings with an escape, arrays with spaces. */
+  spaced: (json) => ({
+    kind: 'document',
+    json: json.replaceAll(/(?<=[:,[])"(.)/gsu, (whole, first: string) =>
+      first === '"' || first === '\\'
+        ? whole
+        : `"${[...Array.from({ length: first.length }, (_, at) => first.charCodeAt(at))].map((code) => `\\u${code.toString(16).padStart(4, '0')}`).join('')}`,
+    ),
+  }),
   /** Renames, drops, nests, and adds a constant. */
   rename: mapping(({ id, name, qty, ...rest }) => ({
     id,
