@@ -110,7 +110,7 @@ export function laneOptions(
       },
     },
     flatten,
-    onError: { then: 'dead_letter', maxRetries: 0, retryDelayMs: 1, ...onError },
+    onError: { lastResort: 'dead_letter', maxRetries: 0, retryDelayMs: 1, ...onError },
     schemaChanges,
   };
 }

@@ -16,7 +16,12 @@ function optionsFor(
   signal: AbortSignal = new AbortController().signal,
 ) {
   const runs: (readonly string[])[] = [];
-  const onError: LaneErrors = { then: 'dead_letter', maxRetries: 0, retryDelayMs: 0, ...errors };
+  const onError: LaneErrors = {
+    lastResort: 'dead_letter',
+    maxRetries: 0,
+    retryDelayMs: 0,
+    ...errors,
+  };
   const runner = {
     run: (documents: readonly string[]) => {
       runs.push(documents);
@@ -62,8 +67,8 @@ describe('documents that fail', () => {
 
   test('are rejected, passed over, or stop the stream', () => {
     const failure = { code: 'c', message: 'm', attempts: 1 };
-    const errors = (then: LaneErrors['then']): LaneErrors => ({
-      then,
+    const errors = (lastResort: LaneErrors['lastResort']): LaneErrors => ({
+      lastResort,
       maxRetries: 0,
       retryDelayMs: 0,
     });
