@@ -50,7 +50,7 @@ describeEachServer(
       const { source, copy, rewritten } = places;
       await run(server.url(copy), `pg_${source}`, { transform: 'identity' });
       await run(`duckdb:${file}`, `duck_${source}`, { transform: 'identity' });
-      await run(server.url(rewritten), `new_${source}`, { transform: 'spaced' });
+      await run(server.url(rewritten), `new_${source}`, { transform: 'escaped' });
     }
 
     beforeAll(async () => {

@@ -18,14 +18,13 @@ const failed: Outcome = { kind: 'failed', code: 'test_failed', message: 'the nam
 
 export const TRANSFORMS = {
   identity: (json) => ({ kind: 'document', json }),
-  /** The same values in other text where JSON has another: strings with an escape, arrays with spaces. */
-  spaced: (json) => ({
+  /** The same values in other text: the first character of every string as its escape. */
+  escaped: (json) => ({
     kind: 'document',
-    json: json.replaceAll(/(?<=[:,[])"(.)/gsu, (whole, first: string) =>
-      first === '"' || first === '\\'
-        ? whole
-        : `"${[...Array.from({ length: first.length }, (_, at) => first.charCodeAt(at))].map((code) => `\\u${code.toString(16).padStart(4, '0')}`).join('')}`,
-    ),
+    json: json.replaceAll(/(?<=[:,[]")[^"\\]/g, (first) => {
+      const code = first.charCodeAt(0).toString(16);
+      return `\\u${code.padStart(4, '0')}`;
+    }),
   }),
   /** Renames, drops, nests, and adds a constant. */
   rename: mapping(({ id, name, qty, ...rest }) => ({
@@ -76,7 +75,7 @@ export const TRANSFORMS = {
     const grown = field === '' ? document : { ...document, [field]: document['id'] };
     return { kind: 'document', json: JSON.stringify(grown) };
   },
-  noKey: mapping(({ id: _, ...rest }) => rest),
+  noKey: mapping((document) => ({ ...document, id: undefined })),
   maskedKey: mapping(({ id, ...rest }) => ({ ...rest, id: `m${String(id).length}` })),
   /** A new field for rows whose name says so, of a type that the name says too. */
   growing: mapping((document) => {
