@@ -46,6 +46,8 @@ export const TRANSFORMS = {
   ),
   /** Rows whose `hidden` is 1 are not. */
   shown: mapping((document) => (document['hidden'] === 1 ? null : document)),
+  /** Needs the name, also where that was not sent. */
+  measured: mapping(({ id, name, qty }) => ({ id, qty, length: String(name).length })),
   titled: mapping(({ id, name }) => ({ id, title: name })),
   /** Values of some rows that the columns of the others cannot hold. */
   spoiling: mapping((document) =>
