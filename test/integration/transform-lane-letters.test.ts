@@ -112,7 +112,7 @@ describe.skipIf(server === null)('rows on which a transformation fails', () => {
       test('are counted as filtered where they are skipped, and the row stays as it was', async () => {
         await using lane = await createLane(server, kind, NAMES);
         await lane.sql(`insert into names values (1, 'one'), (2, 'bad two')`);
-        const settings: LaneSettings = { ...failing, onError: { then: 'skip' } };
+        const settings: LaneSettings = { ...failing, onError: { lastResort: 'skip' } };
         await lane.caughtUp({ settings });
         await lane.sql(`update names set name = 'bad one' where id = 1`);
         const { result } = await lane.caughtUp({ settings });
@@ -126,7 +126,7 @@ describe.skipIf(server === null)('rows on which a transformation fails', () => {
           kind,
           `${NAMES}; create table others (id int primary key)`,
         );
-        const settings: LaneSettings = { ...failing, onError: { then: 'fail_stream' } };
+        const settings: LaneSettings = { ...failing, onError: { lastResort: 'fail_stream' } };
         await lane.sql(`insert into names values (1, 'one'); insert into others values (1)`);
         await lane.caughtUp({ settings });
         await lane.sql(`insert into names values (2, 'bad two'); insert into others values (2)`);

@@ -118,6 +118,24 @@ describe.skipIf(server === null)('columns of transformed rows', () => {
         },
       );
 
+      test('new fields that paused a stream are agreed to by recovering it', async () => {
+        await using lane = await createLane(server, kind, NAMES);
+        const settings: LaneSettings = { ...growing, schemaChanges: 'pause' };
+        await lane.sql(`insert into names values (1, 'one')`);
+        await lane.caughtUp({ settings });
+        await lane.sql(`insert into names values (2, 'new extra=1')`);
+        const { result } = await lane.run({ settings });
+        expect(result.streams[0]?.paused?.code).toBe('schema_change');
+        await lane.caughtUp({ settings, mode: { kind: 'recover' } });
+        await lane.sql(`insert into names values (3, 'new extra=2')`);
+        await lane.caughtUp({ settings });
+        expect(await lane.read(select('id', 'extra'))).toEqual([
+          ['1', null],
+          ['2', '1'],
+          ['3', '2'],
+        ]);
+      });
+
       test('columns that the source adds, renames and widens are followed through the transformation', async () => {
         await using lane = await createLane(
           server,

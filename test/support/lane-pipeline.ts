@@ -6,67 +6,19 @@ import process from 'node:process';
 
 import { expect } from 'vitest';
 
-import { openDestination, openSource } from '../../src/cli/systems.ts';
-import { resolveSystem } from '../../src/connectors/registry.ts';
 import type { Destination } from '../../src/core/connector.ts';
 import { SlabPool } from '../../src/core/slab.ts';
-import type {
-  PipelineSpec,
-  PipelineSystems,
-  RunEvent,
-  RunMode,
-  RunResult,
-} from '../../src/engine/pipeline.ts';
-import { DEFAULT_RETRY } from '../../src/core/retry.ts';
+import type { PipelineSpec, RunEvent, RunMode, RunResult } from '../../src/engine/pipeline.ts';
 import { runPipeline } from '../../src/engine/run.ts';
-import { transformDestination } from '../../src/transforms/lane/lane-destination.ts';
-import type { LaneOptions } from '../../src/transforms/lane/options.ts';
-import { laneOptions, type LaneSettings } from './lane-transforms.ts';
 import { readDuckdb } from './duckdb-read.ts';
+import { LANE_SPEC, type LaneExtras, laneSystems } from './lane-systems.ts';
+import type { LaneSettings } from './lane-transforms.ts';
 import { runDirVariable } from './server-binaries.ts';
 import type { DisposableClient, ServerConnection } from './server-connection.ts';
 import type { DestinationKind } from './test-pipeline.ts';
 import { eventually } from './wait.ts';
 
 const MIB = 1024 * 1024;
-
-export const LANE_SPEC: Omit<PipelineSpec, 'name'> = {
-  selection: [],
-  targetNamespace: null,
-  load: 'upsert',
-  deletes: 'hard',
-  schemaChanges: 'evolve',
-  batchRows: 1000,
-  batchMs: 10,
-  memoryBytes: 128 * MIB,
-  parallel: null,
-  errorBudget: 1000,
-  targetTable: null,
-  retry: { ...DEFAULT_RETRY, giveUpAfterMs: 0 },
-  awaitSystems: false,
-  exclusive: false,
-  begins: 'snapshot',
-};
-
-export type LaneExtras = Partial<Pick<LaneOptions, 'runner' | 'probe' | 'divert'>>;
-
-export function laneSystems(
-  urls: readonly [string, string],
-  settings: LaneSettings,
-  extras: LaneExtras = {},
-): PipelineSystems {
-  return {
-    openSource: async (context) => openSource(await resolveSystem(urls[0]), context),
-    openDestination: async (context) =>
-      transformDestination(await openDestination(await resolveSystem(urls[1]), context), {
-        ...laneOptions(settings),
-        ...extras,
-        context,
-      }),
-    sameSystem: false,
-    options: {},
-  };
-}
 
 export interface LaneRun {
   readonly settings: LaneSettings;

@@ -18,6 +18,14 @@ const failed: Outcome = { kind: 'failed', code: 'test_failed', message: 'the nam
 
 export const TRANSFORMS = {
   identity: (json) => ({ kind: 'document', json }),
+  /** The same values in other text: the first character of every string as its escape. */
+  escaped: (json) => ({
+    kind: 'document',
+    json: json.replaceAll(/(?<=[:,[]")[^"\\]/g, (first) => {
+      const code = first.charCodeAt(0).toString(16);
+      return `\\u${code.padStart(4, '0')}`;
+    }),
+  }),
   /** Renames, drops, nests, and adds a constant. */
   rename: mapping(({ id, name, qty, ...rest }) => ({
     id,
@@ -38,6 +46,8 @@ export const TRANSFORMS = {
   ),
   /** Rows whose `hidden` is 1 are not. */
   shown: mapping((document) => (document['hidden'] === 1 ? null : document)),
+  /** Needs the name, also where that was not sent. */
+  measured: mapping(({ id, name, qty }) => ({ id, qty, length: String(name).length })),
   titled: mapping(({ id, name }) => ({ id, title: name })),
   /** Values of some rows that the columns of the others cannot hold. */
   spoiling: mapping((document) =>
@@ -58,7 +68,16 @@ export const TRANSFORMS = {
   nothing: () => ({ kind: 'filtered' }),
   /** Gives another key to some rows only. */
   moving: mapping(({ id, ...rest }) => ({ id: rest['name'] === 'move' ? 99 : id, ...rest })),
-  noKey: mapping(({ id: _, ...rest }) => rest),
+  /** Fails on some rows, filters others, and gives new fields to others still. */
+  eventful: (json) => {
+    if (json.includes('"bad')) return failed;
+    const document = JSON.parse(json) as Document;
+    if (document['active'] === false) return { kind: 'filtered' };
+    const [, field = ''] = /^new (\w+)/.exec(String(document['name'])) ?? [];
+    const grown = field === '' ? document : { ...document, [field]: document['id'] };
+    return { kind: 'document', json: JSON.stringify(grown) };
+  },
+  noKey: mapping((document) => ({ ...document, id: undefined })),
   maskedKey: mapping(({ id, ...rest }) => ({ ...rest, id: `m${String(id).length}` })),
   /** A new field for rows whose name says so, of a type that the name says too. */
   growing: mapping((document) => {
@@ -92,7 +111,7 @@ export function laneOptions(
       },
     },
     flatten,
-    onError: { then: 'dead_letter', maxRetries: 0, retryDelayMs: 1, ...onError },
+    onError: { lastResort: 'dead_letter', maxRetries: 0, retryDelayMs: 1, ...onError },
     schemaChanges,
   };
 }

@@ -33,6 +33,15 @@ function keyComesThrough(schema: StreamSchema, refs: readonly (string | null)[])
   return schema.key.length > 0 && keyRefs(schema).every((ref) => refs.includes(ref));
 }
 
+/** Whether rows of the source are still told apart in the way that they stand in the table. */
+function keyStands(shape: LaneShape): boolean {
+  const { schema } = shape.source;
+  if ((schema.identity === 'key') !== (shape.key !== 'none')) return false;
+  const refs = keyRefs(schema);
+  const carried = shape.keyColumns.map((column) => shape.columns[column]?.from);
+  return shape.key !== 'fields' || carried.join() === refs.join();
+}
+
 function keyOf(schema: StreamSchema, fields: ProbedFields): LaneKey {
   if (schema.identity !== 'key') return 'none';
   const refs = fields?.map(({ column }) => column?.ref ?? null) ?? [];
@@ -70,9 +79,21 @@ export function initialShape(
     columns.push({ ...column, name });
   }
   const { transformation } = rules;
-  const shape: LaneShape = { version: 1, transformation, key, columns, source: target };
+  const keys = { none: [], hash: [0], fields: keyRefs(schema).map((ref) => indexOf(columns, ref)) };
+  const shape: LaneShape = {
+    version: 1,
+    transformation,
+    key,
+    keyColumns: keys[key],
+    columns,
+    source: target,
+  };
   assertWidth(shape, columns);
   return shape;
+}
+
+function indexOf(columns: readonly LaneColumn[], ref: string): number {
+  return columns.findIndex(({ from }) => from === ref);
 }
 
 export function sameSource(a: StreamSchema, b: StreamSchema): boolean {
@@ -107,14 +128,11 @@ class Adoption {
   }
 
   run(fields: ProbedFields, sourceSteps: readonly EvolutionStep[]): ShapeChange {
-    const { schema } = this.#target;
     if (fields !== null) {
       for (const step of sourceSteps) if (step.kind === 'rename-column') this.#rename(step, fields);
       this.#forgetOrigins(fields);
       for (const field of fields) this.#field(field, sourceSteps);
     }
-    const refs = this.#columns.map(({ from }) => from);
-    if (this.#shape.key === 'fields' && !keyComesThrough(schema, refs)) throw this.#keyDiffers();
     const shape: LaneShape = {
       ...this.#shape,
       version: this.#shape.version + 1,
@@ -122,6 +140,7 @@ class Adoption {
       columns: this.#columns,
       source: this.#target,
     };
+    if (!keyStands(shape)) throw this.#keyDiffers();
     assertWidth(shape, this.#columns);
     return { shape, steps: this.#steps, changes: this.#changes };
   }
@@ -207,8 +226,8 @@ class Adoption {
   #keyDiffers(): ForebayError {
     const { id } = this.#target;
     return new ForebayError('schema_change', {
-      message: `the transformation no longer leaves the key of ${id} as it is, by which its rows stand in the table`,
-      fix: 'Leave the key as it is, or drop the table and begin another pipeline.',
+      message: `rows of ${id} would no longer stand in the table under the key that they have there`,
+      fix: 'Leave the fields of the key as they were, or drop the table and begin another pipeline.',
       stream: id,
     });
   }

@@ -28,7 +28,7 @@ export function cellToJson(type: LogicalType, text: string): string {
     case 'boolean':
       return text === 't' || text === 'true' ? 'true' : 'false';
     case 'json':
-      return text;
+      return text.trim();
     case 'timestamp':
       return JSON.stringify(isoClock(text));
     case 'array':

@@ -30,7 +30,7 @@ class LaneDestination implements Destination {
   readonly history?: NonNullable<Destination['history']>;
   readonly #inner: Destination;
   readonly #options: LaneOptions;
-  readonly #streams: LaneStreams;
+  #streams: LaneStreams;
 
   constructor(inner: Destination, options: LaneOptions) {
     this.#inner = inner;
@@ -78,10 +78,13 @@ class LaneDestination implements Destination {
     const inner = await this.#inner.openSession(pipeline, options);
     try {
       assertTransformable(inner, this.family);
-      this.#streams.remember(inner.state);
+      const own = sessionOptions(this.#options, options);
+      const streams = new LaneStreams(own);
+      streams.remember(inner.state);
+      this.#streams = streams;
       return new LaneSession(inner, {
-        streams: this.#streams,
-        options: this.#options,
+        streams,
+        options: own,
         exists: async (target) => (await this.#inner.plan(target)).exists,
       });
     } catch (error) {
@@ -101,6 +104,12 @@ class LaneDestination implements Destination {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#inner[Symbol.asyncDispose]();
   }
+}
+
+/** Whoever recovers agrees to what has paused the stream. */
+function sessionOptions(options: LaneOptions, session: SessionOptions | undefined): LaneOptions {
+  const agrees = session?.acceptDamaged === true && options.schemaChanges === 'pause';
+  return agrees ? { ...options, schemaChanges: 'evolve' } : options;
 }
 
 /** Where a source's column lands, in the encoding that all of them must come in. */

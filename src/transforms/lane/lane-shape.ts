@@ -27,6 +27,8 @@ export interface LaneShape {
   /** The transformation that the columns were last brought in line with. */
   readonly transformation: string;
   readonly key: LaneKey;
+  /** Columns that hold the key, in the order of the source's key. */
+  readonly keyColumns: readonly number[];
   readonly columns: readonly LaneColumn[];
   /** The stream as the engine knows it. */
   readonly source: StreamTarget;
@@ -119,16 +121,6 @@ function toColumn(column: LaneColumn, index: number): Column {
   return { name, type, nativeType, nullable: true, ref: `field ${index}` };
 }
 
-/** Columns that hold the key, in key order. */
-export function keyColumns({ key, columns, source }: LaneShape): number[] {
-  if (key === 'none') return [];
-  if (key === 'hash') return [0];
-  return source.schema.key.map((index) => {
-    const ref = source.schema.columns[index]?.ref;
-    return columns.findIndex(({ from }) => from === ref);
-  });
-}
-
 /** The stream as the destination is to see it. */
 export function laneTarget(shape: LaneShape): StreamTarget {
   const { source } = shape;
@@ -139,7 +131,7 @@ export function laneTarget(shape: LaneShape): StreamTarget {
     columns: shape.columns.map(toColumn),
     computed: [],
     identity: source.schema.identity,
-    key: keyColumns(shape),
+    key: shape.keyColumns,
     family: source.schema.family,
   };
   return { ...source, schema };

@@ -66,6 +66,7 @@ const shapeSchema = z.object({
   version: z.number(),
   transformation: z.string(),
   key: z.enum(['fields', 'hash', 'none']),
+  keyColumns: z.array(z.number()),
   columns: z.array(
     z.object({
       path: z.array(z.string()),

@@ -11,7 +11,7 @@ export interface DocumentRunner {
 export type LastResort = 'skip' | 'dead_letter' | 'fail_stream';
 
 export interface LaneErrors {
-  readonly then: LastResort;
+  readonly lastResort: LastResort;
   /** Further tries of a row that failed. */
   readonly maxRetries: number;
   readonly retryDelayMs: number;

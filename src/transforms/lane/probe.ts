@@ -56,9 +56,9 @@ function probeText(type: LogicalType, index: number): string {
   }
 }
 
-/** Spaces and the order in which numbers are written say nothing. */
+/** Spaces and escapes say nothing; a number is the one it was if its digits are. */
 function canonical(json: string): string {
-  return json.startsWith('{') || json.startsWith('[') ? JSON.stringify(JSON.parse(json)) : json;
+  return /^["{[]/.test(json) ? JSON.stringify(JSON.parse(json)) : json;
 }
 
 export interface Probe {
@@ -72,8 +72,9 @@ export function probeOf(schema: StreamSchema): Probe {
   const members = schema.columns.map(
     ({ name }, index) => `${JSON.stringify(name)}:${values[index] ?? 'null'}`,
   );
+  const told = values.map(canonical);
   const columnOf = (path: readonly string[], value: string): Column | null => {
-    const holders = schema.columns.filter((_, index) => values[index] === value);
+    const holders = schema.columns.filter((_, index) => told[index] === value);
     const named = holders.find(({ name }) => path.length === 1 && path[0] === name);
     // There are only two booleans: one of another name may be anything.
     const others = holders.filter(({ type }) => type.kind !== 'boolean');

@@ -5,7 +5,7 @@ import type { Column } from '../../core/stream-schema.ts';
 import { cellText, jsonToCell, plainNumber } from './cell-json.ts';
 import { type Field, readFields } from './fields.ts';
 import type { Growth } from './growth.ts';
-import { keyColumns, type LaneColumn, type LaneShape, pathId } from './lane-shape.ts';
+import { type LaneColumn, type LaneShape, pathId } from './lane-shape.ts';
 import { type RowDocument, RowDocuments } from './row-document.ts';
 
 /** A text, the number of the source's column whose cell is taken as it is, NULL, or no value (left unchanged). */
@@ -35,7 +35,7 @@ export function bind(shape: LaneShape): Binding {
     documents: new RowDocuments(schema),
     columns: new Map(fields),
     sources: shape.columns.map(({ from }) => schema.columns.findIndex(({ ref }) => ref === from)),
-    key: keyColumns(shape),
+    key: shape.keyColumns,
     byName: new Map(schema.columns.map((column, index) => [column.name, { index, column }])),
   };
 }

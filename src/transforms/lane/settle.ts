@@ -65,7 +65,7 @@ export async function settle(
 
 /** Whether the row goes to the dead letters; fails with what stops the stream. */
 export function isRejected(errors: LaneErrors, failure: Failure, stream: StreamId): boolean {
-  switch (errors.then) {
+  switch (errors.lastResort) {
     case 'skip':
       return false;
     case 'dead_letter':
