@@ -30,6 +30,7 @@ import {
   type RunIdentity,
 } from './metadata.ts';
 import { endOtherRuns, runApplicationName } from './other-runs.ts';
+import { placeOf } from './place.ts';
 import { listBuilding } from './replace-table.ts';
 import { PostgresSession } from './session.ts';
 import { quoteName } from './sql.ts';
@@ -53,6 +54,10 @@ class PostgresDestination implements Destination {
     this.#context = context;
     this.#pool = new LanePool({ config, applicationName: 'forebay', signal: context.signal }, 2);
     this.deadLetters = new PostgresDeadLetters(this.#pool);
+  }
+
+  place(): Promise<string> {
+    return this.#pool.use(({ connection }) => placeOf(connection));
   }
 
   check(): Promise<Finding[]> {
