@@ -80,6 +80,11 @@ export interface CatalogStream {
 
 export interface Source extends AsyncDisposable {
   readonly family: string;
+  /**
+   * What a system has in common with itself under another address, and with no other. Absent where the address says
+   * as much.
+   */
+  place?(): Promise<string>;
   /** Looks at everything a run would need; never changes anything. `purpose` decides what must hold. */
   check(
     streams: readonly StreamSchema[] | null,
@@ -289,6 +294,8 @@ export interface PastCheckpoint {
 
 export interface Destination extends AsyncDisposable {
   readonly family: string;
+  /** See `Source.place`. */
+  place?(): Promise<string>;
   /** How delivery is described to people: see `docs/data-path.md`. */
   readonly delivery: 'effectively once' | 'idempotent' | 'at least once';
   /** Chunks that may be loaded at once. */

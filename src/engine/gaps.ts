@@ -89,7 +89,9 @@ export class Gaps {
     const { attempt, changes, reread } = this.#options;
     if (changes.comparePositions(applied, closed.after) < 0) return;
     this.#open.delete(stream);
-    await attempt.session.resetSnapshot(stream.target, { removeRows: true });
+    // Where deletes are ignored, what is to be kept would be lost, and nothing that was missed takes a row away.
+    const removeRows = stream.target.deletes !== 'ignore';
+    await attempt.session.resetSnapshot(stream.target, { removeRows });
     if (failpointsArmed) await failpoint('resync.beforeRecord');
     stream.membership = closed.membership;
     reread(stream);

@@ -48,7 +48,7 @@ export interface PipelineSpec {
 export interface PipelineSystems {
   readonly openSource: (context: ConnectorContext) => Promise<Source>;
   readonly openDestination: (context: ConnectorContext) => Promise<Destination>;
-  /** Both are the same database: no table may be its own destination. */
+  /** Both have the same address. */
   readonly sameSystem: boolean;
   /** `--set` options, passed on to both connectors. */
   readonly options: Readonly<Record<string, string>>;

@@ -165,10 +165,10 @@ export async function planPipeline(
     spec,
     systems: open,
     state,
-    sameSystem: systems.sameSystem,
+    sameSystem: open.sameSystem,
   };
   const { streams, findings, targets } = await planTargets(planning);
-  assertDistinct(targets, systems.sameSystem);
+  assertDistinct(targets, open.sameSystem);
   const purpose = mode.kind === 'copy' ? 'snapshot' : 'changes';
   const sourceFindings = await open.source.check(
     targets.map((target) => target.schema),

@@ -149,8 +149,7 @@ class Run {
       await using systems = await openSystems(this.#systems, context);
       this.#connectedOnce = true;
       await this.#assertNotReplaced(systems);
-      const { source, destination } = systems;
-      const { sameSystem } = this.#systems;
+      const { source, destination, sameSystem } = systems;
       await using session = await this.#openSession({ source, destination, sameSystem });
       drain.removeEventListener('abort', giveUp);
       if (failpointsArmed) await failpoint('destination.afterEpoch');

@@ -5,6 +5,8 @@ import type { PipelineSystems } from './pipeline.ts';
 export interface OpenSystems extends AsyncDisposable {
   readonly source: Source;
   readonly destination: Destination;
+  /** Both are the same database: no table may be its own destination. */
+  readonly sameSystem: boolean;
 }
 
 export function contextFor(
@@ -19,7 +21,34 @@ export function contextFor(
   return { ...parts, options: systems.options };
 }
 
-/** Opens both; closes the first again if the second cannot be opened. */
+/** A system may be named in two ways: by host and by socket, by two names of a host, through a pooler. */
+async function haveOnePlace(source: Source, destination: Destination): Promise<boolean> {
+  if (source.place === undefined || destination.place === undefined) return false;
+  return (await source.place()) === (await destination.place());
+}
+
+async function join(
+  systems: PipelineSystems,
+  source: Source,
+  destination: Destination,
+): Promise<OpenSystems> {
+  try {
+    return {
+      source,
+      destination,
+      sameSystem: systems.sameSystem || (await haveOnePlace(source, destination)),
+      [Symbol.asyncDispose]: async () => {
+        await source[Symbol.asyncDispose]();
+        await destination[Symbol.asyncDispose]();
+      },
+    };
+  } catch (error) {
+    await destination[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** Opens both; closes what is open again if not all of it can be. */
 export async function openSystems(
   systems: PipelineSystems,
   context: ConnectorContext,
@@ -27,14 +56,7 @@ export async function openSystems(
   const source = await systems.openSource(context);
   try {
     const destination = await systems.openDestination(context);
-    return {
-      source,
-      destination,
-      [Symbol.asyncDispose]: async () => {
-        await source[Symbol.asyncDispose]();
-        await destination[Symbol.asyncDispose]();
-      },
-    };
+    return await join(systems, source, destination);
   } catch (error) {
     await source[Symbol.asyncDispose]();
     throw error;

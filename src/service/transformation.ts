@@ -66,9 +66,9 @@ const AS_IT_IS: DocumentRunner = {
 
 function errorsOf(errors: StreamTransformation['errors']): LaneErrors {
   const { on_error: action, dead_letter_destination: letters } = errors;
-  if (action !== 'retry') return { then: action, maxRetries: 0, retryDelayMs: 0 };
+  if (action !== 'retry') return { lastResort: action, maxRetries: 0, retryDelayMs: 0 };
   return {
-    then: letters === undefined ? 'fail_stream' : 'dead_letter',
+    lastResort: letters === undefined ? 'fail_stream' : 'dead_letter',
     maxRetries: errors.max_retries,
     retryDelayMs: errors.retry_delay.ms,
   };

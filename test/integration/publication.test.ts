@@ -102,6 +102,26 @@ describeEachServer(
       expect(newest).toEqual(current.map(({ id, a }) => [id, a]));
     });
 
+    test('where deletes are ignored, what was deleted long ago stays', async () => {
+      await using pipeline = await createPipeline(server, {
+        setup,
+        args: ['--deletes', 'ignore'],
+      });
+      await pipeline.caughtUp();
+      await pipeline.sql('delete from orders where id = 5');
+      await pipeline.caughtUp();
+      await each(pipeline, outAndIn(pipeline));
+      expectExit(await pipeline.catchUp(), 0);
+      expect(await pipeline.read('select id::text, a from orders order by orders.id')).toEqual([
+        ['1', 'unseen'],
+        ['2', 'a'],
+        ['3', 'a'],
+        ['4', 'a'],
+        ['5', 'a'],
+        ['20', 'unseen'],
+      ]);
+    });
+
     test('a run that is killed while such a table is emptied reads it again in the next', async () => {
       await using pipeline = await createPipeline(server, { setup });
       await pipeline.caughtUp();

@@ -133,6 +133,42 @@ describeEachServer(
       });
     });
 
+    test('a table of nothing but its key is copied again over itself', async () => {
+      await using pipeline = await createPipeline(server, {
+        setup: 'create table keys (id int primary key); insert into keys values (1), (2)',
+      });
+      for (const ids of ['(3)', '(4)']) {
+        await using running = pipeline.startCommand({}, 'copy', '--json');
+        const exit = await running.exit;
+        expect(exit.code, exit.stderr + exit.stdout).toBe(0);
+        expectBalanced(exit.result);
+        await pipeline.expectEqual();
+        await pipeline.sql(`insert into keys values ${ids}`);
+      }
+    });
+
+    test('a copy begins again where a table is written anew while it is read', async () => {
+      await using pipeline = await createPipeline(server, { setup });
+      await using running = pipeline.startCommand(
+        { failpoints: 'snapshot.beforeChunk=delay(3000)' },
+        'copy',
+        '--json',
+      );
+      await eventually(async () => {
+        const holding = await pipeline.sql(
+          `select from pg_stat_activity where datname = current_database()
+             and application_name = 'forebay snapshot' and state = 'idle in transaction'`,
+        );
+        return holding.length > 0;
+      });
+      await pipeline.sql('vacuum full orders');
+      const exit = await running.exit;
+      expect(exit.code, exit.stderr + exit.stdout).toBe(0);
+      expect(exit.stderr).toContain('table_rewritten');
+      expectBalanced(exit.result);
+      await pipeline.expectEqual();
+    });
+
     test.each(['1', '2'])(
       'a truncate of many tables against %s readers: both get through',
       async (readers) => {

@@ -123,6 +123,26 @@ describeEachServer(
   [17],
 );
 
+describeWithServer('servers', 18, (spec) => {
+  test('15 the server invalidates a slot that nobody read for long: halts, says so, and recovers', async () => {
+    await using server = await startServer(spec, {
+      settings: { idle_replication_slot_timeout: '1s' },
+    });
+    await using pipeline = await createPipeline(server, { setup });
+    await pipeline.caughtUp();
+    await pipeline.sql(`insert into orders values (100, 'unseen')`);
+    await eventually(
+      async () => {
+        await server.query('postgres', 'checkpoint');
+        return (await pipeline.slots())[0]?.['invalidation_reason'] === 'idle_timeout';
+      },
+      { timeoutMs: 30_000, intervalMs: 500 },
+    );
+    await expectLost(pipeline, /invalidated.*idle_timeout/);
+    await expectRecovered(pipeline);
+  });
+});
+
 describeWithServer('servers', 17, (spec) => {
   test('13 failover: another timeline halts with position_lost', async () => {
     await using server = await startServer(spec);

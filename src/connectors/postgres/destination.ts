@@ -37,6 +37,7 @@ import {
   runApplicationName,
   waitingApplicationName,
 } from './other-runs.ts';
+import { placeOf } from './place.ts';
 import { listBuilding } from './replace-table.ts';
 import { PostgresSession } from './session.ts';
 import { quoteLiteral, quoteName } from './sql.ts';
@@ -60,6 +61,10 @@ class PostgresDestination implements Destination {
     this.#context = context;
     this.#pool = new LanePool({ config, applicationName: 'forebay', signal: context.signal }, 2);
     this.deadLetters = new PostgresDeadLetters(this.#pool);
+  }
+
+  place(): Promise<string> {
+    return this.#pool.use(({ connection }) => placeOf(connection));
   }
 
   check(): Promise<Finding[]> {

@@ -142,7 +142,11 @@ export async function mergeWhole(
   if (updated >= count) return count;
   const inserted = await insertUnmatched(connection, sql, source);
   if (assignments(sql, sql.paths).length > 0) return updated + inserted;
-  return count - (await unmatchedPatches(connection, sql, source)).length;
+  // A table of nothing but its key has nothing to set.
+  const left = await connection.query(
+    `SELECT count(*) FROM ${source.stage} s WHERE s.g = ${source.group} AND ${unmatched(sql, source.group)}`,
+  );
+  return count - Number(left.rows[0]?.[0] ?? 0);
 }
 
 export async function unmatchedPatches(

@@ -4,6 +4,7 @@ import { PostgresChanges } from './changes.ts';
 import { checkSource } from './check.ts';
 import { discover, FAMILY } from './discover.ts';
 import { asTableHeld } from './held-table.ts';
+import { placeOf } from './place.ts';
 import { FRAME_FORMAT } from './snapshot.ts';
 import type { PostgresSystem } from './system.ts';
 
@@ -26,6 +27,10 @@ export class PostgresSource implements Source {
           release: () => Promise.resolve(),
         }),
     };
+  }
+
+  place(): Promise<string> {
+    return placeOf(this.#system.catalog);
   }
 
   check(
