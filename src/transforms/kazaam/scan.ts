@@ -163,41 +163,51 @@ function afterColon(bytes: Uint8Array, at: number): number {
   return byteAt(bytes, colon) === COLON ? afterSpace(bytes, colon + 1) : INVALID;
 }
 
-function afterKey(bytes: Uint8Array, at: number): number {
-  return byteAt(bytes, at) === QUOTE ? afterColon(bytes, afterString(bytes, at + 1)) : INVALID;
-}
-
-/** The place after a value in which nothing is asked for. */
+/**
+ * The place after a value in which nothing is asked for. Most of a document goes through here, hence one loop
+ * that calls little: a third of the time goes into calls otherwise.
+ */
 function skip(bytes: Uint8Array, at: number): number {
   let i = at;
   let depth = 0;
+  let isMember = false;
   for (;;) {
-    const byte = byteAt(bytes, i);
-    if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
-      const inner = afterSpace(bytes, i + 1);
-      if (byteAt(bytes, inner) !== byte + 2) {
+    if (isMember) {
+      if (bytes[i] !== QUOTE) return INVALID;
+      do i += 1;
+      while (PLAIN[bytes[i] ?? 0] === 1);
+      i = bytes[i] === QUOTE ? i + 1 : afterString(bytes, i);
+      i = bytes[i] === COLON ? i + 1 : afterColon(bytes, i);
+      if (i < 0) return INVALID;
+      if ((bytes[i] ?? 0) <= 32) i = afterSpace(bytes, i);
+    }
+    const byte = bytes[i] ?? 0;
+    if (byte === QUOTE) {
+      do i += 1;
+      while (PLAIN[bytes[i] ?? 0] === 1);
+      i = bytes[i] === QUOTE ? i + 1 : afterString(bytes, i);
+    } else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
+      i = afterSpace(bytes, i + 1);
+      if (bytes[i] !== byte + 2) {
         if (depth === open.length) return UNUSUAL;
         open[depth] = byte;
         depth += 1;
-        i = byte === OPEN_OBJECT ? afterKey(bytes, inner) : inner;
-        if (i < 0) return i;
+        isMember = byte === OPEN_OBJECT;
         continue;
       }
-      i = inner + 1;
-    } else {
-      i = afterScalar(bytes, i);
-      if (i < 0) return i;
-    }
+      i += 1;
+    } else i = afterScalar(bytes, i);
+    if (i < 0) return INVALID;
     for (; depth > 0; depth -= 1) {
-      i = afterSpace(bytes, i);
-      if (byteAt(bytes, i) === COMMA) break;
-      if (byteAt(bytes, i) !== byteAt(open, depth - 1) + 2) return INVALID;
+      if ((bytes[i] ?? 0) <= 32) i = afterSpace(bytes, i);
+      if (bytes[i] === COMMA) break;
+      if (bytes[i] !== (open[depth - 1] ?? 0) + 2) return INVALID;
       i += 1;
     }
     if (depth === 0) return i;
-    i = afterSpace(bytes, i + 1);
-    if (byteAt(open, depth - 1) === OPEN_OBJECT) i = afterKey(bytes, i);
-    if (i < 0) return i;
+    i += 1;
+    if ((bytes[i] ?? 0) <= 32) i = afterSpace(bytes, i);
+    isMember = open[depth - 1] === OPEN_OBJECT;
   }
 }
 
