@@ -233,20 +233,24 @@ function afterMember(bytes: Uint8Array, at: number, want: Want, found: Findings)
 
 function afterObject(bytes: Uint8Array, at: number, want: Want, found: Findings): number {
   let i = afterSpace(bytes, at + 1);
-  if (byteAt(bytes, i) === CLOSE_OBJECT) return i + 1;
+  if (bytes[i] === CLOSE_OBJECT) return i + 1;
   for (;;) {
-    if (byteAt(bytes, i) !== QUOTE) return INVALID;
-    const end = afterPlain(bytes, i + 1);
-    if (byteAt(bytes, end) !== QUOTE) return UNUSUAL;
-    const member = memberFor(want, bytes, i + 1, end);
-    i = afterColon(bytes, end + 1);
-    if (i < 0) return i;
+    if (bytes[i] !== QUOTE) return INVALID;
+    const begin = i + 1;
+    do i += 1;
+    while (PLAIN[bytes[i] ?? 0] === 1);
+    if (bytes[i] !== QUOTE) return UNUSUAL;
+    const member = memberFor(want, bytes, begin, i);
+    i = bytes[i + 1] === COLON ? i + 2 : afterColon(bytes, i + 1);
+    if (i < 0) return INVALID;
+    if ((bytes[i] ?? 0) <= 32) i = afterSpace(bytes, i);
     i = member === null ? skip(bytes, i) : afterMember(bytes, i, member, found);
     if (i < 0) return i;
-    i = afterSpace(bytes, i);
-    if (byteAt(bytes, i) === CLOSE_OBJECT) return i + 1;
-    if (byteAt(bytes, i) !== COMMA) return INVALID;
-    i = afterSpace(bytes, i + 1);
+    if ((bytes[i] ?? 0) <= 32) i = afterSpace(bytes, i);
+    if (bytes[i] === CLOSE_OBJECT) return i + 1;
+    if (bytes[i] !== COMMA) return INVALID;
+    i += 1;
+    if ((bytes[i] ?? 0) <= 32) i = afterSpace(bytes, i);
   }
 }
 
@@ -300,8 +304,9 @@ function afterWanted(bytes: Uint8Array, at: number, want: Want, found: Findings)
 /** Whether a JSON document begins at `at`, and nothing in it is unusual; then the findings are complete. */
 export function scan(bytes: Uint8Array, at: number, want: Want, found: Findings): boolean {
   found.round += 1;
-  found.spans.fill(-1);
-  found.lists.fill(null);
+  const { spans, lists } = found;
+  for (let i = 0; i < spans.length; i += 1) spans[i] = -1;
+  for (let i = 0; i < lists.length; i += 1) lists[i] = null;
   const end = afterWanted(bytes, afterSpace(bytes, at), want, found);
   found.end = afterSpace(bytes, end);
   return end >= 0;
