@@ -112,11 +112,6 @@ export const transformShape = {
   dialect: oneOf(['kazaam', 'extended']).default('kazaam'),
 };
 
-export interface KazaamChoice {
-  readonly mode: 'compat' | 'strict';
-  readonly dialect: 'kazaam' | 'extended';
-}
-
 export type OutputFormat = 'table' | 'json' | 'yaml';
 
 export function outputFormat(options: {

@@ -54,9 +54,9 @@ function targetOf(table: StreamName): StreamTarget {
   };
 }
 
-function cellText(value: unknown): string | null {
-  if (value === null) return null;
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+function cellText(value: PrintedLetter[keyof PrintedLetter]): string | null {
+  if (value === null || typeof value === 'string') return value;
+  return JSON.stringify(value);
 }
 
 function batchOf(

@@ -99,7 +99,9 @@ export class Supervisor {
 
   async #apply(plan: ReloadPlan): Promise<void> {
     for (const id of plan.changed) this.#kept.set(id, null);
-    const leaving = [...plan.stopped, ...plan.changed].map((id) => this.#runners.get(id)?.stop());
+    const leaving = [...plan.stopped, ...plan.changed].map(async (id) =>
+      this.#runners.get(id)?.stop(),
+    );
     await Promise.all(leaving);
     for (const id of plan.stopped) if (this.#configured(id) === null) this.#runners.delete(id);
     for (const id of [...plan.started, ...plan.changed]) {

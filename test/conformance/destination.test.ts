@@ -1,9 +1,7 @@
 // Destinations: what each load method and delete method leaves in the table.
 import { expect, test } from 'vitest';
 
-import type { DestinationSession, StreamTarget } from '../../src/core/connector.ts';
 import {
-  ACT_APPEND,
   ACT_DELETE,
   ACT_INSERT,
   ACT_PATCH,
@@ -17,61 +15,20 @@ import {
   encodingsOf,
   rowBatch,
   streamSchema,
-  streamTarget,
   UNCHANGED,
 } from '../support/batches.ts';
-import { describeEachConnector, type Subject } from '../support/conformance.ts';
+import { describeEachConnector } from '../support/conformance.ts';
 import { applyRows, chunkOf, keyedRows } from '../support/duckdb-fixture.ts';
-
-const items = streamSchema(
-  { id: { kind: 'int', bits: 32 }, name: { kind: 'text' }, big: { kind: 'text' } },
-  { name: 'items' },
-);
-const mark = (order: string) => ({ order, committedAtMicros: 1_700_000_000_123_456n, ref: '1' });
-const values = (id: number, name: string | null, big: string | null = null): BatchRow => ({
-  values: [String(id), name, big],
-});
-const byId = (a: readonly (string | null)[], b: readonly (string | null)[]): number =>
-  Number(a[0]) - Number(b[0]);
-const gone = (id: number): BatchRow => ({
-  op: OP_DELETE,
-  values: [String(id), undefined, undefined],
-});
-
-async function opened(
-  subject: Subject,
-  options: Partial<Pick<StreamTarget, 'load' | 'deletes'>>,
-  { schema = items, pipeline = 'p' } = {},
-): Promise<{ session: DestinationSession; target: StreamTarget }> {
-  const target = streamTarget(schema, options);
-  const session = await (await subject.destination()).openSession(pipeline);
-  await session.prepare(target);
-  return { session, target };
-}
-
-async function contents(
-  session: DestinationSession,
-  target: StreamTarget,
-): Promise<(string | null)[][]> {
-  const rows: (string | null)[][] = [];
-  for await (const batch of session.read(target, encodingsOf(target.schema, 'text')))
-    rows.push(...batchTexts(batch));
-  return rows.toSorted(byId);
-}
-
-async function loadSnapshot(
-  session: DestinationSession,
-  target: StreamTarget,
-  rows: readonly BatchRow[],
-) {
-  const result = await session.loadChunk(
-    target,
-    { id: 'c1', merge: false, order: '0000' },
-    chunkOf(rowBatch(target.schema, rows)),
-  );
-  await session.finishSnapshot(target);
-  return result;
-}
+import {
+  byId,
+  contents,
+  gone,
+  items,
+  loadSnapshot,
+  opened,
+  START,
+  values,
+} from '../support/item-rows.ts';
 
 const allActions: FoldedRows = keyedRows(
   rowBatch(items, [
@@ -83,8 +40,6 @@ const allActions: FoldedRows = keyedRows(
   ]),
   [ACT_PATCH, ACT_DELETE, ACT_INSERT, ACT_REPLACE, ACT_INSERT],
 );
-const START = [values(1, 'a', 'kept'), values(2, 'b', 'x'), values(3, 'c', 'y')];
-
 describeEachConnector('upsert', 'upsert', (kind) => {
   test('prepare can be done again, also by a later session', async () => {
     await using subject = await kind.open();
@@ -318,103 +273,5 @@ describeEachConnector('upsert', 'upsert', (kind) => {
     }
     expect(subject.slabs.takenBytes).toBe(0);
     expect(await contents(session, target)).toHaveLength(3);
-  });
-});
-
-describeEachConnector('append', 'append', (kind) => {
-  test('keeps every event with its letter and a position that sorts in order', async () => {
-    await using subject = await kind.open();
-    const { session, target } = await opened(subject, { load: 'append' });
-    await loadSnapshot(session, target, [values(1, 'read')]);
-    const batch = rowBatch(items, [
-      { ...values(1, 'up'), op: OP_UPDATE, transaction: 0, event: 0 },
-      { ...gone(1), transaction: 0, event: 1 },
-      { ...values(2, 'in'), op: OP_INSERT, transaction: 1, event: 0 },
-    ]);
-    const parts = [{ batch, actions: Uint8Array.of(ACT_APPEND, ACT_APPEND, ACT_APPEND) }];
-    const transactions = [mark('0001'), mark('0002')];
-    const [result] = await applyRows(session, target, '1', { kind: 'append', parts, transactions });
-    expect(result).toMatchObject({ applied: 3, deadLettered: 0 });
-    const rows = await contents(session, {
-      ...target,
-      schema: streamSchema(
-        {
-          _forebay_op: { kind: 'text' },
-          _forebay_position: { kind: 'text' },
-          id: { kind: 'int', bits: 32 },
-          name: { kind: 'text' },
-        },
-        { name: 'items', key: [], identity: 'whole-row' },
-      ),
-    });
-    const ordered = rows.toSorted((a, b) => ((a[1] ?? '') < (b[1] ?? '') ? -1 : 1));
-    expect(ordered.map(([op, , id, name]) => [op, id, name])).toEqual([
-      ['r', '1', 'read'],
-      ['u', '1', 'up'],
-      ['d', '1', null],
-      ['i', '2', 'in'],
-    ]);
-    expect(new Set(rows.map(([, position]) => position)).size).toBe(4);
-  });
-
-  test('a snapshot that begins anew takes back its own rows and no change', async () => {
-    await using subject = await kind.open();
-    const { session, target } = await opened(subject, { load: 'append' });
-    await loadSnapshot(session, target, [values(1, 'read')]);
-    const batch = rowBatch(items, [{ ...values(2, 'in'), op: OP_INSERT }]);
-    const parts = [{ batch, actions: Uint8Array.of(ACT_APPEND) }];
-    await applyRows(session, target, '1', { kind: 'append', parts, transactions: [mark('0001')] });
-    await session.resetSnapshot(target, { removeRows: true });
-    expect((await contents(session, target)).map(([id]) => id)).toEqual(['2']);
-  });
-});
-
-describeEachConnector('replace', 'replace', (kind) => {
-  test('the old rows stand until the new ones are all in', async () => {
-    await using subject = await kind.open();
-    const first = await opened(subject, {}, { pipeline: 'earlier' });
-    await loadSnapshot(first.session, first.target, START);
-    await subject.close();
-    const { session, target } = await opened(subject, { load: 'replace' });
-    const rows = rowBatch(items, [values(9, 'fresh')]);
-    await session.loadChunk(target, { id: 'r1', merge: false, order: '0' }, chunkOf(rows));
-    await subject.close();
-
-    const before = await opened(subject, {}, { pipeline: 'another' });
-    expect((await contents(before.session, before.target)).map(([id]) => id)).toEqual([
-      '1',
-      '2',
-      '3',
-    ]);
-    await subject.close();
-
-    const last = await opened(subject, { load: 'replace' });
-    await last.session.finishSnapshot(last.target);
-    await last.session.finishSnapshot(last.target);
-    expect(await contents(last.session, last.target)).toEqual([['9', 'fresh', null]]);
-    await applyRows(
-      last.session,
-      last.target,
-      '1',
-      keyedRows(rowBatch(items, [gone(9)]), [ACT_DELETE]),
-    );
-    expect(await contents(last.session, last.target)).toEqual([]);
-  });
-
-  test('a source without rows leaves an empty table, where later runs go on', async () => {
-    await using subject = await kind.open();
-    const first = await opened(subject, {}, { pipeline: 'earlier' });
-    await loadSnapshot(first.session, first.target, START);
-    await subject.close();
-    const { session, target } = await opened(subject, { load: 'replace' });
-    await session.finishSnapshot(target);
-    expect(await contents(session, target)).toEqual([]);
-    const state = { stream: target.id, state: 'streaming', reason: null, detail: '{}' } as const;
-    await session.save([state], null);
-    await subject.close();
-    const later = await opened(subject, { load: 'replace' });
-    const insert = keyedRows(rowBatch(items, [values(5, 'new')]), [ACT_INSERT]);
-    await applyRows(later.session, later.target, '1', insert);
-    expect((await contents(later.session, later.target)).map(([id]) => id)).toEqual(['5']);
   });
 });

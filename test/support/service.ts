@@ -8,6 +8,8 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 
 import { type ForebayProcess, startForebay } from './process.ts';
+import { openReplication, type Replication } from './replication.ts';
+import type { ServerConnection } from './server-connection.ts';
 import { eventually } from './wait.ts';
 
 export interface HealthStream {
@@ -102,4 +104,40 @@ export async function openServiceFile(): Promise<ServiceFile> {
     },
     [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
   };
+}
+
+/** One table of a pair as an entry of `streams`. */
+export function tableEntry(
+  server: ServerConnection,
+  pair: Replication,
+  table: string,
+  more: StreamEntry = {},
+): StreamEntry {
+  const side = (database: string): StreamEntry => ({
+    type: 'postgres',
+    connection_string: server.url(database),
+    database,
+  });
+  return {
+    id: `${pair.source}-${table}`,
+    source: { ...side(pair.source), collection_table: `public.${table}` },
+    destination: side(pair.copy),
+    ...more,
+  };
+}
+
+/** Three small tables, two of them with a row. */
+export async function openNotes(server: ServerConnection): Promise<Replication> {
+  const pair = await openReplication(server);
+  await pair.sql(
+    `create table a (id int primary key, note text); insert into a values (1, 'one')`,
+    `create table b (id int primary key, note text); insert into b values (1, 'one')`,
+    'create table c (id int primary key, note text)',
+  );
+  return pair;
+}
+
+export async function noteRows(pair: Replication, table: string): Promise<readonly string[]> {
+  const sql = `select id || ' ' || note from ${table} order by id`;
+  return (await pair.read('postgres', sql)).map(([text]) => text ?? '');
 }

@@ -5,11 +5,12 @@ import { addAbortSignal } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 
 import { ForebayError } from '../../core/errors.ts';
+import type { KazaamOptions } from '../../transforms/kazaam/compile.ts';
 import type { LineTransform } from '../../transforms/line-transform.ts';
 import type { RunCommand } from '../call.ts';
 import { transformDocuments } from '../document-lines.ts';
 import { withInterruption } from '../interruption.ts';
-import { type KazaamChoice, readOptions, transformShape } from '../options.ts';
+import { readOptions, transformShape } from '../options.ts';
 
 function readSpec(path: string): string {
   try {
@@ -38,7 +39,7 @@ function parseSpec(path: string, text: string): unknown {
   }
 }
 
-async function kazaam(path: string, options: KazaamChoice): Promise<LineTransform> {
+async function kazaam(path: string, options: KazaamOptions): Promise<LineTransform> {
   const { compileKazaamLines } = await import('../../transforms/kazaam/compile.ts');
   return compileKazaamLines(parseSpec(path, readSpec(path)), options);
 }
@@ -90,7 +91,7 @@ async function throughCustom(path: string, signal: AbortSignal): Promise<number>
 
 async function throughKazaam(
   path: string,
-  choice: KazaamChoice,
+  choice: KazaamOptions,
   signal: AbortSignal,
 ): Promise<number> {
   const transform = await kazaam(path, choice);

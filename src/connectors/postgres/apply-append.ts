@@ -140,10 +140,10 @@ function isNoEvent(part: FoldedPart, row: number): boolean {
 
 async function appendGroup(
   context: WriteContext,
-  source: { readonly parts: readonly FoldedPart[]; readonly place: EventPlace },
+  given: { readonly parts: readonly FoldedPart[]; readonly place: EventPlace },
   letters: DeadLetterWriter,
 ): Promise<WriteResult> {
-  const { parts, place } = source;
+  const { parts, place } = given;
   const ignored = context.target.deletes === 'ignore';
   const rows = numberRows(parts, isNoEvent);
   const kept = ignored

@@ -23,9 +23,8 @@ import type { RowBatch } from '../../core/row-batch.ts';
 import type { StreamId, StreamName } from '../../core/stream-schema.ts';
 import type { CellEncoding } from '../../core/value.ts';
 import { HISTORY_MS, recordHistory } from './checkpoint-history.ts';
-import { emptyTable } from './apply-rekey.ts';
 import { applyFolded } from './apply-folded.ts';
-import { DeadLetterWriter, type OpenLetters, outdateLetters } from './dead-letters.ts';
+import { DeadLetterWriter, type OpenLetters } from './dead-letters.ts';
 import { HeldLetters } from './held-letters.ts';
 import type { Lane, WriteContext } from './lane.ts';
 import {
@@ -47,8 +46,8 @@ import { readRows } from './read-rows.ts';
 import { buildingName, markBuilding, swapIn } from './replace-table.ts';
 import { quoteName } from './sql.ts';
 import { createTable, ensureKey, evolveTable, prepareTable } from './table-ddl.ts';
+import { beginAnew, forgetChunks, removeSnapshot } from './reset-snapshot.ts';
 import { KnownTables } from './tables.ts';
-import { readTable } from './target-table.ts';
 
 export interface SessionParts {
   readonly context: ConnectorContext;
@@ -107,33 +106,14 @@ export class PostgresSession implements DestinationSession {
 
   resetSnapshot(target: StreamTarget, options: { readonly removeRows: boolean }): Promise<void> {
     return this.#owned(async (lane) => {
-      const { connection } = lane;
-      const { pipeline } = this.#parts.run;
-      await connection.query(
-        'DELETE FROM _forebay.snapshot_chunks WHERE pipeline = $1 AND stream = $2',
-        [pipeline, target.id],
-      );
+      const place = { lane, pipeline: this.#parts.run.pipeline, target };
+      await forgetChunks(place);
       this.#swapped.delete(target.id);
       this.#keys.delete(target.id);
       if (target.load === 'replace') {
-        // What is loaded from now on is for a new table.
-        await connection.query(
-          `UPDATE _forebay.streams SET state = 'pending'
-           WHERE pipeline = $1 AND stream = $2 AND state = 'streaming'`,
-          [pipeline, target.id],
-        );
-        await connection.execute(`DROP TABLE IF EXISTS ${quoteName(buildingName(target.table))}`);
+        await beginAnew(place);
         await this.#prepareOn(lane, target);
-        return;
-      }
-      if (!options.removeRows) return;
-      await outdateLetters({ connection, pipeline, target }, null);
-      const table = await readTable(connection, target.table);
-      if (table === null) return;
-      const name = quoteName(target.table);
-      if (target.load === 'append')
-        await connection.execute(`DELETE FROM ${name} WHERE _forebay_op = 'r'`);
-      else await emptyTable({ lane, table }, name);
+      } else if (options.removeRows) await removeSnapshot(place);
     });
   }
 

@@ -163,41 +163,51 @@ function afterColon(bytes: Uint8Array, at: number): number {
   return byteAt(bytes, colon) === COLON ? afterSpace(bytes, colon + 1) : INVALID;
 }
 
-function afterKey(bytes: Uint8Array, at: number): number {
-  return byteAt(bytes, at) === QUOTE ? afterColon(bytes, afterString(bytes, at + 1)) : INVALID;
-}
-
-/** The place after a value in which nothing is asked for. */
+/**
+ * The place after a value in which nothing is asked for. Most of a document goes through here, hence one loop
+ * that calls little: a third of the time goes into calls otherwise.
+ */
 function skip(bytes: Uint8Array, at: number): number {
   let i = at;
   let depth = 0;
+  let isMember = false;
   for (;;) {
-    const byte = byteAt(bytes, i);
-    if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
-      const inner = afterSpace(bytes, i + 1);
-      if (byteAt(bytes, inner) !== byte + 2) {
+    if (isMember) {
+      if (bytes[i] !== QUOTE) return INVALID;
+      do i += 1;
+      while (PLAIN[bytes[i] ?? 0] === 1);
+      i = bytes[i] === QUOTE ? i + 1 : afterString(bytes, i);
+      i = bytes[i] === COLON ? i + 1 : afterColon(bytes, i);
+      if (i < 0) return INVALID;
+      if ((bytes[i] ?? 0) <= 32) i = afterSpace(bytes, i);
+    }
+    const byte = bytes[i] ?? 0;
+    if (byte === QUOTE) {
+      do i += 1;
+      while (PLAIN[bytes[i] ?? 0] === 1);
+      i = bytes[i] === QUOTE ? i + 1 : afterString(bytes, i);
+    } else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
+      i = afterSpace(bytes, i + 1);
+      if (bytes[i] !== byte + 2) {
         if (depth === open.length) return UNUSUAL;
         open[depth] = byte;
         depth += 1;
-        i = byte === OPEN_OBJECT ? afterKey(bytes, inner) : inner;
-        if (i < 0) return i;
+        isMember = byte === OPEN_OBJECT;
         continue;
       }
-      i = inner + 1;
-    } else {
-      i = afterScalar(bytes, i);
-      if (i < 0) return i;
-    }
+      i += 1;
+    } else i = afterScalar(bytes, i);
+    if (i < 0) return INVALID;
     for (; depth > 0; depth -= 1) {
-      i = afterSpace(bytes, i);
-      if (byteAt(bytes, i) === COMMA) break;
-      if (byteAt(bytes, i) !== byteAt(open, depth - 1) + 2) return INVALID;
+      if ((bytes[i] ?? 0) <= 32) i = afterSpace(bytes, i);
+      if (bytes[i] === COMMA) break;
+      if (bytes[i] !== (open[depth - 1] ?? 0) + 2) return INVALID;
       i += 1;
     }
     if (depth === 0) return i;
-    i = afterSpace(bytes, i + 1);
-    if (byteAt(open, depth - 1) === OPEN_OBJECT) i = afterKey(bytes, i);
-    if (i < 0) return i;
+    i += 1;
+    if ((bytes[i] ?? 0) <= 32) i = afterSpace(bytes, i);
+    isMember = open[depth - 1] === OPEN_OBJECT;
   }
 }
 
@@ -223,20 +233,24 @@ function afterMember(bytes: Uint8Array, at: number, want: Want, found: Findings)
 
 function afterObject(bytes: Uint8Array, at: number, want: Want, found: Findings): number {
   let i = afterSpace(bytes, at + 1);
-  if (byteAt(bytes, i) === CLOSE_OBJECT) return i + 1;
+  if (bytes[i] === CLOSE_OBJECT) return i + 1;
   for (;;) {
-    if (byteAt(bytes, i) !== QUOTE) return INVALID;
-    const end = afterPlain(bytes, i + 1);
-    if (byteAt(bytes, end) !== QUOTE) return UNUSUAL;
-    const member = memberFor(want, bytes, i + 1, end);
-    i = afterColon(bytes, end + 1);
-    if (i < 0) return i;
+    if (bytes[i] !== QUOTE) return INVALID;
+    const begin = i + 1;
+    do i += 1;
+    while (PLAIN[bytes[i] ?? 0] === 1);
+    if (bytes[i] !== QUOTE) return UNUSUAL;
+    const member = memberFor(want, bytes, begin, i);
+    i = bytes[i + 1] === COLON ? i + 2 : afterColon(bytes, i + 1);
+    if (i < 0) return INVALID;
+    if ((bytes[i] ?? 0) <= 32) i = afterSpace(bytes, i);
     i = member === null ? skip(bytes, i) : afterMember(bytes, i, member, found);
     if (i < 0) return i;
-    i = afterSpace(bytes, i);
-    if (byteAt(bytes, i) === CLOSE_OBJECT) return i + 1;
-    if (byteAt(bytes, i) !== COMMA) return INVALID;
-    i = afterSpace(bytes, i + 1);
+    if ((bytes[i] ?? 0) <= 32) i = afterSpace(bytes, i);
+    if (bytes[i] === CLOSE_OBJECT) return i + 1;
+    if (bytes[i] !== COMMA) return INVALID;
+    i += 1;
+    if ((bytes[i] ?? 0) <= 32) i = afterSpace(bytes, i);
   }
 }
 
@@ -290,8 +304,9 @@ function afterWanted(bytes: Uint8Array, at: number, want: Want, found: Findings)
 /** Whether a JSON document begins at `at`, and nothing in it is unusual; then the findings are complete. */
 export function scan(bytes: Uint8Array, at: number, want: Want, found: Findings): boolean {
   found.round += 1;
-  found.spans.fill(-1);
-  found.lists.fill(null);
+  const { spans, lists } = found;
+  for (let i = 0; i < spans.length; i += 1) spans[i] = -1;
+  for (let i = 0; i < lists.length; i += 1) lists[i] = null;
   const end = afterWanted(bytes, afterSpace(bytes, at), want, found);
   found.end = afterSpace(bytes, end);
   return end >= 0;

@@ -76,12 +76,12 @@ func within(limit time.Duration, r request) answer {
 }
 
 func run(r request) answer {
-	first := within(2*time.Second, r)
+	first := within(time.Second, r)
 	if first.Hangs {
 		return first
 	}
 	for i := 1; i < r.Times; i++ {
-		if within(2*time.Second, r).text() != first.text() {
+		if within(time.Second, r).text() != first.text() {
 			first.Varies = true
 			break
 		}
