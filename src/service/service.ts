@@ -128,8 +128,8 @@ export class Service implements AsyncDisposable {
   get results(): ReadonlyMap<string, RunResult> {
     const { streams } = this.#supervisor.loaded.configuration;
     return new Map(
-      streams.flatMap(({ id }) => {
-        const result = this.#results.get(id);
+      streams.flatMap(({ id, enabled }) => {
+        const result = enabled ? this.#results.get(id) : undefined;
         return result === undefined ? [] : [[id, result] as const];
       }),
     );
@@ -145,7 +145,7 @@ export class Service implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#endEdits();
-    // An edit waits for the streams that it ends; where they were cut off, it would wait for ever.
+    // An edit waits for the streams that it ends; where they were cut off, nobody waits for them any more.
     if (this.#stage !== 'cut-off') await this.#reloading;
     for (const { opened } of this.#ports.values()) await opened[Symbol.asyncDispose]();
     // A collector that is gone is no failure of the service.
@@ -242,6 +242,7 @@ export class Service implements AsyncDisposable {
       service: plan.service,
       durationMs: Math.round(performance.now() - startedAt),
     });
+    if (plan.late.length > 0) this.#log.at('warn', 'streams_still_ending', { streams: plan.late });
     if (this.#supervisor.waiting > 0) this.#tellWaiting();
   }
 

@@ -370,29 +370,6 @@ describeEachServer(
       expectExit(await file.start('--until-caught-up').exit, 0);
       expect(await rows('later.b_unread')).toEqual(['10 ten']);
     });
-
-    test('an edit while a stream waits for its source: --until-caught-up goes on until it is loaded', async () => {
-      file = await openServiceFile();
-      using _file = file;
-      const good = entry('a', { id: `${pair.source}-edited` });
-      const source = {
-        ...(good['source'] as object),
-        connection_string: 'postgres://u@127.0.0.1:1',
-      };
-      const retry_policy = { initial_delay: '1h', max_delay: '1h' };
-      const destination = {
-        ...(good['destination'] as object),
-        write_options: { schema: 'edited' },
-      };
-      file.write([{ ...good, source, destination, retry_policy }]);
-      await using running = file.start('--until-caught-up', '--json');
-      await file.until(({ streams }) => streams[0]?.state === 'retrying');
-      file.write([{ ...good, destination }]);
-      const exit = await running.exit;
-      expectExit(exit, 0);
-      expect(exit.result?.status).toBe('completed');
-      expect(await rows('edited.a')).toContain('1 one');
-    });
   },
   [17],
 );
