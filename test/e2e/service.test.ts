@@ -97,6 +97,12 @@ describeEachServer(
       const listed = await runForebay(['positions', file.path]);
       expectExit(listed, 7);
       expect(listed.stdout).toContain('checkpoint_corrupt');
+      // Where it stood before is what one wants to know then.
+      const earlier = await runForebay(['positions', file.path, '--history', '-o', 'json']);
+      expectExit(earlier, 7);
+      expect(earlier.json).toMatchObject({
+        positions: [{ position: null }, { events: 0, epoch: 1 }],
+      });
       const halted = await file.start('--until-caught-up', '--json').exit;
       expectExit(halted, 7);
       expect(halted.result?.error?.code).toBe('checkpoint_corrupt');
