@@ -148,3 +148,22 @@ test('a file that is gone is told in health; the streams go on, and it is taken 
   writeFileSync(file, text);
   await vi.waitFor(() => expect(service.health.configuration.error).toBeNull(), 5000);
 });
+
+test('a collector that does not answer holds up the end for two seconds at most', async () => {
+  const [health, metrics, port] = await freePorts();
+  write({ health, metrics, streams: ['a'] });
+  const hole = createServer();
+  await once(hole.listen(port, '127.0.0.1'), 'listening');
+  vi.stubEnv('OTEL_EXPORTER_OTLP_ENDPOINT', `http://127.0.0.1:${port}`);
+  try {
+    const { service, logged } = open();
+    await service.start();
+    await service.stop();
+    await service[Symbol.asyncDispose]();
+    expect(logged('telemetry_not_sent')).not.toEqual([]);
+    expect(logged('service_stopped')).toHaveLength(1);
+  } finally {
+    vi.unstubAllEnvs();
+    hole.close();
+  }
+});

@@ -1,5 +1,6 @@
 /** The service of one configuration file: its streams, its edits, its ports and its log. */
-import { asForebayError } from '../core/errors.ts';
+import { asForebayError, ForebayError } from '../core/errors.ts';
+import { pause } from '../core/pause.ts';
 import type { RunResult } from '../engine/pipeline.ts';
 import type { LoadedConfiguration } from './configuration/inspect.ts';
 import { loadConfiguration } from './configuration/load.ts';
@@ -15,6 +16,9 @@ import { logEvent } from './run-log.ts';
 import { lagMsAt } from './stream-state.ts';
 import { openTraces, type Traces } from './traces.ts';
 import { Supervisor } from './supervisor.ts';
+
+/** How long the collector may take with what is left to send at the end. */
+const TELEMETRY_MS = 2000;
 
 type Purpose = 'health' | 'metrics';
 
@@ -129,8 +133,8 @@ export class Service implements AsyncDisposable {
   get results(): ReadonlyMap<string, RunResult> {
     const { streams } = this.#supervisor.loaded.configuration;
     return new Map(
-      streams.flatMap(({ id }) => {
-        const result = this.#results.get(id);
+      streams.flatMap(({ id, enabled }) => {
+        const result = enabled ? this.#results.get(id) : undefined;
         return result === undefined ? [] : [[id, result] as const];
       }),
     );
@@ -146,19 +150,28 @@ export class Service implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#endEdits();
-    // An edit waits for the streams that it ends; where they were cut off, it would wait for ever.
+    // An edit waits for the streams that it ends; where they were cut off, nobody waits for them any more.
     if (this.#stage !== 'cut-off') await this.#reloading;
     for (const { opened } of this.#ports.values()) await opened[Symbol.asyncDispose]();
-    // A collector that is gone is no failure of the service.
-    for (const part of [this.#metrics, this.#traces]) {
-      try {
-        await part?.[Symbol.asyncDispose]();
-      } catch (error) {
-        this.#log.at('warn', 'telemetry_not_sent', { message: asForebayError(error).message });
-      }
-    }
+    await Promise.all([this.#metrics, this.#traces].map((part) => this.#endTelemetry(part)));
     this.#lock?.[Symbol.dispose]();
     this.#log.at('info', 'service_stopped');
+  }
+
+  /** A collector that is gone is no failure of the service, and no reason to wait. */
+  async #endTelemetry(part: AsyncDisposable | null): Promise<void> {
+    const over = new AbortController();
+    const late = pause(TELEMETRY_MS, over.signal).then(() => {
+      if (over.signal.aborted) return;
+      throw new ForebayError('timeout', { message: `no answer within ${TELEMETRY_MS} ms` });
+    });
+    try {
+      await Promise.race([part?.[Symbol.asyncDispose](), late]);
+    } catch (error) {
+      this.#log.at('warn', 'telemetry_not_sent', { message: asForebayError(error).message });
+    } finally {
+      over.abort();
+    }
   }
 
   #endEdits(): void {
@@ -243,6 +256,7 @@ export class Service implements AsyncDisposable {
       service: plan.service,
       durationMs: Math.round(performance.now() - startedAt),
     });
+    if (plan.late.length > 0) this.#log.at('warn', 'streams_still_ending', { streams: plan.late });
     if (this.#supervisor.waiting > 0) this.#tellWaiting();
   }
 

@@ -1,4 +1,5 @@
 /** All streams of a configuration: started, stopped and replaced as the file says. */
+import { pause } from '../core/pause.ts';
 import type { CommittedBatch, RunEvent, RunResult } from '../engine/pipeline.ts';
 import type { LoadedConfiguration } from './configuration/inspect.ts';
 import { planReload, type ReloadPlan } from './configuration/reload.ts';
@@ -16,6 +17,11 @@ export interface SupervisorOptions {
   readonly ended: (stream: string, result: RunResult) => void;
 }
 
+export interface Reloaded extends ReloadPlan {
+  /** Streams that had not ended in time: what the edit makes of them is still to come. */
+  readonly late: readonly string[];
+}
+
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #places: Places;
@@ -24,8 +30,8 @@ export class Supervisor {
   /** Places of streams that are about to begin again: nobody who waits gets ahead of them. */
   readonly #kept = new Map<string, Disposable | null>();
   #loaded: LoadedConfiguration;
-  /** The edit that is being applied. */
-  #applying: Promise<void> | null = null;
+  /** Streams that an edit stops or starts, until that is done. */
+  readonly #turns = new Map<string, Promise<void>>();
   #stopping = false;
 
   constructor(loaded: LoadedConfiguration, options: SupervisorOptions) {
@@ -66,29 +72,33 @@ export class Supervisor {
     return this.runner(id)?.meter.counts() ?? NO_COUNTS;
   }
 
-  /** Applies the difference; resolves when streams that go have ended and those that come have begun. */
-  async reload(next: LoadedConfiguration): Promise<ReloadPlan> {
+  /**
+   * Applies the difference; resolves when streams that go have ended and those that come have begun. One that hangs
+   * holds up nobody: after the time that the file gives for an end, the rest of its edit is done when it has ended.
+   */
+  async reload(next: LoadedConfiguration): Promise<Reloaded> {
     const plan = planReload(this.#loaded, next);
+    const { max_concurrent_streams: limit, graceful_shutdown_timeout: patience } =
+      next.configuration.service;
     this.#loaded = next;
-    this.#places.setLimit(next.configuration.service.max_concurrent_streams);
-    this.#applying = this.#apply(plan);
-    try {
-      await this.#applying;
-    } finally {
-      this.#applying = null;
-    }
-    return plan;
+    this.#places.setLimit(limit);
+    for (const id of plan.changed) this.#kept.set(id, null);
+    const ids = [...plan.stopped, ...plan.changed, ...plan.started];
+    const late = new AbortController();
+    const turns = Promise.all(ids.map((id) => this.#turn(id))).then(() => late.abort());
+    await Promise.race([turns, pause(patience.ms, late.signal)]);
+    return { ...plan, late: ids.filter((id) => this.#turns.has(id)) };
   }
 
   /** Resolves when every stream has ended by itself, also those that a reload brings. */
   async allEnded(): Promise<void> {
     for (;;) {
       const runners = [...this.#runners.values()];
-      await Promise.all([this.#applying, ...runners.map((runner) => runner.ended)]);
+      await Promise.all([...this.#turns.values(), ...runners.map((runner) => runner.ended)]);
       // Between the end of a stream that changes and its next begin there is none that runs.
       const now = [...this.#runners.values()];
       const isSame = now.length === runners.length && now.every((one) => runners.includes(one));
-      if (isSame && this.#applying === null) return;
+      if (isSame && this.#turns.size === 0) return;
     }
   }
 
@@ -97,18 +107,23 @@ export class Supervisor {
     await Promise.all([...this.#runners.values()].map((runner) => runner.stop()));
   }
 
-  async #apply(plan: ReloadPlan): Promise<void> {
-    for (const id of plan.changed) this.#kept.set(id, null);
-    const leaving = [...plan.stopped, ...plan.changed].map(async (id) =>
-      this.#runners.get(id)?.stop(),
-    );
-    await Promise.all(leaving);
-    for (const id of plan.stopped) if (this.#configured(id) === null) this.#runners.delete(id);
-    for (const id of [...plan.started, ...plan.changed]) {
-      const stream = this.#configured(id);
-      if (stream !== null && !this.#stopping) this.#begin(stream);
-      this.#kept.delete(id);
-    }
+  /** One edit of a stream after the other. */
+  async #turn(id: string): Promise<void> {
+    const before = this.#turns.get(id);
+    const turn = before === undefined ? this.#replace(id) : before.then(() => this.#replace(id));
+    this.#turns.set(id, turn);
+    await turn;
+    if (this.#turns.get(id) === turn) this.#turns.delete(id);
+  }
+
+  /** Ends the stream, and begins it as the file has it by then. */
+  async #replace(id: string): Promise<void> {
+    await this.#runners.get(id)?.stop();
+    const stream = this.#configured(id);
+    if (stream === null) this.#runners.delete(id);
+    if (stream?.enabled === true && !this.#stopping) this.#begin(stream);
+    else this.#kept.get(id)?.[Symbol.dispose]();
+    this.#kept.delete(id);
   }
 
   #configured(id: string): StreamConfiguration | null {

@@ -13,6 +13,7 @@ import { formatCount } from '../format.ts';
 import { withInterruption } from '../interruption.ts';
 import { printListing } from '../list-output.ts';
 import { listShape, outputFormat, readOptions } from '../options.ts';
+import { scrubSecrets } from '../scrub.ts';
 import type { TableColumn } from '../table.ts';
 
 interface PositionRow {
@@ -59,45 +60,61 @@ function stateOf(committedAt: string | null, nowMs: number): string {
   return isFuture ? 'its time is in the future' : 'ok';
 }
 
-async function readPositions(
-  stream: string,
-  { spec }: StreamPlan,
-  destination: Destination,
-  withHistory: boolean,
-): Promise<readonly PositionRow[]> {
-  const pipeline = spec.name;
-  const state = await destination.readState(pipeline);
-  if (state?.checkpoint == null) {
-    return [{ stream, ...NOTHING, pipeline, state: 'no checkpoint yet' }];
-  }
-  const { checkpoint, epoch } = state;
-  const past = (await destination.history?.(pipeline)) ?? [];
-  if (withHistory && past.length > 0) {
-    return past.map((one) => ({
-      stream,
-      pipeline,
-      ...one,
-      state: stateOf(one.committedAt, Date.now()),
-    }));
-  }
-  const committedAt = past.find(({ position }) => position === checkpoint.position)?.committedAt;
-  return [
-    {
-      stream,
-      pipeline,
-      position: checkpoint.position,
-      events: eventsOf(checkpoint),
-      checksum: checkpointChecksum(pipeline, checkpoint),
-      committedAt: state.committedAt ?? committedAt ?? null,
-      epoch,
-      state: stateOf(state.committedAt ?? null, Date.now()),
-    },
-  ];
-}
-
 interface Read {
   readonly rows: readonly PositionRow[];
   readonly code: ExitCode;
+}
+
+function failed(stream: string, error: unknown): Read {
+  const failure = asForebayError(error);
+  const state = scrubSecrets(`${failure.code}: ${failure.message}`);
+  return { rows: [{ stream, ...NOTHING, state }], code: failure.exitCode };
+}
+
+async function readCurrent(
+  stream: string,
+  pipeline: string,
+  destination: Destination,
+): Promise<Read> {
+  const state = await destination.readState(pipeline);
+  if (state?.checkpoint == null) {
+    return { rows: [{ stream, ...NOTHING, pipeline, state: 'no checkpoint yet' }], code: 0 };
+  }
+  const { checkpoint, epoch, committedAt = null } = state;
+  const row = {
+    stream,
+    pipeline,
+    position: checkpoint.position,
+    events: eventsOf(checkpoint),
+    checksum: checkpointChecksum(pipeline, checkpoint),
+    committedAt,
+    epoch,
+    state: stateOf(committedAt, Date.now()),
+  };
+  return { rows: [row], code: 0 };
+}
+
+/** Earlier checkpoints are wanted most where the current one is damaged: they follow what is wrong with it. */
+async function readPositions(
+  stream: string,
+  pipeline: string,
+  destination: Destination,
+  withHistory: boolean,
+): Promise<Read> {
+  const current = await readCurrent(stream, pipeline, destination).catch((error: unknown) =>
+    failed(stream, error),
+  );
+  if (!withHistory) return current;
+  const past = ((await destination.history?.(pipeline)) ?? []).map((one) => ({
+    stream,
+    pipeline,
+    ...one,
+    state: stateOf(one.committedAt, Date.now()),
+  }));
+  if (past.length === 0) return current;
+  return current.code === 0
+    ? { rows: past, code: 0 }
+    : { ...current, rows: [...current.rows, ...past] };
 }
 
 async function positionsOf(
@@ -114,12 +131,9 @@ async function positionsOf(
       options: planned.systems.options,
       notice: () => {},
     });
-    const rows = await readPositions(stream.id, planned, destination, options.withHistory);
-    return { rows, code: 0 };
+    return await readPositions(stream.id, planned.spec.name, destination, options.withHistory);
   } catch (error) {
-    const failure = asForebayError(error);
-    const state = `${failure.code}: ${failure.message}`;
-    return { rows: [{ stream: stream.id, ...NOTHING, state }], code: failure.exitCode };
+    return failed(stream.id, error);
   }
 }
 
