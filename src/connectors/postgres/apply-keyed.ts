@@ -174,20 +174,26 @@ async function writeRows(write: KeyedWrite, numbers: Int32Array): Promise<Writte
 
 /** Rows whose unique values change places: all of them leave the table before any comes back. */
 async function exchange(write: KeyedWrite, numbers: Int32Array): Promise<Written> {
-  let applied = await removeRows(write, numbers);
+  const removed = await removeRows(write, numbers);
   const whole = numbersWhere(write.rows, numbers, (action) => action !== ACT_DELETE);
-  if (whole.length === 0) return { applied, missing: [] };
+  if (whole.length === 0) return { applied: removed, missing: [] };
   const { connection } = write.context.lane;
-  const { stage, counts, present } = await stageRows(write, whole);
+  const staged = await stageRows(write, whole);
+  const { stage, counts, present } = staged;
   const missing: number[] = [];
   for (const group of counts.keys()) {
     if (group > 0)
       missing.push(...(await unmatchedPatches(connection, write.sql, { stage, group })));
   }
-  applied += await exchangeRows(connection, write.sql, { stage, present });
+  let moved = await exchangeRows(connection, write.sql, { stage, present });
   for (const group of [GROUP_WHOLE, GROUP_NEW])
-    applied += await insertUnmatched(connection, write.sql, { stage, group });
-  return { applied, missing };
+    moved += await insertUnmatched(connection, write.sql, { stage, group });
+  if (moved < whole.length - missing.length) {
+    // Another chunk's transaction may have brought some in between; all values have their places by now.
+    const merged = await mergeGroups(write, staged);
+    moved = merged.applied + (await insertNew(write, staged, false));
+  }
+  return { applied: removed + Math.min(moved, whole.length - missing.length), missing };
 }
 
 /** A row that waits is not changed before it is there; gives the others. */

@@ -141,7 +141,10 @@ export async function mergeWhole(
   const updated = await updateGroup(connection, sql, { ...source, present: sql.paths });
   if (updated >= count) return count;
   const inserted = await insertUnmatched(connection, sql, source);
-  if (assignments(sql, sql.paths).length > 0) return updated + inserted;
+  if (updated + inserted >= count) return count;
+  // Another chunk's transaction may have brought some between the two statements.
+  if (assignments(sql, sql.paths).length > 0)
+    return Math.min(await updateGroup(connection, sql, { ...source, present: sql.paths }), count);
   // A table of nothing but its key has nothing to set.
   const left = await connection.query(
     `SELECT count(*) FROM ${source.stage} s WHERE s.g = ${source.group} AND ${unmatched(sql, source.group)}`,
