@@ -1,29 +1,26 @@
 /** The fields of a document that become columns. */
-import { type JsonMember, type JsonSpan, objectMembers, wholeSpan } from './json-members.ts';
-import { pathId } from './lane-shape.ts';
-
-export interface Field {
-  readonly path: readonly string[];
-  readonly span: JsonSpan;
-}
+import { eachMember, type JsonSpan, wholeSpan } from './json-members.ts';
+import { PATH_MARK } from './lane-shape.ts';
 
 /** Whether the members of an object are fields of their own, rather than the object one field. */
-export type OpensObject = (path: readonly string[], span: JsonSpan) => boolean;
+export type OpensObject = (id: string, span: JsonSpan) => boolean;
 
-/** By path; of members with one name the last counts. Null if the document is no object. */
-export function readFields(json: string, opens: OpensObject): ReadonlyMap<string, Field> | null {
+/**
+ * Tells every field with the id of its path (`pathId`), in order; one that comes twice counts as it comes last. False
+ * if the document is no object.
+ */
+export function eachField(
+  json: string,
+  opens: OpensObject,
+  visit: (id: string, span: JsonSpan) => void,
+): boolean {
+  const walk = (above: string, around: JsonSpan): boolean =>
+    eachMember(json, around, (name, span) => {
+      const id = above + name;
+      if (span.kind === 'object' && opens(id, span)) return walk(id + PATH_MARK, span);
+      visit(id, span);
+      return true;
+    });
   const whole = wholeSpan(json);
-  const fields = new Map<string, Field>();
-  if (whole?.kind !== 'object') return null;
-  const walk = (above: readonly string[], members: readonly JsonMember[] | null): boolean => {
-    if (members === null) return false;
-    for (const { name, ...span } of members) {
-      const path = [...above, name];
-      const opened = span.kind === 'object' && opens(path, span);
-      if (!opened) fields.set(pathId(path), { path, span });
-      else if (!walk(path, objectMembers(json, span))) return false;
-    }
-    return true;
-  };
-  return walk([], objectMembers(json, whole)) ? fields : null;
+  return whole?.kind === 'object' && walk('', whole);
 }

@@ -4,13 +4,14 @@ import { ForebayError } from '../../core/errors.ts';
 import { type Column, streamId } from '../../core/stream-schema.ts';
 import { type LogicalType, printType, sameType } from '../../core/value.ts';
 import { jsonToCell } from './cell-json.ts';
-import type { Field } from './fields.ts';
+import type { JsonKind, JsonSpan } from './json-members.ts';
 import {
   columnName,
   type LaneColumn,
   type LaneShape,
   nativeTypeOf,
   pathId,
+  pathOf,
   takenNames,
   typeOfKind,
   widened,
@@ -50,9 +51,12 @@ export class Growth {
   }
 
   /** `same`: the source's column of that name, if the value is its. */
-  add(field: Field, json: string, same: Column | null): void {
-    const { path, span } = field;
-    const id = pathId(path);
+  add(
+    id: string,
+    value: { readonly json: string; readonly span: JsonSpan },
+    same: Column | null,
+  ): void {
+    const { json, span } = value;
     const known = this.#added.get(id);
     if (known !== undefined) {
       if (jsonToCell(known.type, json, span) === null)
@@ -62,10 +66,10 @@ export class Growth {
     const type = same?.type ?? typeOfKind(span.kind);
     if (type === null) return;
     const nativeType = same?.nativeType ?? nativeTypeOf(type);
-    this.#added.set(id, { path, type, nativeType, from: same?.ref ?? null });
+    this.#added.set(id, { path: pathOf(id), type, nativeType, from: same?.ref ?? null });
   }
 
-  widen(column: LaneColumn, kind: Field['span']['kind']): void {
+  widen(column: LaneColumn, kind: JsonKind): void {
     const id = pathId(column.path);
     const before = this.#widened.get(id);
     const type = widened(column.type, kind);

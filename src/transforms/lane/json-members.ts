@@ -11,19 +11,11 @@ export interface JsonSpan {
   readonly end: number;
 }
 
-export interface JsonMember extends JsonSpan {
-  readonly name: string;
-}
-
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-const WORDS = [
-  ['true', 'boolean'],
-  ['false', 'boolean'],
-  ['null', 'null'],
-] as const;
-
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const COMMA = 0x2c;
+const COLON = 0x3a;
 
 function skipSpace(json: string, from: number): number {
   let at = from;
@@ -62,6 +54,15 @@ function nestedEnd(json: string, start: number): number {
   return -1;
 }
 
+function wordEnd(json: string, start: number, word: string): number {
+  return json.startsWith(word, start) ? start + word.length : -1;
+}
+
+function numberEnd(json: string, start: number): number {
+  NUMBER.lastIndex = start;
+  return NUMBER.test(json) ? NUMBER.lastIndex : -1;
+}
+
 function spanAt(json: string, start: number): JsonSpan | null {
   const span = (kind: JsonKind, end: number): JsonSpan | null =>
     end < 0 ? null : { kind, start, end };
@@ -72,12 +73,14 @@ function spanAt(json: string, start: number): JsonSpan | null {
       return span('object', nestedEnd(json, start));
     case 0x5b:
       return span('array', nestedEnd(json, start));
-    default: {
-      const word = WORDS.find(([text]) => json.startsWith(text, start));
-      if (word !== undefined) return span(word[1], start + word[0].length);
-      NUMBER.lastIndex = start;
-      return span('number', NUMBER.test(json) ? NUMBER.lastIndex : -1);
-    }
+    case 0x74:
+      return span('boolean', wordEnd(json, start, 'true'));
+    case 0x66:
+      return span('boolean', wordEnd(json, start, 'false'));
+    case 0x6e:
+      return span('null', wordEnd(json, start, 'null'));
+    default:
+      return span('number', numberEnd(json, start));
   }
 }
 
@@ -92,49 +95,50 @@ export function decodeString(json: string): string | null {
   }
 }
 
-/** What stands between the braces or brackets, one by one; null where the text is not well formed. */
-function readItems<Item>(
-  json: string,
-  span: Pick<JsonSpan, 'start' | 'end'>,
-  readItem: (at: number) => { readonly item: Item; readonly end: number } | null,
-): Item[] | null {
-  const last = span.end - 1;
-  const items: Item[] = [];
-  let at = skipSpace(json, span.start + 1);
-  if (at === last) return items;
+type Around = Pick<JsonSpan, 'start' | 'end'>;
+
+/** Reads one item at a place and returns the place after it; -1 if there is none. */
+type ReadItem = (at: number) => number;
+
+/** What stands between the braces or brackets, one by one. False where the text is not well formed. */
+function eachItem(json: string, around: Around, readItem: ReadItem): boolean {
+  const last = around.end - 1;
+  let at = skipSpace(json, around.start + 1);
+  if (at === last) return true;
   for (;;) {
-    const read = readItem(at);
-    if (read === null) return null;
-    items.push(read.item);
-    at = skipSpace(json, read.end);
-    if (at === last) return items;
-    if (json[at] !== ',') return null;
+    const end = readItem(at);
+    if (end < 0) return false;
+    at = skipSpace(json, end);
+    if (at === last) return true;
+    if (json.charCodeAt(at) !== COMMA) return false;
     at = skipSpace(json, at + 1);
   }
 }
 
-export function objectMembers(
+/** `visit` may end it by returning false, which is then the answer. */
+export function eachMember(
   json: string,
-  span: Pick<JsonSpan, 'start' | 'end'>,
-): JsonMember[] | null {
-  return readItems(json, span, (at) => {
+  around: Around,
+  visit: (name: string, value: JsonSpan) => boolean,
+): boolean {
+  return eachItem(json, around, (at) => {
     const nameEnd = json.charCodeAt(at) === QUOTE ? stringEnd(json, at) : -1;
     const name = nameEnd < 0 ? null : decodeString(json.slice(at, nameEnd));
     const colon = skipSpace(json, nameEnd);
-    if (name === null || json[colon] !== ':') return null;
+    if (name === null || json.charCodeAt(colon) !== COLON) return -1;
     const value = spanAt(json, skipSpace(json, colon + 1));
-    return value === null ? null : { item: { ...value, name }, end: value.end };
+    return value !== null && visit(name, value) ? value.end : -1;
   });
 }
 
-export function arrayElements(
-  json: string,
-  span: Pick<JsonSpan, 'start' | 'end'>,
-): JsonSpan[] | null {
-  return readItems(json, span, (at) => {
+export function arrayElements(json: string, around: Around): JsonSpan[] | null {
+  const elements: JsonSpan[] = [];
+  const isArray = eachItem(json, around, (at) => {
     const value = spanAt(json, at);
-    return value === null ? null : { item: value, end: value.end };
+    if (value !== null) elements.push(value);
+    return value?.end ?? -1;
   });
+  return isArray ? elements : null;
 }
 
 /** The one value that the text is; null if it is none or more than that. */

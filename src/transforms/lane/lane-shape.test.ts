@@ -6,7 +6,7 @@ import type { StreamSchema } from '../../core/stream-schema.ts';
 import type { DocumentTransform } from '../document-transform.ts';
 import { adopt, initialShape, type ProbedFields } from './adopt.ts';
 import { Growth } from './growth.ts';
-import { readFields } from './fields.ts';
+import { eachField } from './fields.ts';
 import { columnName, type LaneShape, laneTarget } from './lane-shape.ts';
 import { shapeOf, withShape } from './lane-state.ts';
 import { probeOf } from './probe.ts';
@@ -220,11 +220,15 @@ describe('a table grows', () => {
   function grow(...documents: readonly string[]): ReturnType<Growth['apply']> {
     const growth = new Growth();
     for (const json of documents) {
-      for (const [id, field] of readFields(json, () => false) ?? []) {
-        const column = shape.columns.find(({ path }) => path.join() === id);
-        if (column === undefined) growth.add(field, json, null);
-        else growth.widen(column, field.span.kind);
-      }
+      eachField(
+        json,
+        () => false,
+        (id, span) => {
+          const column = shape.columns.find(({ path }) => path.join() === id);
+          if (column === undefined) growth.add(id, { json, span }, null);
+          else growth.widen(column, span.kind);
+        },
+      );
     }
     return growth.apply(shape, '_');
   }
@@ -255,8 +259,7 @@ describe('a table grows', () => {
 
   test('once, where two chunks need the same', () => {
     const growth = new Growth();
-    for (const [, field] of readFields('{"x":1}', () => false) ?? [])
-      growth.add(field, '{"x":1}', null);
+    growth.add('x', { json: '1', span: { kind: 'number', start: 0, end: 1 } }, null);
     const first = growth.apply(shape, '_');
     expect(growth.apply(first.shape, '_').steps).toEqual([]);
   });

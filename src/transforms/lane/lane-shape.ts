@@ -38,11 +38,15 @@ export const KEY_COLUMN = '_forebay_key';
 const OWN_PREFIX = '_forebay_';
 /** PostgreSQL cuts names off after so many bytes. */
 const MOST_NAME_BYTES = 63;
-const PATH_MARK = '\u0000';
+export const PATH_MARK = '\u0000';
 
 /** Paths as keys of maps. */
 export function pathId(path: readonly string[]): string {
   return path.join(PATH_MARK);
+}
+
+export function pathOf(id: string): string[] {
+  return id.split(PATH_MARK);
 }
 
 export function keyHashColumn(): LaneColumn {

@@ -3,8 +3,9 @@ import type { Column, StreamSchema } from '../../core/stream-schema.ts';
 import type { LogicalType } from '../../core/value.ts';
 import type { Outcome } from '../document-transform.ts';
 import { cellToJson } from './cell-json.ts';
-import { readFields } from './fields.ts';
-import type { JsonKind } from './json-members.ts';
+import { eachField } from './fields.ts';
+import type { JsonKind, JsonSpan } from './json-members.ts';
+import { pathOf } from './lane-shape.ts';
 
 export interface ProbedField {
   readonly path: readonly string[];
@@ -73,9 +74,9 @@ export function probeOf(schema: StreamSchema): Probe {
     ({ name }, index) => `${JSON.stringify(name)}:${values[index] ?? 'null'}`,
   );
   const told = values.map(canonical);
-  const columnOf = (path: readonly string[], value: string): Column | null => {
+  const columnOf = (id: string, value: string): Column | null => {
     const holders = schema.columns.filter((_, index) => told[index] === value);
-    const named = holders.find(({ name }) => path.length === 1 && path[0] === name);
+    const named = holders.find(({ name }) => name === id);
     // There are only two booleans: one of another name may be anything.
     const others = holders.filter(({ type }) => type.kind !== 'boolean');
     return named ?? others[0] ?? null;
@@ -85,18 +86,17 @@ export function probeOf(schema: StreamSchema): Probe {
     fieldsOf: (outcome, flatten) => {
       if (outcome.kind !== 'document') return null;
       const { json } = outcome;
-      const text = (span: { readonly start: number; readonly end: number }): string =>
-        canonical(json.slice(span.start, span.end));
-      const fields = readFields(
+      const text = ({ start, end }: JsonSpan): string => canonical(json.slice(start, end));
+      const fields = new Map<string, ProbedField>();
+      const isObject = eachField(
         json,
-        (path, span) => flatten && columnOf(path, text(span)) === null,
+        (id, span) => flatten && columnOf(id, text(span)) === null,
+        (id, span) => {
+          const column = span.kind === 'null' ? null : columnOf(id, text(span));
+          fields.set(id, { path: pathOf(id), kind: span.kind, column });
+        },
       );
-      if (fields === null) return null;
-      return [...fields.values()].map(({ path, span }) => ({
-        path,
-        kind: span.kind,
-        column: span.kind === 'null' ? null : columnOf(path, text(span)),
-      }));
+      return isObject ? [...fields.values()] : null;
     },
   };
 }

@@ -3,9 +3,10 @@ import { createHash } from 'node:crypto';
 import type { RowBatch } from '../../core/row-batch.ts';
 import type { Column } from '../../core/stream-schema.ts';
 import { cellText, jsonToCell, plainNumber } from './cell-json.ts';
-import { type Field, readFields } from './fields.ts';
+import { eachField } from './fields.ts';
 import type { Growth } from './growth.ts';
-import { type LaneColumn, type LaneShape, pathId } from './lane-shape.ts';
+import type { JsonSpan } from './json-members.ts';
+import { type LaneColumn, type LaneShape, pathId, pathOf } from './lane-shape.ts';
 import { type RowDocument, RowDocuments } from './row-document.ts';
 
 /** A text, the number of the source's column whose cell is taken as it is, NULL, or no value (left unchanged). */
@@ -117,13 +118,16 @@ class Rendering {
     const { json } = this.#row;
     const { flatten } = this.#rules;
     const { columns } = this.#binding;
-    const fields = readFields(json, (path) => flatten && !columns.has(pathId(path)));
-    if (fields === null) return failed('transform_document', 'the outcome is no JSON object');
-    for (const [id, field] of fields) {
-      const column = columns.get(id);
-      if (column === undefined) this.#unknown(field);
-      else this.#cells[column] = this.#cell(column, field);
-    }
+    const isObject = eachField(
+      json,
+      (id) => flatten && !columns.has(id),
+      (id, span) => {
+        const column = columns.get(id);
+        if (column === undefined) this.#unknown(id, span);
+        else this.#cells[column] = this.#cell(column, span);
+      },
+    );
+    if (!isObject) return failed('transform_document', 'the outcome is no JSON object');
     const changed = this.#keyChange();
     if (changed !== null) return failed('transform_key', changed);
     if (this.#grows) return { kind: 'grows' };
@@ -137,22 +141,21 @@ class Rendering {
     return source >= 0 && this.#row.before.values[source] === undefined ? source : null;
   }
 
-  #unknown(field: Field): void {
+  #unknown(id: string, span: JsonSpan): void {
     const { json, before } = this.#row;
-    if (field.span.kind === 'null') return;
+    if (span.kind === 'null') return;
     if (this.#rules.growth === null) {
-      this.#rules.leftOut(field.path);
+      this.#rules.leftOut(pathOf(id));
       return;
     }
-    const [name = ''] = field.path;
-    const named = field.path.length === 1 ? this.#binding.byName.get(name) : undefined;
-    const raw = json.slice(field.span.start, field.span.end);
+    const named = this.#binding.byName.get(id);
+    const raw = json.slice(span.start, span.end);
     const same = named !== undefined && before.values[named.index] === raw ? named.column : null;
-    this.#rules.growth.add(field, json, same);
+    this.#rules.growth.add(id, { json, span }, same);
     this.#grows = true;
   }
 
-  #cell(index: number, { span }: Field): LaneCell {
+  #cell(index: number, span: JsonSpan): LaneCell {
     const { json, before } = this.#row;
     const column = this.#binding.shape.columns[index];
     const source = this.#binding.sources[index] ?? -1;
