@@ -1,7 +1,7 @@
 /** The service of one configuration file: its streams, its edits, its ports and its log. */
 import { asForebayError, ForebayError } from '../core/errors.ts';
 import { pause } from '../core/pause.ts';
-import type { RunResult } from '../engine/pipeline.ts';
+import type { RunEvent, RunResult } from '../engine/pipeline.ts';
 import type { LoadedConfiguration } from './configuration/inspect.ts';
 import { loadConfiguration } from './configuration/load.ts';
 import { printProblem } from './configuration/problem.ts';
@@ -10,7 +10,7 @@ import { type FileLock, lockFile } from './file-lock.ts';
 import { FileWatch } from './file-watch.ts';
 import { healthDocument, type HealthDocument, type StreamHealth } from './health.ts';
 import { jsonAnswer, openPort, textAnswer } from './http-port.ts';
-import { type Log, ServiceLog } from './log.ts';
+import { type Log, type LogSettings, ServiceLog } from './log.ts';
 import { Metrics } from './metrics.ts';
 import { logEvent } from './run-log.ts';
 import { lagMsAt } from './stream-state.ts';
@@ -27,6 +27,8 @@ export interface ServiceOptions {
   readonly loaded: LoadedConfiguration;
   readonly untilCaughtUp: boolean;
   readonly write: (line: string) => void;
+  /** Takes what the streams tell, in place of the log, which is then JSON. */
+  readonly tell?: (event: RunEvent) => void;
 }
 
 export class Service implements AsyncDisposable {
@@ -51,12 +53,11 @@ export class Service implements AsyncDisposable {
 
   constructor(options: ServiceOptions) {
     this.#options = options;
-    const { log_level: level, log_format: format } = options.loaded.configuration.service;
-    this.#logs = new ServiceLog({ level, format }, options.write);
+    this.#logs = new ServiceLog(this.#logSettings(options.loaded), options.write);
     this.#log = this.#logs.root;
     this.#supervisor = new Supervisor(options.loaded, {
       untilCaughtUp: options.untilCaughtUp,
-      observe: (stream, event) => logEvent(this.#log.child({ stream }), event),
+      observe: (stream, event) => this.#observe(stream, event),
       committed: (stream, batch) => this.#traces?.batch(stream, batch),
       ended: (stream, result) => this.#streamEnded(stream, result),
     });
@@ -187,6 +188,17 @@ export class Service implements AsyncDisposable {
     });
   }
 
+  #logSettings({ configuration }: LoadedConfiguration): LogSettings {
+    const { log_level: level, log_format: format } = configuration.service;
+    return { level, format: this.#options.tell === undefined ? format : 'json' };
+  }
+
+  #observe(stream: string, event: RunEvent): void {
+    const { tell } = this.#options;
+    if (tell === undefined) logEvent(this.#log.child({ stream }), event);
+    else tell({ ...event, pipeline: stream });
+  }
+
   #streamEnded(stream: string, result: RunResult): void {
     this.#results.set(stream, result);
     const { status, error, durationMs } = result;
@@ -240,8 +252,7 @@ export class Service implements AsyncDisposable {
     const startedAt = performance.now();
     await this.#openChangedPorts(loaded);
     const plan = await this.#supervisor.reload(loaded);
-    const { log_level: level, log_format: format } = loaded.configuration.service;
-    this.#logs.set({ level, format });
+    this.#logs.set(this.#logSettings(loaded));
     this.#refusal = null;
     this.#loadedAt = new Date().toISOString();
     this.#reloads.applied += 1;

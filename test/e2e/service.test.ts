@@ -44,6 +44,10 @@ describeEachServer(
       const exit = await running.exit;
       expectExit(exit, 0);
       expect(exit.result?.status).toBe('completed');
+      const told = exit.events.map(({ event, pipeline }) => `${pipeline} ${event}`);
+      for (const table of ['a', 'b'])
+        for (const event of ['started', 'phase', 'progress', 'stopped'])
+          expect(told).toContain(`${idOf(table)} ${event}`);
       const streams = exit.result?.streams.map(({ stream, read, applied }) => [
         stream,
         read,

@@ -14,6 +14,7 @@ import { resultDocument, resultExitCode } from '../result-output.ts';
 import { scrubSecrets } from '../scrub.ts';
 import { watchSignals } from '../signals.ts';
 import type { Terminal } from '../terminal.ts';
+import { printEvent } from '../view/json-view.ts';
 
 const STOPPING = 'Stopping: what is in hand is finished first. Once more to stop now.';
 
@@ -85,7 +86,9 @@ function combinedDocument(file: string, ending: Ending): Readonly<Record<string,
 }
 
 async function serve(service: Service, call: CommandCall): Promise<boolean> {
-  using interruption = watchSignals((text) => call.terminal.err(`${text}\n`), STOPPING);
+  const { json } = readOptions(runShape, call.options);
+  const say = (text: string): void => (json ? undefined : call.terminal.err(`${text}\n`));
+  using interruption = watchSignals(say, STOPPING);
   const onHangUp = (): void => service.reload('signal');
   process.on('SIGHUP', onHangUp);
   try {
@@ -131,6 +134,7 @@ export const run: RunCommand = async (call) => {
     loaded,
     untilCaughtUp: options['untilCaughtUp'] === true,
     write: (line) => terminal.err(scrubSecrets(line)),
+    ...(json ? { tell: (event) => terminal.err(`${printEvent(event)}\n`) } : {}),
   });
   const end = await serveToEnd(service, call);
   const { results } = service;
