@@ -1,4 +1,4 @@
-// The service with five streams, kill -9 at random moments and edits of its file in between, under a live workload.
+// The service with six streams, one of them transformed, kill -9 at random moments and edits of its file in between, under a live workload.
 // FOREBAY_CHAOS_KILLS sets how many kills, FOREBAY_CHAOS_SEED replays a run's choices.
 import assert from 'node:assert/strict';
 import { env } from 'node:process';
@@ -7,10 +7,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 
 import { differences, postgresRows, sourceColumns } from '../support/content.ts';
-import { expectExit } from '../support/exit.ts';
 import { startWriter } from '../support/live-writer.ts';
 import { freshSeed, type Random, seededRandom } from '../support/random.ts';
-import { openReplication } from '../support/replication.ts';
+import { openReplication, type Replication } from '../support/replication.ts';
 import { openServiceFile, type ServiceFile, type StreamEntry } from '../support/service.ts';
 import { sharedServer } from '../support/shared-servers.ts';
 import { Workload, WORKLOAD_TABLES } from '../support/workload.ts';
@@ -18,6 +17,43 @@ import { Workload, WORKLOAD_TABLES } from '../support/workload.ts';
 const kills = Number(env['FOREBAY_CHAOS_KILLS'] ?? 6);
 const TABLES = ['keyed', 'pair', 'toasted', 'bank', 'ledger'];
 const server = sharedServer(17);
+
+/** Fails on some rows, on all that have a name and an id that ends with 0. */
+const CHECKED = {
+  id: 'checked',
+  type: 'custom',
+  specification: {
+    mapping: { set: { score: 'case when id % 10 = 0 then cast(name as integer) else id end' } },
+  },
+  error_handling: {
+    on_error: 'dead_letter',
+    dead_letter_destination: 'table:_forebay.dead_letters',
+  },
+};
+
+/** Every row is at the destination as it is, or its last word is a dead letter. */
+async function expectChecked(pair: Replication): Promise<void> {
+  const source = await pair.read('source', 'select id::text, name from keyed order by id');
+  const fails = ([id, name]: readonly (string | null)[]): boolean =>
+    id?.endsWith('0') === true && name !== null;
+  const there = await pair.read('postgres', 'select id::text, name from keyed_checked order by id');
+  const letters = await pair.read(
+    'postgres',
+    `select payload ->> 'id', payload ->> 'name' from _forebay.dead_letters
+     where superseded_at is null and code = 'transform_cast' order by id`,
+  );
+  expect(letters.length).toBeGreaterThan(0);
+  const last = new Map(letters.map(([id, name]) => [id, name]));
+  const good = source.filter((row) => !fails(row));
+  const ids = new Set(good.map(([id]) => id));
+  assert.deepEqual(
+    there.filter(([id]) => ids.has(id ?? null)),
+    good,
+  );
+  for (const [id, name] of source.filter(fails)) expect(last.get(id ?? null)).toBe(name);
+  const known = new Set(source.map(([id]) => id));
+  expect(there.filter(([id]) => !known.has(id ?? null))).toEqual([]);
+}
 
 /** Streams as a random edit leaves them: other batches, and some switched off for a while. */
 function edited(streams: readonly StreamEntry[], random: Random): readonly StreamEntry[] {
@@ -40,7 +76,7 @@ async function killOnce(
       health.streams.every(({ state }) => state === 'streaming' || state === 'disabled'),
     );
     if (random.chance(60)) {
-      file.write(edited(streams, random));
+      file.write(edited(streams, random), { transformations: [CHECKED] });
       if (random.chance(50)) file.writeText('streams: [this is, no: configuration');
     }
   }
@@ -51,7 +87,7 @@ async function killOnce(
 }
 
 test.skipIf(server === null)(
-  `${kills} kills and edits of a service with five streams`,
+  `${kills} kills and edits of a service with six streams`,
   async () => {
     if (server === null) return;
     const seed = Number(env['FOREBAY_CHAOS_SEED'] ?? freshSeed());
@@ -60,7 +96,7 @@ test.skipIf(server === null)(
     await using pair = await openReplication(server);
     using file = await openServiceFile();
     await pair.sql(WORKLOAD_TABLES);
-    const streams = TABLES.map((table) => ({
+    const plain = TABLES.map((table) => ({
       id: `${pair.source}-${table}`,
       source: {
         type: 'postgres',
@@ -75,29 +111,37 @@ test.skipIf(server === null)(
       },
       retry_policy: { max_attempts: 100, initial_delay: '100ms', max_delay: '1s' },
     }));
+    const [first] = plain;
+    const streams: readonly StreamEntry[] = [
+      ...plain,
+      {
+        ...first,
+        id: `${pair.source}-checked`,
+        destination: { ...first?.destination, collection_table: 'public.keyed_checked' },
+        transformation_id: CHECKED.id,
+      },
+    ];
+    const more = { transformations: [CHECKED] };
     {
       await using writer = startWriter(server, pair.source, new Workload(seed, { ddl: 'none' }));
       for (let i = 0; i < kills; i += 1) {
-        file.write(streams);
+        file.write(streams, more);
         await Promise.race([killOnce(file, streams, random), writer.ended]);
       }
       await writer.stop();
     }
-    file.write(streams);
+    file.write(streams, more);
     await using last = file.start('--until-caught-up', '--json');
     const exit = await last.exit;
-    expectExit(exit, 0);
+    expect([0, 5], exit.stderr).toContain(exit.code);
+    for (const { read, applied, folded, filtered, deadLettered } of exit.result?.streams ?? [])
+      expect(applied + folded + filtered + deadLettered).toBe(read);
     const all = await sourceColumns(server, pair.source);
     const columns = new Map([...all].filter(([table]) => TABLES.includes(table)));
     const source = await postgresRows(server, pair.source, columns);
     const copy = await postgresRows(server, pair.copy, columns);
     assert.deepEqual(differences(source, copy), {}, 'contents differ');
-    expect(await letters()).toEqual(0);
-
-    async function letters(): Promise<number> {
-      const [row] = await pair.read('postgres', 'select count(*)::text from _forebay.dead_letters');
-      return Number(row?.[0]);
-    }
+    await expectChecked(pair);
   },
   120_000 + kills * 30_000,
 );
