@@ -1,7 +1,10 @@
 // Transformed rows under every load method, and beside what else a pipeline does.
 import { describe, expect, test } from 'vitest';
 
+import type { PipelinePlan } from '../../src/engine/pipeline.ts';
+import { planPipeline } from '../../src/engine/plan.ts';
 import { createLane } from '../support/lane-pipeline.ts';
+import { LANE_SPEC, laneSystems } from '../support/lane-systems.ts';
 import type { LaneSettings } from '../support/lane-transforms.ts';
 import { sharedServer } from '../support/shared-servers.ts';
 
@@ -160,6 +163,48 @@ describe.skipIf(server === null)('transformed rows', () => {
           ['1', 'one'],
           ['2', 'two'],
         ]);
+      });
+
+      test('a pipeline that was begun without a transformation gets one', async () => {
+        await using lane = await createLane(server, kind, NAMES);
+        await lane.sql(`insert into names values (1, 'one', true), (2, 'two', true)`);
+        await lane.caughtUp({ settings: null });
+        await lane.sql(`update names set name = 'uno' where id = 1`);
+        await lane.sql(`update names set active = false where id = 2`);
+        await lane.caughtUp({ settings });
+        expect(await lane.read(`${select('id', 'name', 'title', 'active')} order by 1`)).toEqual([
+          ['1', null, 'uno', 'true'],
+        ]);
+      });
+
+      test('the plan tells that rows come as text, where they land, and what columns come', async () => {
+        await using lane = await createLane(server, kind, NAMES);
+        const { urls, name } = lane;
+        const look = async (): Promise<PipelinePlan> =>
+          planPipeline(
+            { kind: 'replicate', untilCaughtUp: true },
+            { ...LANE_SPEC, name },
+            laneSystems(urls, settings),
+            new AbortController().signal,
+          );
+        const before = await look();
+        expect(before.streams).toMatchObject([
+          { lane: 'bytes', changeEncoding: 'text', exists: false, key: ['id'] },
+        ]);
+        expect(before.streams[0]?.columns.map(({ target }) => target.encoding)).toEqual([
+          'text',
+          'text',
+          'text',
+        ]);
+        expect(before.findings.find(({ step }) => step === 'transformation')).toMatchObject({
+          severity: 'info',
+          message: expect.stringContaining('id, title, active') as unknown,
+        });
+        await lane.caughtUp({ settings });
+        const after = await look();
+        expect(after.streams).toMatchObject([{ exists: true, state: 'streaming' }]);
+        expect(after.findings.filter(({ severity }) => severity === 'error')).toEqual([]);
+        expect(after.changes).toEqual([]);
       });
 
       test('a copy, twice', async () => {

@@ -21,7 +21,8 @@ import { eventually } from './wait.ts';
 const MIB = 1024 * 1024;
 
 export interface LaneRun {
-  readonly settings: LaneSettings;
+  /** Null: nothing is transformed. */
+  readonly settings: LaneSettings | null;
   readonly extras?: LaneExtras;
   readonly spec?: Partial<PipelineSpec>;
   readonly mode?: RunMode;

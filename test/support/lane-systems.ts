@@ -29,19 +29,19 @@ export const LANE_SPEC: Omit<PipelineSpec, 'name'> = {
 
 export type LaneExtras = Partial<Pick<LaneOptions, 'runner' | 'probe' | 'divert'>>;
 
+/** Without settings nothing is transformed. */
 export function laneSystems(
   urls: readonly [string, string],
-  settings: LaneSettings,
+  settings: LaneSettings | null,
   extras: LaneExtras = {},
 ): PipelineSystems {
   return {
     openSource: async (context) => openSource(await resolveSystem(urls[0]), context),
-    openDestination: async (context) =>
-      transformDestination(await openDestination(await resolveSystem(urls[1]), context), {
-        ...laneOptions(settings),
-        ...extras,
-        context,
-      }),
+    openDestination: async (context) => {
+      const opened = await openDestination(await resolveSystem(urls[1]), context);
+      if (settings === null) return opened;
+      return transformDestination(opened, { ...laneOptions(settings), ...extras, context });
+    },
     sameSystem: false,
     options: {},
   };

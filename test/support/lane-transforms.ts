@@ -14,7 +14,12 @@ function mapping(change: (document: Document) => Document | null): DocumentTrans
   };
 }
 
-const failed: Outcome = { kind: 'failed', code: 'test_failed', message: 'the name is bad' };
+/** Its words are no text of a database. */
+const failed: Outcome = {
+  kind: 'failed',
+  code: 'test_failed',
+  message: 'the name is \u0000bad',
+};
 
 export const TRANSFORMS = {
   identity: (json) => ({ kind: 'document', json }),

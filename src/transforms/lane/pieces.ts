@@ -115,13 +115,18 @@ export async function* pieces(
   if (gathered.length > 0) yield await settlePiece(gathered, stream, options);
 }
 
-function payloadOf({ batch, row }: SourceRow): Record<string, string | null> {
+/** U+0000, which not every database can hold, is shown in the digits of the whole text. */
+function payloadOf({ batch, row }: SourceRow): Pick<RejectedRow, 'payload' | 'altered'> {
   const payload: Record<string, string | null> = {};
+  let altered = batch.schema.rawText === true && !rowIsUtf8(batch, row);
   for (const [column, { name }] of batch.schema.columns.entries()) {
     const text = cellText(batch, row, column);
-    if (text !== undefined) payload[name] = text;
+    if (text === undefined) continue;
+    const shown = text?.includes('\u0000') === true;
+    altered ||= shown;
+    payload[name] = shown ? `\\x${Buffer.from(text).toString('hex')}` : text;
   }
-  return payload;
+  return { payload, altered };
 }
 
 /** The letter of a row that failed; null where such rows are passed over. Fails where they stop the stream. */
@@ -138,8 +143,7 @@ export function rejection(
     op: OP_LETTERS[row.op] ?? 'r',
     code: failure.code,
     reason: failure.message,
-    payload: payloadOf(row),
-    altered: row.batch.schema.rawText === true && !rowIsUtf8(row.batch, row.row),
+    ...payloadOf(row),
     key: keyPayload(stream.binding, row),
     transformation: { id: options.id, attempts: failure.attempts },
   };

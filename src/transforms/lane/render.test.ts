@@ -63,6 +63,7 @@ describe('the key of a row', () => {
     [DECIMAL, '10', '{"id":1}'],
     [DECIMAL, '100', '{"id":1}'],
     [{ id: { kind: 'text' } }, 'a', '{"id":"b"}'],
+    [{ id: { kind: 'text' } }, '1.0', '{"id":"1.00"}'],
   ])('may not change: %j %s %s', ([columns, text, json]) => {
     expect(rendered(columns, [text], json)).toMatchObject({
       kind: 'failed',

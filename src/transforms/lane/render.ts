@@ -78,8 +78,9 @@ function tooLong({ type, nativeType }: LaneColumn, text: string): boolean {
 const isText = ({ type, nativeType }: LaneColumn): boolean =>
   type.kind === 'text' && nativeType === 'text';
 
-/** Whether two texts of numbers mean the same; others must be equal. */
-function sameKey(a: string, b: string): boolean {
+/** Whether two texts are the same value; numbers may be written in several ways. */
+function sameKey({ type }: LaneColumn, a: string, b: string): boolean {
+  if (type.kind !== 'decimal' && type.kind !== 'float') return a === b;
   const bare = (text: string): string =>
     /^-?\d+(?:\.\d+)?$/.test(text) ? text.replace(/\.0+$|(?<=\.\d*?[1-9])0+$/, '') : text;
   return a === b || bare(plainNumber(a) ?? a) === bare(plainNumber(b) ?? b);
@@ -184,8 +185,9 @@ class Rendering {
       const cell = this.#cells[column];
       const was = cellText(source.batch, source.row, from);
       const is = typeof cell === 'number' ? was : cell;
-      if (is == null || was == null || !sameKey(is, was))
-        return `the key ${shape.columns[column]?.name ?? ''} is not the one that the row has`;
+      const of = shape.columns[column];
+      if (is == null || was == null || of === undefined || !sameKey(of, is, was))
+        return `the key ${of?.name ?? ''} is not the one that the row has`;
       this.#cells[column] = from;
     }
     return null;

@@ -27,13 +27,25 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
+const MOST_CHARACTERS = 2000;
+
+/** Words of a transformation may hold anything; they go where every database takes them. */
+function plain(text: string): string {
+  return text.slice(0, MOST_CHARACTERS).replaceAll('\u0000', '').toWellFormed();
+}
+
 export async function runDocuments(
   options: Pick<LaneOptions, 'runner' | 'context'>,
   documents: readonly string[],
 ): Promise<readonly Outcome[]> {
   if (documents.length === 0) return [];
   const outcomes = await options.runner.run(documents, options.context.signal);
-  if (outcomes.length === documents.length) return outcomes;
+  if (outcomes.length === documents.length)
+    return outcomes.map((outcome) =>
+      outcome.kind === 'failed'
+        ? { ...outcome, code: plain(outcome.code), message: plain(outcome.message) }
+        : outcome,
+    );
   throw new ForebayError('internal', {
     message: `a transformation gave ${outcomes.length} outcomes for ${documents.length} documents`,
   });
