@@ -10,7 +10,12 @@ import { differences, postgresRows, sourceColumns } from '../support/content.ts'
 import { startWriter } from '../support/live-writer.ts';
 import { freshSeed, type Random, seededRandom } from '../support/random.ts';
 import { openReplication, type Replication } from '../support/replication.ts';
-import { openServiceFile, type ServiceFile, type StreamEntry } from '../support/service.ts';
+import {
+  openServiceFile,
+  type ServiceFile,
+  type StreamEntry,
+  tableEntry,
+} from '../support/service.ts';
 import { sharedServer } from '../support/shared-servers.ts';
 import { Workload, WORKLOAD_TABLES } from '../support/workload.ts';
 
@@ -96,28 +101,18 @@ test.skipIf(server === null)(
     await using pair = await openReplication(server);
     using file = await openServiceFile();
     await pair.sql(WORKLOAD_TABLES);
-    const plain = TABLES.map((table) => ({
-      id: `${pair.source}-${table}`,
-      source: {
-        type: 'postgres',
-        connection_string: server.url(pair.source),
-        database: pair.source,
-        collection_table: `public.${table}`,
-      },
-      destination: {
-        type: 'postgres',
-        connection_string: server.url(pair.copy),
-        database: pair.copy,
-      },
-      retry_policy: { max_attempts: 100, initial_delay: '100ms', max_delay: '1s' },
-    }));
+    const retry_policy = { max_attempts: 100, initial_delay: '100ms', max_delay: '1s' };
+    const plain = TABLES.map((table) => tableEntry(server, pair, table, { retry_policy }));
     const [first] = plain;
     const streams: readonly StreamEntry[] = [
       ...plain,
       {
         ...first,
         id: `${pair.source}-checked`,
-        destination: { ...first?.destination, collection_table: 'public.keyed_checked' },
+        destination: {
+          ...(first?.['destination'] as object),
+          collection_table: 'public.keyed_checked',
+        },
         transformation_id: CHECKED.id,
       },
     ];

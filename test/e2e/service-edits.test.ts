@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { expectExit } from '../support/exit.ts';
 import { openReplication, type Replication } from '../support/replication.ts';
-import { openServiceFile, type StreamEntry } from '../support/service.ts';
+import { openServiceFile, type StreamEntry, tableEntry } from '../support/service.ts';
 import { describeEachServer } from '../support/shared-servers.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -23,21 +23,8 @@ describeEachServer(
       await pair[Symbol.asyncDispose]();
     });
 
-    const entry = (table: string, more: StreamEntry = {}): StreamEntry => ({
-      id: `${pair.source}-${table}`,
-      source: {
-        type: 'postgres',
-        connection_string: server.url(pair.source),
-        database: pair.source,
-        collection_table: `public.${table}`,
-      },
-      destination: {
-        type: 'postgres',
-        connection_string: server.url(pair.copy),
-        database: pair.copy,
-      },
-      ...more,
-    });
+    const entry = (table: string, more: StreamEntry = {}): StreamEntry =>
+      tableEntry(server, pair, table, more);
 
     test('while a stream waits for its source: --until-caught-up goes on until it is loaded', async () => {
       using file = await openServiceFile();

@@ -8,31 +8,14 @@ import { expect, test } from 'vitest';
 import { parseAddress } from '../../src/connectors/duckdb/config.ts';
 import { connector as duckdb } from '../../src/connectors/duckdb/connector.ts';
 import type { Connector, SystemAddress } from '../../src/core/connector.ts';
-import { DEFAULT_RETRY } from '../../src/core/retry.ts';
 import type { PipelineSpec, RunMode, RunResult } from '../../src/engine/pipeline.ts';
 import { runPipeline } from '../../src/engine/run.ts';
 import { readDuckdb } from '../support/duckdb-read.ts';
 import { exampleAddress, exampleConnector } from '../support/example-connector.ts';
 import type { Content } from '../support/example-store.ts';
+import { TEST_SPEC } from '../support/pipeline-spec.ts';
 
-const SPEC: PipelineSpec = {
-  name: 'example',
-  selection: [],
-  targetNamespace: null,
-  load: 'upsert',
-  deletes: 'hard',
-  schemaChanges: 'evolve',
-  batchRows: 1000,
-  batchMs: 10,
-  memoryBytes: 64 * 1024 * 1024,
-  parallel: null,
-  errorBudget: 0,
-  targetTable: null,
-  retry: { ...DEFAULT_RETRY, giveUpAfterMs: 0 },
-  awaitSystems: false,
-  exclusive: false,
-  begins: 'snapshot',
-};
+const SPEC: PipelineSpec = { ...TEST_SPEC, name: 'example' };
 const CATCH_UP: RunMode = { kind: 'replicate', untilCaughtUp: true };
 
 interface Side {

@@ -1,30 +1,20 @@
 // A pipeline's systems with a transformation between them.
 import { openDestination, openSource } from '../../src/cli/systems.ts';
 import { resolveSystem } from '../../src/connectors/registry.ts';
-import { DEFAULT_RETRY } from '../../src/core/retry.ts';
 import type { PipelineSpec, PipelineSystems } from '../../src/engine/pipeline.ts';
 import { transformDestination } from '../../src/transforms/lane/lane-destination.ts';
 import type { LaneOptions } from '../../src/transforms/lane/options.ts';
 import { laneOptions, type LaneSettings } from './lane-transforms.ts';
+import { TEST_SPEC } from './pipeline-spec.ts';
 
 const MIB = 1024 * 1024;
 
+const { name: _name, ...UNNAMED } = TEST_SPEC;
+
 export const LANE_SPEC: Omit<PipelineSpec, 'name'> = {
-  selection: [],
-  targetNamespace: null,
-  load: 'upsert',
-  deletes: 'hard',
-  schemaChanges: 'evolve',
-  batchRows: 1000,
-  batchMs: 10,
+  ...UNNAMED,
   memoryBytes: 128 * MIB,
-  parallel: null,
   errorBudget: 1000,
-  targetTable: null,
-  retry: { ...DEFAULT_RETRY, giveUpAfterMs: 0 },
-  awaitSystems: false,
-  exclusive: false,
-  begins: 'snapshot',
 };
 
 export type LaneExtras = Partial<Pick<LaneOptions, 'runner' | 'probe' | 'divert'>>;
