@@ -88,7 +88,8 @@ function loadOf(stream: StreamConfiguration): PipelineSpec['load'] {
   throw notThere(stream, 'load history is not there yet', 'Use upsert, append or replace.');
 }
 
-function specOf(stream: StreamConfiguration): PipelineSpec {
+/** `letters`: whoever wants rejected rows as dead letters wants all of them. */
+function specOf(stream: StreamConfiguration, letters: boolean): PipelineSpec {
   const options = stream.source.change_stream_options;
   const { deletes, batch_interval: interval } = stream.destination.write_options;
   return {
@@ -102,12 +103,19 @@ function specOf(stream: StreamConfiguration): PipelineSpec {
     batchMs: interval?.ms ?? BATCH_MS,
     memoryBytes: MEMORY_BYTES,
     parallel: options.parallel ?? null,
-    errorBudget: ERROR_BUDGET,
+    errorBudget: letters ? Number.MAX_SAFE_INTEGER : ERROR_BUDGET,
     retry: retryOf(stream),
     awaitSystems: true,
     exclusive: true,
     begins: options.mode === 'changes' ? 'changes' : 'snapshot',
   };
+}
+
+function wantsLetters(loaded: LoadedConfiguration, stream: StreamConfiguration): boolean {
+  const { transformations } = loaded.configuration;
+  const entry = transformations.find(({ id }) => id === stream.transformation_id);
+  const errors = entry?.error_handling;
+  return errors?.on_error === 'dead_letter' || errors?.dead_letter_destination !== undefined;
 }
 
 /** Options of the connectors themselves, under the names that `--set` has for them. */
@@ -197,7 +205,7 @@ export async function planStream(
   const destination = await nameSystem(stream, 'destination', result.stream.destination, folder);
   const { mode } = stream.source.change_stream_options;
   const { untilCaughtUp } = options;
-  const spec = specOf(stream);
+  const spec = specOf(stream, wantsLetters(loaded, stream));
   const open = (context: ConnectorContext): Promise<Destination> =>
     openDestination(destination, context);
   const { transformation } = result.stream;
