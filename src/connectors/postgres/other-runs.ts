@@ -23,17 +23,24 @@ export function waitingApplicationName(pipeline: string): string {
 const OTHERS = `FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()
     AND usename = current_user AND pid <> pg_backend_pid()`;
 
+const ALIVE = `(state = 'active' OR state_change > now() - make_interval(secs => ${ALIVE_SECONDS}))`;
+
 /** Process of another run that is at work; null if there is none, or one that hangs or was cut off. */
 async function findAlive(
   connection: PgConnection,
   applicationName: string,
 ): Promise<string | null> {
-  const { rows } = await connection.query(
-    `SELECT pid::text ${OTHERS}
-      AND (state = 'active' OR state_change > now() - make_interval(secs => ${ALIVE_SECONDS})) LIMIT 1`,
-    [applicationName],
-  );
+  const { rows } = await connection.query(`SELECT pid::text ${OTHERS} AND ${ALIVE} LIMIT 1`, [
+    applicationName,
+  ]);
   return rows[0]?.[0] ?? null;
+}
+
+/** One that hangs keeps its lock. One that has begun since we looked is at work, and is left alone. */
+async function endHanging(connection: PgConnection, applicationName: string): Promise<void> {
+  await connection.query(`SELECT pg_terminate_backend(pid) ${OTHERS} AND NOT ${ALIVE}`, [
+    applicationName,
+  ]);
 }
 
 /**
@@ -64,7 +71,7 @@ export async function assertAlone(
             : `its connection is PID ${alive} at the destination`,
       });
     }
-    if (alive === null) await endOtherRuns(connection, applicationName);
+    if (alive === null) await endHanging(connection, applicationName);
     await connection.query('SELECT pg_sleep($1::float8)', [String(POLL_MS / 1000)]);
   }
 }
