@@ -37,7 +37,9 @@ pipeline.run(sql_database(sys.argv[1], backend="pyarrow", table_names=["orders"]
 
 export async function rivals(bed: Bed): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
-  const tcp = (database: string): string => bed.server.url(database);
+  // SQLAlchemy knows the scheme by its long name alone.
+  const tcp = (database: string): string =>
+    bed.server.url(database).replace(/^postgres:/, 'postgresql:');
   if (has('pgcopydb', ['--version'])) {
     const folder = `${bed.server.socketDir}/pgcopydb`;
     outcomes.push(
