@@ -1,19 +1,13 @@
 /** What copy, replicate, plan and recover have in common: two systems and the options between them. */
 import type { z } from 'zod';
-import type { NamedSystem } from '../connectors/registry.ts';
+import { type NamedSystem, openDestination, openSource } from '../connectors/registry.ts';
 import type { PipelineSpec, PipelineSystems } from '../engine/pipeline.ts';
 import { DEFAULT_RETRY } from '../core/retry.ts';
 import type { CommandCall } from './call.ts';
 import { throwAll } from './failure.ts';
 import { parseOptions, pipelineShape, readOptions } from './options.ts';
 import { derivePipelineName } from './pipeline-name.ts';
-import {
-  checkSettings,
-  openDestination,
-  openSource,
-  type Settings,
-  tryResolve,
-} from './systems.ts';
+import { checkSettings, type Settings, tryResolve } from './systems.ts';
 
 const MIB = 1024 * 1024;
 

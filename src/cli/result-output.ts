@@ -1,5 +1,6 @@
 import type { ExitCode } from '../core/errors.ts';
 import { ERROR_TABLE, type ForebayError } from '../core/errors.ts';
+import { failedRun } from '../engine/failed-run.ts';
 import type { RunResult, StreamResult } from '../engine/pipeline.ts';
 import { printReport, safeReport, scrubReport } from './failure.ts';
 import { formatBytes, formatCount, formatDuration } from './format.ts';
@@ -32,15 +33,9 @@ export function resultDocument(result: RunResult): Readonly<Record<string, unkno
 /** Of a run that ended before there was anything to count. */
 export function failedResult(pipeline: string, error: ForebayError, durationMs: number): RunResult {
   return {
-    pipeline,
+    ...failedRun(pipeline, error, durationMs),
     status: error.code === 'interrupted' ? 'stopped' : 'failed',
-    durationMs,
-    streams: [],
-    position: { from: null, to: null },
-    lagMs: null,
     error: safeReport(error),
-    begun: false,
-    repaired: null,
   };
 }
 

@@ -1,6 +1,6 @@
 import { type NamedSystem, resolveSystem } from '../connectors/registry.ts';
 import { nearest } from '../connectors/nearest.ts';
-import type { ConnectorContext, Destination, Source } from '../core/connector.ts';
+import type { ConnectorContext } from '../core/connector.ts';
 import { asForebayError, ForebayError } from '../core/errors.ts';
 import { SlabPool } from '../core/slab.ts';
 
@@ -18,27 +18,6 @@ export function lookContext(signal: AbortSignal, settings: Settings): ConnectorC
     options: settings,
     notice: () => {},
   };
-}
-
-function cannotBe(system: NamedSystem, role: Role): ForebayError {
-  return new ForebayError('capability_missing', {
-    message: `${system.entry.title} cannot be a ${role} (${system.address.display})`,
-  });
-}
-
-export async function openSource(system: NamedSystem, context: ConnectorContext): Promise<Source> {
-  const connector = await system.entry.load();
-  if (connector.openSource === undefined) throw cannotBe(system, 'source');
-  return await connector.openSource(system.address, context);
-}
-
-export async function openDestination(
-  system: NamedSystem,
-  context: ConnectorContext,
-): Promise<Destination> {
-  const connector = await system.entry.load();
-  if (connector.openDestination === undefined) throw cannotBe(system, 'destination');
-  return await connector.openDestination(system.address, context);
 }
 
 export type Resolved =

@@ -1,5 +1,11 @@
 /** All connectors by name. Everything is imported on first use: looking at this list loads no driver. */
-import type { Connector, SystemAddress } from '../core/connector.ts';
+import type {
+  Connector,
+  ConnectorContext,
+  Destination,
+  Source,
+  SystemAddress,
+} from '../core/connector.ts';
 import type { Credentials } from '../core/credentials.ts';
 import { ForebayError } from '../core/errors.ts';
 import { nearest } from './nearest.ts';
@@ -102,4 +108,25 @@ export async function resolveSystem(
     });
   }
   return { entry, address: await entry.address(url, credentials) };
+}
+
+function cannotBe(system: NamedSystem, role: 'source' | 'destination'): ForebayError {
+  return new ForebayError('capability_missing', {
+    message: `${system.entry.title} cannot be a ${role} (${system.address.display})`,
+  });
+}
+
+export async function openSource(system: NamedSystem, context: ConnectorContext): Promise<Source> {
+  const connector = await system.entry.load();
+  if (connector.openSource === undefined) throw cannotBe(system, 'source');
+  return await connector.openSource(system.address, context);
+}
+
+export async function openDestination(
+  system: NamedSystem,
+  context: ConnectorContext,
+): Promise<Destination> {
+  const connector = await system.entry.load();
+  if (connector.openDestination === undefined) throw cannotBe(system, 'destination');
+  return await connector.openDestination(system.address, context);
 }

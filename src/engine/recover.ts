@@ -110,8 +110,7 @@ async function compareAll(recovery: Recovery, treated: readonly Treated[]): Prom
 async function makeRoom(attempt: Attempt, item: Treated): Promise<void> {
   const { stream, treatment, unfinished, plan } = item;
   const { target } = stream;
-  const exact = needsExactStart(target) || attempt.destination.transforms === true;
-  const removeRows = exact && (treatment === 'load' || unfinished);
+  const removeRows = loadsWhole(attempt, stream) && (treatment === 'load' || unfinished);
   if (treatment === 'append' && !unfinished) {
     attempt.progress.emit(
       {
@@ -181,10 +180,14 @@ function settle(treated: readonly Treated[]): void {
   }
 }
 
+/** Its rows are not found by the source's keys: the table is emptied before it is loaded. */
+function loadsWhole({ destination }: Attempt, { target }: RunningStream): boolean {
+  return needsExactStart(target) || destination.transforms === true;
+}
+
 /** Loading replaces rows and adds some; rows that are gone at the source are still to be found. */
 function mayHoldMore(attempt: Attempt, { stream, treatment, plan }: Treated): boolean {
-  const emptied = needsExactStart(stream.target) || attempt.destination.transforms === true;
-  return treatment === 'load' && !plan.empty && !emptied;
+  return treatment === 'load' && !plan.empty && !loadsWhole(attempt, stream);
 }
 
 async function bringTogether(recovery: Recovery): Promise<boolean> {

@@ -1,12 +1,11 @@
 /** `dead_letter_destination` of a transformation, opened where it is not the destination's own. */
-import { resolveSystem } from '../connectors/registry.ts';
+import { openDestination, resolveSystem } from '../connectors/registry.ts';
 import type { ConnectorContext, Destination } from '../core/connector.ts';
 import { ForebayError } from '../core/errors.ts';
 import { readDeadLetters } from './configuration/dead-letters.ts';
 import { DeadLetterFile } from './dead-letter-file.ts';
 import { type LetterSink, printLetter } from './letter-sink.ts';
 import { openLetterTable } from './letter-table.ts';
-import { openDestination } from './systems.ts';
 
 export interface LetterPlace {
   readonly pipeline: string;

@@ -2,7 +2,7 @@
 import type { ConnectorContext, Destination } from '../core/connector.ts';
 import type { DeadLetter, DeadLetterStore } from '../core/dead-letter.ts';
 import type { LoadedConfiguration } from './configuration/inspect.ts';
-import { pipelineNameOf, planStream } from './stream-plan.ts';
+import { pipelineNameOf, planStream, type StreamPlan } from './stream-plan.ts';
 
 type Replayed = Awaited<ReturnType<DeadLetterStore['replay']>>[number];
 
@@ -10,7 +10,8 @@ export class StreamLetters implements DeadLetterStore, AsyncDisposable {
   readonly #loaded: LoadedConfiguration;
   readonly #context: ConnectorContext;
   /** By the name of the pipeline; opened when they are asked for. */
-  readonly #opened = new Map<string, Promise<Destination>>();
+  readonly #plain = new Map<string, Promise<Destination>>();
+  readonly #transforming = new Map<string, Promise<Destination>>();
 
   constructor(loaded: LoadedConfiguration, context: ConnectorContext) {
     this.#loaded = loaded;
@@ -37,7 +38,7 @@ export class StreamLetters implements DeadLetterStore, AsyncDisposable {
   async replay(ids: readonly string[]): Promise<readonly Replayed[]> {
     const results: Replayed[] = [];
     for (const [name, own] of await this.#byPipeline(ids)) {
-      results.push(...(await (await this.#store(name)).replay(own)));
+      results.push(...(await (await this.#writer(name)).replay(own)));
     }
     return results;
   }
@@ -51,7 +52,10 @@ export class StreamLetters implements DeadLetterStore, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const opened of await Promise.allSettled(this.#opened.values())) {
+    for (const opened of await Promise.allSettled([
+      ...this.#plain.values(),
+      ...this.#transforming.values(),
+    ])) {
       if (opened.status === 'fulfilled') await opened.value[Symbol.asyncDispose]();
     }
   }
@@ -72,16 +76,30 @@ export class StreamLetters implements DeadLetterStore, AsyncDisposable {
   }
 
   async #store(pipeline: string): Promise<DeadLetterStore> {
-    const opened = this.#opened.get(pipeline) ?? this.#open(pipeline);
-    this.#opened.set(pipeline, opened);
+    const opened =
+      this.#plain.get(pipeline) ??
+      this.#plan(pipeline).then(({ openPlain, systems }) =>
+        openPlain({ ...this.#context, options: systems.options }),
+      );
+    this.#plain.set(pipeline, opened);
     return (await opened).deadLetters;
   }
 
-  async #open(pipeline: string): Promise<Destination> {
+  /** With the stream's transformation. */
+  async #writer(pipeline: string): Promise<DeadLetterStore> {
+    const opened =
+      this.#transforming.get(pipeline) ??
+      this.#plan(pipeline).then(({ systems }) =>
+        systems.openDestination({ ...this.#context, options: systems.options }),
+      );
+    this.#transforming.set(pipeline, opened);
+    return (await opened).deadLetters;
+  }
+
+  async #plan(pipeline: string): Promise<StreamPlan> {
     const { streams } = this.#loaded.configuration;
     const stream = streams.find(({ id }) => pipelineNameOf(id) === pipeline);
     if (stream === undefined) throw new RangeError(`no stream has the pipeline ${pipeline}`);
-    const plan = await planStream(this.#loaded, stream, { untilCaughtUp: false, moving: () => {} });
-    return await plan.systems.openDestination({ ...this.#context, options: plan.systems.options });
+    return await planStream(this.#loaded, stream, { untilCaughtUp: false, moving: () => {} });
   }
 }

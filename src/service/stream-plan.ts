@@ -1,6 +1,11 @@
 /** An entry of `streams` as the engine runs it. Follows references at this moment; connects to nothing. */
 import { createHash } from 'node:crypto';
-import { type NamedSystem, resolveSystem } from '../connectors/registry.ts';
+import {
+  type NamedSystem,
+  openDestination,
+  openSource,
+  resolveSystem,
+} from '../connectors/registry.ts';
 import type { ConnectorContext, Destination } from '../core/connector.ts';
 import { ForebayError } from '../core/errors.ts';
 import type { RetryPolicy } from '../core/retry.ts';
@@ -17,7 +22,6 @@ import {
 import type { StreamConfiguration } from './configuration/schema.ts';
 import { readTables } from './configuration/tables.ts';
 import { letterPlace } from './letter-place.ts';
-import { openDestination, openSource } from './systems.ts';
 import { openTransformed, type StreamTransformation } from './transformation.ts';
 
 const MIB = 1024 * 1024;
@@ -31,6 +35,8 @@ export interface StreamPlan {
   readonly mode: RunMode;
   readonly spec: PipelineSpec;
   readonly systems: PipelineSystems;
+  /** For looking at what stands there: without the transformation and where its dead letters go. */
+  readonly openPlain: PipelineSystems['openDestination'];
 }
 
 /** The id where it may be a pipeline's name, else what is readable of it and a hash; the same for ever. */
@@ -111,10 +117,8 @@ function specOf(stream: StreamConfiguration, letters: boolean): PipelineSpec {
   };
 }
 
-function wantsLetters(loaded: LoadedConfiguration, stream: StreamConfiguration): boolean {
-  const { transformations } = loaded.configuration;
-  const entry = transformations.find(({ id }) => id === stream.transformation_id);
-  const errors = entry?.error_handling;
+function wantsLetters(transformation: ResolvedTransformation | null): boolean {
+  const errors = transformation?.errors;
   return errors?.on_error === 'dead_letter' || errors?.dead_letter_destination !== undefined;
 }
 
@@ -169,17 +173,10 @@ function transformationOf(
 ): StreamTransformation {
   const { transformation: resolved, spec, open, moving } = parts;
   const { folder } = loaded.surroundings;
-  const entry = loaded.configuration.transformations.find(({ id }) => id === resolved.id);
-  if (entry === undefined) {
-    throw new ForebayError('configuration_invalid', {
-      message: `no transformation has the id ${resolved.id}`,
-    });
-  }
   const letters = resolved.deadLetters?.reveal() ?? null;
   const place = { pipeline: spec.name, folder, openDestination: open };
   return {
     resolved,
-    errors: entry.error_handling,
     flatten: stream.destination.write_options.flatten ?? null,
     schemaChanges: spec.schemaChanges,
     folder,
@@ -205,10 +202,10 @@ export async function planStream(
   const destination = await nameSystem(stream, 'destination', result.stream.destination, folder);
   const { mode } = stream.source.change_stream_options;
   const { untilCaughtUp } = options;
-  const spec = specOf(stream, wantsLetters(loaded, stream));
+  const { transformation } = result.stream;
+  const spec = specOf(stream, wantsLetters(transformation));
   const open = (context: ConnectorContext): Promise<Destination> =>
     openDestination(destination, context);
-  const { transformation } = result.stream;
   const transformed =
     transformation === null
       ? null
@@ -216,6 +213,7 @@ export async function planStream(
   return {
     mode: mode === 'snapshot' ? { kind: 'copy' } : { kind: 'replicate', untilCaughtUp },
     spec,
+    openPlain: open,
     systems: {
       openSource: (context) => openSource(source, context),
       openDestination: (context) =>

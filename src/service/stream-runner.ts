@@ -1,7 +1,8 @@
 /** Runs one stream of the file, again after what time may mend, until it has ended or is told to stop. */
-import { asForebayError, type ForebayError, reportError } from '../core/errors.ts';
+import { asForebayError } from '../core/errors.ts';
 import { pause } from '../core/pause.ts';
 import { decideRetry, type RetryPolicy } from '../core/retry.ts';
+import { failedRun } from '../engine/failed-run.ts';
 import type { CommittedBatch, RunEvent, RunResult } from '../engine/pipeline.ts';
 import { runPipeline } from '../engine/run.ts';
 import type { EventMeter } from './event-counts.ts';
@@ -103,7 +104,8 @@ export class StreamRunner {
         },
       });
     } catch (error) {
-      return failedBefore(this.id, asForebayError(error), performance.now() - startedAt);
+      const durationMs = Math.round(performance.now() - startedAt);
+      return failedRun(this.id, asForebayError(error), durationMs);
     }
   }
 
@@ -131,18 +133,4 @@ export class StreamRunner {
     const { pipeline, error } = result;
     this.#observe({ event: 'retry', at, pipeline, stream: null, error, attempt, delayMs });
   }
-}
-
-function failedBefore(id: string, error: ForebayError, durationMs: number): RunResult {
-  return {
-    pipeline: id,
-    status: 'failed',
-    durationMs: Math.round(durationMs),
-    streams: [],
-    position: { from: null, to: null },
-    lagMs: null,
-    error: reportError(error),
-    begun: false,
-    repaired: null,
-  };
 }

@@ -7,12 +7,10 @@ import { transformDestination } from '../transforms/lane/lane-destination.ts';
 import type { DocumentRunner, LaneErrors } from '../transforms/lane/options.ts';
 import { openTransformRunner, type TransformRunner } from '../transforms/runner.ts';
 import type { ResolvedTransformation } from './configuration/resolve.ts';
-import type { Transformation } from './configuration/schema-transformations.ts';
 import type { LetterSink } from './letter-sink.ts';
 
 export interface StreamTransformation {
   readonly resolved: ResolvedTransformation;
-  readonly errors: Transformation['error_handling'];
   readonly flatten: string | null;
   readonly schemaChanges: 'evolve' | 'pause' | 'ignore';
   /** Relative paths start there. */
@@ -64,7 +62,7 @@ const AS_IT_IS: DocumentRunner = {
   run: async (documents) => documents.map((json) => ({ kind: 'document', json })),
 };
 
-function errorsOf(errors: StreamTransformation['errors']): LaneErrors {
+function errorsOf({ errors }: ResolvedTransformation): LaneErrors {
   const { on_error: action, dead_letter_destination: letters } = errors;
   if (action !== 'retry') return { lastResort: action, maxRetries: 0, retryDelayMs: 0 };
   return {
@@ -130,7 +128,7 @@ export async function openTransformed(
       runner: metered(runner, transformation.moving),
       ...(probe === null ? {} : { probe }),
       flatten: transformation.flatten,
-      onError: errorsOf(transformation.errors),
+      onError: errorsOf(transformation.resolved),
       schemaChanges: transformation.schemaChanges,
       ...(letters === null ? {} : { divert: (target, rows) => letters.write(target.id, rows) }),
       context,

@@ -4,8 +4,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-import { openSource } from '../../src/cli/systems.ts';
-import { type NamedSystem, resolveSystem } from '../../src/connectors/registry.ts';
+import { type NamedSystem, openSource, resolveSystem } from '../../src/connectors/registry.ts';
 import type { Credentials } from '../../src/core/credentials.ts';
 import { Secret } from '../../src/core/secret.ts';
 import {

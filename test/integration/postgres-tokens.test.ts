@@ -9,8 +9,7 @@ import { promisify } from 'node:util';
 
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 
-import { openSource } from '../../src/cli/systems.ts';
-import { resolveSystem } from '../../src/connectors/registry.ts';
+import { openSource, resolveSystem } from '../../src/connectors/registry.ts';
 import type { Source } from '../../src/core/connector.ts';
 import type { Credentials } from '../../src/core/credentials.ts';
 import { Secret } from '../../src/core/secret.ts';

@@ -1,6 +1,5 @@
 // A run in this process, between systems that the command line cannot name.
-import { openDestination, openSource } from '../../src/cli/systems.ts';
-import type { NamedSystem } from '../../src/connectors/registry.ts';
+import { type NamedSystem, openDestination, openSource } from '../../src/connectors/registry.ts';
 import type { RunResult } from '../../src/engine/pipeline.ts';
 import { runPipeline } from '../../src/engine/run.ts';
 import { TEST_SPEC } from './pipeline-spec.ts';

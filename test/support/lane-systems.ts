@@ -1,6 +1,5 @@
 // A pipeline's systems with a transformation between them.
-import { openDestination, openSource } from '../../src/cli/systems.ts';
-import { resolveSystem } from '../../src/connectors/registry.ts';
+import { openDestination, openSource, resolveSystem } from '../../src/connectors/registry.ts';
 import type { PipelineSpec, PipelineSystems } from '../../src/engine/pipeline.ts';
 import { transformDestination } from '../../src/transforms/lane/lane-destination.ts';
 import type { LaneOptions } from '../../src/transforms/lane/options.ts';

@@ -1,8 +1,7 @@
 // Both systems of a pair opened in this process, as the command opens them.
-import { resolveSystem } from '../../src/connectors/registry.ts';
+import { openDestination, openSource, resolveSystem } from '../../src/connectors/registry.ts';
 import type { Destination, Source, StreamTarget } from '../../src/core/connector.ts';
 import { SlabPool } from '../../src/core/slab.ts';
-import { openDestination, openSource } from '../../src/cli/systems.ts';
 import { streamId } from '../../src/core/stream-schema.ts';
 
 const MIB = 1024 * 1024;

@@ -1,4 +1,4 @@
-import type { NamedSystem } from '../../connectors/registry.ts';
+import { type NamedSystem, openDestination, openSource } from '../../connectors/registry.ts';
 import type { Finding } from '../../core/connector.ts';
 import { asForebayError } from '../../core/errors.ts';
 import type { RunCommand } from '../call.ts';
@@ -7,15 +7,7 @@ import { failureFinding, findingDocument, findingsExitCode, printFindings } from
 import { printDocument } from '../list-output.ts';
 import { listShape, outputFormat, readOptions, roleShape, settingsShape } from '../options.ts';
 import { withInterruption } from '../interruption.ts';
-import {
-  checkSettings,
-  lookContext,
-  openDestination,
-  openSource,
-  type Role,
-  type Settings,
-  tryResolve,
-} from '../systems.ts';
+import { checkSettings, lookContext, type Role, type Settings, tryResolve } from '../systems.ts';
 
 interface RoleFindings {
   readonly role: Role;

@@ -9,7 +9,8 @@ import { withInterruption } from '../interruption.ts';
 import { printListing } from '../list-output.ts';
 import { listShape, outputFormat, readOptions, settingsShape } from '../options.ts';
 import type { TableColumn } from '../table.ts';
-import { checkSettings, lookContext, openSource, tryResolve } from '../systems.ts';
+import { openSource } from '../../connectors/registry.ts';
+import { checkSettings, lookContext, tryResolve } from '../systems.ts';
 
 function describe({ schema, readable, estimatedRows, estimatedBytes }: CatalogStream) {
   const isKey = (index: number): boolean => schema.key.includes(index);

@@ -7,7 +7,8 @@ import { throwAll } from '../failure.ts';
 import { withInterruption } from '../interruption.ts';
 import { printDocument, printListing } from '../list-output.ts';
 import { listShape, nameShape, outputFormat, readOptions, settingsShape } from '../options.ts';
-import { checkSettings, lookContext, openDestination, tryResolve } from '../systems.ts';
+import { openDestination } from '../../connectors/registry.ts';
+import { checkSettings, lookContext, tryResolve } from '../systems.ts';
 import type { TableColumn } from '../table.ts';
 
 type Letter = Omit<DeadLetter, 'payload'>;
@@ -30,20 +31,14 @@ async function withStreams(
   act: (store: DeadLetterStore, options: DlqOptions) => Promise<ExitCode>,
 ): Promise<ExitCode> {
   const options = readOptions(shape, call.options);
-  const [{ loadConfiguration }, { specificationProblems }, { StreamLetters }] = await Promise.all([
-    import('../../service/configuration/load.ts'),
-    import('../../transforms/check-specification.ts'),
+  const [{ readConfiguration }, { StreamLetters }] = await Promise.all([
+    import('../configuration-file.ts'),
     import('../../service/stream-letters.ts'),
   ]);
-  const file = call.args[0] ?? '';
-  const result = loadConfiguration(file, { checkSpecification: specificationProblems });
-  if (result.kind === 'refused') {
-    const { printProblem } = await import('../../service/configuration/problem.ts');
-    for (const problem of result.problems) call.terminal.err(`${printProblem(problem)}\n`);
-    return 2;
-  }
+  const loaded = readConfiguration(call.args[0] ?? '', call.terminal);
+  if (loaded === null) return 2;
   return await withInterruption(async (signal) => {
-    await using store = new StreamLetters(result.loaded, lookContext(signal, options.set));
+    await using store = new StreamLetters(loaded, lookContext(signal, options.set));
     return await act(store, options);
   });
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { NamedSystem } from '../../connectors/registry.ts';
+import { type NamedSystem, openDestination, openSource } from '../../connectors/registry.ts';
 import type { ConnectorContext, Destination, Source } from '../../core/connector.ts';
 import { asForebayError, ForebayError } from '../../core/errors.ts';
 import { dropPipeline, listLeftovers } from '../../engine/drop.ts';
@@ -11,14 +11,7 @@ import { printDocument } from '../list-output.ts';
 import { listShape, outputFormat, parseOptions, selectionShape } from '../options.ts';
 import { derivePipelineName } from '../pipeline-name.ts';
 import { scrubSecrets } from '../scrub.ts';
-import {
-  checkSettings,
-  lookContext,
-  openDestination,
-  openSource,
-  type Settings,
-  tryResolve,
-} from '../systems.ts';
+import { checkSettings, lookContext, type Settings, tryResolve } from '../systems.ts';
 import type { Terminal } from '../terminal.ts';
 
 interface DropCall {

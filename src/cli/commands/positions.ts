@@ -4,11 +4,10 @@ import { checkpointChecksum, eventsOf } from '../../core/checkpoint.ts';
 import type { Destination } from '../../core/connector.ts';
 import { asForebayError, type ExitCode } from '../../core/errors.ts';
 import { SlabPool } from '../../core/slab.ts';
-import { loadConfiguration } from '../../service/configuration/load.ts';
-import { printProblem } from '../../service/configuration/problem.ts';
 import type { StreamConfiguration } from '../../service/configuration/schema.ts';
 import { planStream, type StreamPlan } from '../../service/stream-plan.ts';
 import type { RunCommand } from '../call.ts';
+import { readConfiguration } from '../configuration-file.ts';
 import { formatCount } from '../format.ts';
 import { withInterruption } from '../interruption.ts';
 import { printListing } from '../list-output.ts';
@@ -124,7 +123,7 @@ async function positionsOf(
 ): Promise<Read> {
   try {
     const planned = await plan();
-    await using destination = await planned.systems.openDestination({
+    await using destination = await planned.openPlain({
       signal: options.signal,
       slabs: new SlabPool(0),
       memoryBytes: planned.spec.memoryBytes,
@@ -140,12 +139,8 @@ async function positionsOf(
 export const run: RunCommand = async ({ args, options, terminal }) => {
   const shape = { ...listShape, history: z.boolean().default(false) };
   const { history, ...output } = readOptions(shape, options);
-  const result = loadConfiguration(args[0] ?? '');
-  if (result.kind === 'refused') {
-    for (const problem of result.problems) terminal.err(`${printProblem(problem)}\n`);
-    return 2;
-  }
-  const { loaded } = result;
+  const loaded = readConfiguration(args[0] ?? '', terminal);
+  if (loaded === null) return 2;
   const reads = await withInterruption(async (signal) => {
     const found: Read[] = [];
     for (const stream of loaded.configuration.streams) {

@@ -2,31 +2,17 @@
 import { basename } from 'node:path';
 import { asForebayError, ERROR_TABLE, type ExitCode, ForebayError } from '../../core/errors.ts';
 import type { RunResult } from '../../engine/pipeline.ts';
-import type { LoadedConfiguration } from '../../service/configuration/inspect.ts';
-import { loadConfiguration } from '../../service/configuration/load.ts';
-import { printProblem } from '../../service/configuration/problem.ts';
 import { Service } from '../../service/service.ts';
-import { specificationProblems } from '../../transforms/check-specification.ts';
 import type { CommandCall, RunCommand } from '../call.ts';
+import { readConfiguration } from '../configuration-file.ts';
 import { safeReport } from '../failure.ts';
 import { readOptions, runShape } from '../options.ts';
 import { resultDocument, resultExitCode } from '../result-output.ts';
 import { scrubSecrets } from '../scrub.ts';
 import { watchSignals } from '../signals.ts';
-import type { Terminal } from '../terminal.ts';
 import { printEvent } from '../view/json-view.ts';
 
 const STOPPING = 'Stopping: what is in hand is finished first. Once more to stop now.';
-
-/** Null after every violation was told. */
-function load(file: string, terminal: Terminal): LoadedConfiguration | null {
-  const result = loadConfiguration(file, { checkSpecification: specificationProblems });
-  if (result.kind === 'loaded') return result.loaded;
-  for (const problem of result.problems) {
-    terminal.err(scrubSecrets(`${printProblem(problem)}\n`));
-  }
-  return null;
-}
 
 /** What ends the process with something else than success stands first. */
 const GRAVEST: readonly ExitCode[] = [7, 4, 3, 2, 1, 75, 6, 5, 130, 0];
@@ -127,7 +113,7 @@ export const run: RunCommand = async (call) => {
   const { json } = readOptions(runShape, options);
   const file = args[0] ?? '';
   const startedAt = performance.now();
-  const loaded = load(file, terminal);
+  const loaded = readConfiguration(file, terminal);
   if (loaded === null) return 2;
   await using service = new Service({
     file,

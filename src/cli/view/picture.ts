@@ -33,7 +33,7 @@ export function clip(line: string, columns: number): string {
   if (visibleWidth(line) <= columns) return line;
   let room = columns - 1;
   let result = '';
-  // oxlint-disable-next-line no-control-regex
+  // oxlint-disable-next-line no-control-regex -- escape sequences begin with one
   for (const part of line.split(/(\u001B\[[0-9;]*m)/)) {
     if (part.startsWith('\u001B[')) result += part;
     else {

@@ -1,4 +1,5 @@
 /** A cell as PostgreSQL would print it. For dead letters and messages; the data path never makes text of cells. */
+import { civilFromDays } from '../../core/calendar.ts';
 import { isUtf8 } from 'node:buffer';
 import type { RowBatch } from '../../core/row-batch.ts';
 import type { LogicalType } from '../../core/value.ts';
@@ -31,23 +32,12 @@ function pad(value: number, digits: number): string {
   return String(value).padStart(digits, '0');
 }
 
-/** Days since 1970-01-01 as a date of the proleptic Gregorian calendar (Hinnant, `civil_from_days`). */
+/** Days since 1970-01-01 as a date. */
 function dateText(days: number): { readonly date: string; readonly era: string } {
-  const shifted = days + 719_468;
-  const era = Math.floor(shifted / 146_097);
-  const day = shifted - era * 146_097;
-  const yearOfEra = Math.floor(
-    (day - Math.floor(day / 1460) + Math.floor(day / 36_524) - Math.floor(day / 146_096)) / 365,
-  );
-  const dayOfYear =
-    day - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100));
-  const monthIndex = Math.floor((5 * dayOfYear + 2) / 153);
-  const dayOfMonth = dayOfYear - Math.floor((153 * monthIndex + 2) / 5) + 1;
-  const month = monthIndex < 10 ? monthIndex + 3 : monthIndex - 9;
-  const year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0);
+  const { year, month, day } = civilFromDays(days);
   const shown = year > 0 ? year : 1 - year;
   return {
-    date: `${pad(shown, 4)}-${pad(month, 2)}-${pad(dayOfMonth, 2)}`,
+    date: `${pad(shown, 4)}-${pad(month, 2)}-${pad(day, 2)}`,
     era: year > 0 ? '' : ' BC',
   };
 }

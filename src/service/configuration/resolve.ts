@@ -34,6 +34,7 @@ export interface ResolvedTransformation {
   readonly id: string;
   readonly type: Transformation['type'];
   readonly specification: Readonly<Record<string, unknown>>;
+  readonly errors: Transformation['error_handling'];
   /** May be a URL with a password. */
   readonly deadLetters: Secret | null;
 }
@@ -119,6 +120,7 @@ function transformationOf(
     id: entry.id,
     type: entry.type,
     specification: fillMembers(entry.specification, [...path, 'specification'], resolving),
+    errors: entry.error_handling,
     deadLetters:
       letters === undefined ? null : new Secret(fill(letters, lettersPath, resolving, 'all')),
   };

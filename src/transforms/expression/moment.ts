@@ -1,4 +1,5 @@
 /** Dates and timestamps to the microsecond, in the proleptic Gregorian calendar. */
+import { civilFromDays, daysFromCivil } from '../../core/calendar.ts';
 
 export class Moment {
   readonly kind: 'date' | 'timestamp';
@@ -30,7 +31,7 @@ export function parseMoment(text: string): Moment | null {
   ) as [number, number, number, number, number, number];
   if (month < 1 || month > 12 || day < 1 || day > daysIn(year, month)) return null;
   if (hour > 23 || minute > 59 || second > 59) return null;
-  const days = BigInt(daysSinceEpoch(year, month, day)) * DAY;
+  const days = BigInt(daysFromCivil(year, month, day)) * DAY;
   if (match[4] === undefined) return new Moment('date', days, false);
   const offset = offsetSeconds(match[8]);
   if (offset === null) return null;
@@ -87,9 +88,10 @@ export function truncateMoment(moment: Moment, unit: Truncation): Moment {
       // The epoch was a Thursday.
       return to(moment.micros - modulo(moment.micros + 3n * DAY, 7n * DAY));
     default: {
-      const { year, month } = civil((moment.micros - modulo(moment.micros, DAY)) / DAY);
+      const days = Number((moment.micros - modulo(moment.micros, DAY)) / DAY);
+      const { year, month } = civilFromDays(days);
       const first = { month, quarter: month - ((month - 1) % 3), year: 1 }[unit];
-      return to(BigInt(daysSinceEpoch(year, first, 1)) * DAY);
+      return to(BigInt(daysFromCivil(year, first, 1)) * DAY);
     }
   }
 }
@@ -113,26 +115,8 @@ function daysIn(year: number, month: number): number {
   return month === 2 ? 28 + Number(leap) : 30 + ((month + (month >> 3)) & 1);
 }
 
-/** Years begin in March here, so that the leap day is the last of one. */
-function daysSinceEpoch(year: number, month: number, day: number): number {
-  const y = month <= 2 ? year - 1 : year;
-  const dayOfYear = Math.floor((153 * ((month + 9) % 12) + 2) / 5) + day - 1;
-  const leapDays = Math.floor(y / 4) - Math.floor(y / 100) + Math.floor(y / 400);
-  return y * 365 + leapDays + dayOfYear - 719_468;
-}
-
-function civil(days: bigint): { year: number; month: number; day: number } {
-  const count = Number(days);
-  let year = 1970 + Math.floor(count / 365.2425);
-  while (daysSinceEpoch(year + 1, 1, 1) <= count) year += 1;
-  while (daysSinceEpoch(year, 1, 1) > count) year -= 1;
-  let month = 12;
-  while (daysSinceEpoch(year, month, 1) > count) month -= 1;
-  return { year, month, day: count - daysSinceEpoch(year, month, 1) + 1 };
-}
-
 function printDate(days: bigint): string {
-  const { year, month, day } = civil(days);
+  const { year, month, day } = civilFromDays(Number(days));
   const two = (part: number) => String(part).padStart(2, '0');
   return `${String(year).padStart(4, '0')}-${two(month)}-${two(day)}`;
 }

@@ -1,4 +1,5 @@
-import { calendarDay, DAY_SECONDS, dayNumber, type Moment } from './moment.ts';
+import { civilFromDays, daysFromCivil } from '../../core/calendar.ts';
+import { DAY_SECONDS, type Moment } from './moment.ts';
 import { type Element, type Layout, MONTHS, WEEKDAYS, type ZoneForm } from './time-layout.ts';
 
 /** Padded to a width that does not count the sign. */
@@ -23,11 +24,11 @@ function partsOf(moment: Moment): Parts {
   const rest = Number(local % BigInt(DAY_SECONDS));
   const second = rest < 0 ? rest + DAY_SECONDS : rest;
   const number = Number((local - BigInt(second)) / BigInt(DAY_SECONDS));
-  const date = calendarDay(number);
+  const date = civilFromDays(number);
   return {
     moment,
     ...date,
-    yearDay: number - dayNumber({ year: date.year, month: 1, day: 1 }) + 1,
+    yearDay: number - daysFromCivil(date.year, 1, 1) + 1,
     weekday: (((number + 4) % 7) + 7) % 7,
     hour: Math.floor(second / 3600),
     minute: Math.floor(second / 60) % 60,

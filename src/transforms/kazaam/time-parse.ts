@@ -1,5 +1,6 @@
 /** Reads times by a layout with the rules and messages of Go's time.Parse (1.26), the local zone being UTC. */
-import { DAY_SECONDS, dayNumber, daysBefore, daysIn, isLeap, type Moment, UTC } from './moment.ts';
+import { daysFromCivil } from '../../core/calendar.ts';
+import { DAY_SECONDS, daysBefore, daysIn, isLeap, type Moment, UTC } from './moment.ts';
 import { type Element, type Layout, MONTHS, WEEKDAYS, type ZoneForm } from './time-layout.ts';
 import { KazaamFailure } from './failure.ts';
 
@@ -306,7 +307,7 @@ function momentOf(into: Reading): Moment {
   if (into.half === 'PM' && hour < 12) hour += 12;
   else if (into.half === 'AM' && hour === 12) hour = 0;
   const clock = hour * 3600 + into.minute * 60 + into.second;
-  const seconds = BigInt(dayNumber(into) * DAY_SECONDS + clock);
+  const seconds = BigInt(daysFromCivil(into.year, into.month, into.day) * DAY_SECONDS + clock);
   const at = { nanoseconds: into.nanoseconds };
   if (into.utc) return { ...at, unixSeconds: seconds, zone: UTC };
   const { offsetSeconds, zoneName: name } = into;

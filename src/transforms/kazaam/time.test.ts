@@ -1,7 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
-import { calendarDay, dayNumber } from './moment.ts';
 import { formatMoment } from './time-format.ts';
 import { readLayout } from './time-layout.ts';
 import { parseMoment } from './time-parse.ts';
@@ -41,19 +39,4 @@ describe('times are read and written as by Go', () => {
     const moment = parseMoment(RFC3339, '2024-02-29T23:59:08.12+05:30');
     expect(formatMoment(moment, readLayout(layout))).toBe(expected);
   });
-});
-
-test('days are those of the Gregorian calendar', () => {
-  fc.assert(
-    fc.property(fc.integer({ min: -90_000_000, max: 90_000_000 }), (number) => {
-      const date = new Date(number * 86_400_000);
-      const expected = {
-        year: date.getUTCFullYear(),
-        month: date.getUTCMonth() + 1,
-        day: date.getUTCDate(),
-      };
-      expect(calendarDay(number)).toEqual(expected);
-      expect(dayNumber(expected)).toBe(number);
-    }),
-  );
 });

@@ -1,5 +1,6 @@
 /** Documents through the transformation, and what becomes of those that do not get through. */
 import { ForebayError } from '../../core/errors.ts';
+import { pause } from '../../core/pause.ts';
 import type { StreamId } from '../../core/stream-schema.ts';
 import type { Outcome } from '../document-transform.ts';
 import type { LaneErrors, LaneOptions } from './options.ts';
@@ -10,21 +11,6 @@ export interface Failure {
   readonly code: string;
   readonly message: string;
   readonly attempts: number;
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const giveUp = (): void => {
-      clearTimeout(timer);
-      reject(new ForebayError('interrupted', { message: 'the run ended' }));
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', giveUp);
-      resolve();
-    }, ms);
-    if (signal.aborted) giveUp();
-    else signal.addEventListener('abort', giveUp, { once: true });
-  });
 }
 
 const MOST_CHARACTERS = 2000;
@@ -63,6 +49,8 @@ export async function settle(
     const failing = settled.flatMap(({ kind }, index) => (kind === 'failed' ? [index] : []));
     if (failing.length === 0) break;
     await pause(retryDelayMs, options.context.signal);
+    if (options.context.signal.aborted)
+      throw new ForebayError('interrupted', { message: 'the run ended' });
     const again = await runDocuments(
       options,
       failing.map((index) => documents[index] ?? ''),
