@@ -101,7 +101,13 @@ function addMoving(program: Command, session: Session): void {
     .option('--json', json);
   act(session, replicate, async () => (await import('./commands/replicate.ts')).run);
   const plan = listOptions(
-    pipelineOptions(pipelineCommand(program, 'plan', 'Say what would happen; touches nothing')),
+    pipelineOptions(
+      program
+        .command('plan')
+        .description('Say what would happen; touches nothing')
+        .argument('<source>', 'URL or env:NAME, or a configuration file alone')
+        .argument('[destination]', 'URL or env:NAME'),
+    ),
   ).option('--detailed-exitcode', 'exit with 2 if a run would make or change something');
   act(session, plan, async () => (await import('./commands/plan.ts')).run);
   const service = program

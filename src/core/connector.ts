@@ -8,6 +8,7 @@ import type { Credentials } from './credentials.ts';
 import type { Destination } from './destination.ts';
 import type { ForebayError } from './errors.ts';
 import type { Order, Position, SourceIdentity } from './position.ts';
+import type { Predicate, Projection } from './projection.ts';
 import type { RowBatch } from './row-batch.ts';
 import type { Secret } from './secret.ts';
 import type { SlabPool } from './slab.ts';
@@ -97,6 +98,8 @@ export interface Source extends AsyncDisposable {
 export interface SnapshotCapability {
   /** Name of the source's bulk format, if it has one; `SnapshotReader.frames` is then there. */
   readonly frameFormat?: string;
+  /** Rows can be projected in the source's own query; `SnapshotReader.countLeftOut` is then there. */
+  readonly projects?: true;
   /**
    * A consistent point that stays readable until disposed; `parallel` chunks may be read at once. With `lockWaitMs`,
    * reading a table that others hold for longer fails with `table_held`; without, it waits.
@@ -132,6 +135,12 @@ export type DroppedColumns = 'null' | 'fail';
  * Reading gives each column by its identity, under whatever name it has by now. It fails with `schema_change` where
  * a column's values are of another type by now, with `table_rewritten` where only a new snapshot shows the rows.
  */
+export interface SnapshotReading {
+  readonly dropped: DroppedColumns;
+  /** Rows, and cells' encodings, are those of the projection then. Only of a reader that has `countLeftOut`. */
+  readonly projection?: Projection;
+}
+
 export interface SnapshotReader extends AsyncDisposable {
   /** What this snapshot sees, for `ChangeCapability.isVisible`; null where the source cannot tell. */
   readonly visibility: string | null;
@@ -156,14 +165,20 @@ export interface SnapshotReader extends AsyncDisposable {
     schema: StreamSchema,
     chunk: SnapshotChunk,
     encodings: readonly CellEncoding[],
-    dropped: DroppedColumns,
+    how: SnapshotReading,
   ): AsyncIterable<RowBatch>;
   /** Rows in the source's bulk format, for a destination whose plan names the same `frameFormat`. */
   readonly frames?: (
     schema: StreamSchema,
     chunk: SnapshotChunk,
-    dropped: DroppedColumns,
+    how: SnapshotReading,
   ) => Promise<FrameStream>;
+  /** Rows of the chunk that a projection with this filter leaves out. Absent where nothing can be projected. */
+  readonly countLeftOut?: (
+    schema: StreamSchema,
+    chunk: SnapshotChunk,
+    where: Predicate,
+  ) => Promise<number>;
 }
 
 /** What the source keeps for a pipeline (a slot, a publication), told before it is removed. */

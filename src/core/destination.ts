@@ -4,6 +4,7 @@ import type { Finding, FrameStream, Leftover } from './connector.ts';
 import type { DeadLetterStore, RejectedRow } from './dead-letter.ts';
 import type { FoldedRows } from './folded-rows.ts';
 import type { Position } from './position.ts';
+import type { PlannedProjection, Projection } from './projection.ts';
 import type { RowBatch } from './row-batch.ts';
 import type { StreamId, StreamName, StreamSchema } from './stream-schema.ts';
 import type { CellEncoding } from './value.ts';
@@ -35,7 +36,15 @@ export interface TargetPlan {
   /** The snapshot may be sent in this bulk format; null where values must be transcoded. */
   readonly frameFormat: string | null;
   readonly findings: readonly Finding[];
+  /** Of rows that are transformed on the way: where that happens to the rows of a snapshot. */
+  readonly transform?: SnapshotTransform;
 }
+
+export type SnapshotTransform =
+  /** In the source's own query, where that can do it. */
+  | { readonly kind: 'projection'; readonly planned: PlannedProjection }
+  /** Row by row, here. */
+  | { readonly kind: 'rows'; readonly why: string };
 
 /** A checkpoint as it was committed at some time. */
 export interface PastCheckpoint {
@@ -85,7 +94,10 @@ export interface SessionOptions {
   readonly exclusive?: boolean;
 }
 
-export type ChunkData =
+export type ChunkData = {
+  /** The source gave the rows as `DestinationSession.projection` asked for them. */
+  readonly projected?: Projection;
+} & (
   | { readonly kind: 'frames'; readonly stream: FrameStream }
   /** The destination is done with a batch when it asks for the next one. */
   | {
@@ -94,7 +106,8 @@ export type ChunkData =
       readonly batches: AsyncIterable<RowBatch>;
       /** Rows rejected since it was asked last; asked after each batch and at the end. */
       readonly takeRejected?: () => readonly RejectedRow[];
-    };
+    }
+);
 
 interface RowCounts {
   readonly applied: number;
@@ -153,6 +166,14 @@ export interface DestinationSession extends AsyncDisposable {
    * the rows of snapshots; `replace`: the table beside, asked or not).
    */
   resetSnapshot(target: StreamTarget, options: { readonly removeRows: boolean }): Promise<void>;
+  /**
+   * How the source may transform the rows of the next chunk itself; null where that would not give the same. Absent
+   * where nothing is transformed.
+   */
+  projection?(
+    target: StreamTarget,
+    chunk: { readonly merge: boolean },
+  ): Promise<PlannedProjection | null>;
   /**
    * Loads one chunk and records it, in one transaction. `merge` false: the rows are new to the table, plain
    * load; true: rows that are there are replaced by key. For `append` the rows get the position of event 0 of

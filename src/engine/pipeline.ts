@@ -170,11 +170,20 @@ export interface RepairedStream {
   readonly deleted: number;
 }
 
+/** Where the rows of a snapshot are transformed; those of the change stream are transformed one by one, here. */
+export interface PlannedTransformation {
+  readonly pushedDown: boolean;
+  /** Why the source's query cannot do it; null if it does. */
+  readonly why: string | null;
+}
+
 /** What `forebay plan` prints, one per stream. */
 export interface PlannedStream {
   readonly stream: StreamId;
   readonly target: StreamName;
-  readonly lane: 'relay' | 'bytes';
+  readonly lane: 'relay' | 'bytes' | 'objects';
+  /** Null where nothing is transformed. */
+  readonly transformation: PlannedTransformation | null;
   /** Encoding of the change stream's cells, null where there is no change stream. */
   readonly changeEncoding: 'binary' | 'text' | null;
   readonly key: readonly string[];

@@ -1,5 +1,5 @@
 /** What a run would do; touches nothing. */
-import type { Finding, StreamTarget, TargetPlan } from '../core/connector.ts';
+import type { Finding, SnapshotCapability, StreamTarget, TargetPlan } from '../core/connector.ts';
 import type { ForebayError } from '../core/errors.ts';
 import { SlabPool } from '../core/slab.ts';
 import { type StreamId, streamId } from '../core/stream-schema.ts';
@@ -38,6 +38,27 @@ function known(planning: Planning, id: StreamId): StreamState | null {
   return record?.state ?? null;
 }
 
+/** The lane that a snapshot takes, and where its rows are transformed. */
+function laneOf(
+  snapshot: SnapshotCapability,
+  plan: TargetPlan,
+): Pick<PlannedStream, 'lane' | 'transformation'> {
+  const { transform } = plan;
+  const relays = (format: string | null): 'relay' | 'bytes' =>
+    snapshot.frameFormat !== undefined && format === snapshot.frameFormat ? 'relay' : 'bytes';
+  if (transform === undefined) return { lane: relays(plan.frameFormat), transformation: null };
+  if (transform.kind === 'rows')
+    return { lane: 'objects', transformation: { pushedDown: false, why: transform.why } };
+  if (snapshot.projects !== true) {
+    const why = 'the source cannot do it';
+    return { lane: 'objects', transformation: { pushedDown: false, why } };
+  }
+  return {
+    lane: relays(transform.planned.frameFormat),
+    transformation: { pushedDown: true, why: null },
+  };
+}
+
 function describeStream(
   planning: Planning,
   target: StreamTarget,
@@ -45,13 +66,12 @@ function describeStream(
   estimatedRows: number | null,
 ): PlannedStream {
   const { systems, mode } = planning;
-  const format = needSnapshot(systems.source).frameFormat;
   const follows = mode.kind !== 'copy';
   const needsText = systems.destination.transforms === true;
   return {
     stream: target.id,
     target: target.table,
-    lane: format !== undefined && plan.frameFormat === format ? 'relay' : 'bytes',
+    ...laneOf(needSnapshot(systems.source), plan),
     changeEncoding: follows
       ? ((needsText ? null : needChanges(systems.source).encodings([target.schema])[0]) ?? 'text')
       : null,

@@ -7,6 +7,7 @@ import type {
 } from '../core/connector.ts';
 import { asForebayError, ForebayError } from '../core/errors.ts';
 import { failpoint, failpointsArmed } from '../core/failpoint.ts';
+import type { PlannedProjection } from '../core/projection.ts';
 import type { CellEncoding } from '../core/value.ts';
 import { type Attempt, needSnapshot } from './attempt.ts';
 import { countFrames, readAhead } from './batch-flow.ts';
@@ -106,30 +107,65 @@ async function readChunk(
   const { id, schema } = stream.target;
   if (failpointsArmed) await failpoint('snapshot.beforeChunk');
   const how = { id: chunk.id, merge: stream.merge, order: stream.snapshotOrder };
+  const planned = await projectionFor(attempt, stream);
+  const projected = planned === null ? {} : { projected: planned.projection };
+  const reading = planned === null ? { dropped } : { dropped, projection: planned.projection };
+  const leftOut = await countLeftOut(reader, task, planned);
   const format = needSnapshot(attempt.source).frameFormat;
-  const relays = format !== undefined && attempt.plans.get(id)?.frameFormat === format;
-  if (relays && reader.frames !== undefined) {
+  const wanted = planned === null ? attempt.plans.get(id)?.frameFormat : planned.frameFormat;
+  if (format !== undefined && wanted === format && reader.frames !== undefined) {
     try {
-      const frames = await reader.frames(schema, chunk, dropped);
+      const frames = await reader.frames(schema, chunk, reading);
       const counted = countFrames(frames, (bytes) => attempt.progress.moved(id, 0, bytes));
       const result = await attempt.session.loadChunk(stream.target, how, {
+        ...projected,
         kind: 'frames',
         stream: counted,
       });
-      attempt.progress.moved(id, result.applied, 0);
-      return result;
+      attempt.progress.moved(id, result.applied + leftOut, 0);
+      return withLeftOut(result, leftOut);
     } catch (error) {
       // A row that the destination refuses is found by loading the chunk again row by row.
       if (!(error instanceof ForebayError) || error.class !== 'data') throw error;
     }
   }
-  const encodings = snapshotEncodings(attempt, stream);
-  const batches = readAhead(reader.read(schema, chunk, encodings, dropped), {
+  const encodings = planned?.encodings ?? snapshotEncodings(attempt, stream);
+  const batches = readAhead(reader.read(schema, chunk, encodings, reading), {
     ahead: BATCHES_AHEAD,
     slabs: attempt.slabs,
     seen: (rows, bytes) => attempt.progress.moved(id, rows, bytes),
   });
-  return attempt.session.loadChunk(stream.target, how, { kind: 'batches', batches });
+  const data = { ...projected, kind: 'batches', batches } as const;
+  const result = await attempt.session.loadChunk(stream.target, how, data);
+  attempt.progress.moved(id, leftOut, 0);
+  return withLeftOut(result, leftOut);
+}
+
+/** How the source makes the transformed rows itself, where source and destination agree that it can. */
+async function projectionFor(
+  { source, session }: Attempt,
+  { target, merge }: RunningStream,
+): Promise<PlannedProjection | null> {
+  if (needSnapshot(source).projects !== true) return null;
+  return (await session.projection?.(target, { merge })) ?? null;
+}
+
+/** Rows that the source filters are counted as those that are filtered here. */
+async function countLeftOut(
+  reader: SnapshotReader,
+  { stream, chunk }: Task,
+  planned: PlannedProjection | null,
+): Promise<number> {
+  const where = planned?.projection.where ?? null;
+  if (where === null) return 0;
+  if (reader.countLeftOut === undefined)
+    throw new ForebayError('internal', { message: 'a source that projects cannot count' });
+  return await reader.countLeftOut(stream.target.schema, chunk, where);
+}
+
+function withLeftOut(result: LoadResult, leftOut: number): LoadResult {
+  if (leftOut === 0) return result;
+  return { ...result, read: result.read + leftOut, filtered: (result.filtered ?? 0) + leftOut };
 }
 
 export function countLoad(attempt: Attempt, stream: RunningStream, result: LoadResult): void {

@@ -31,7 +31,8 @@ async function* readWhole(
 ): AsyncGenerator<RowBatch, void> {
   const { reader, target } = options;
   const chunks = await reader.chunks(target.schema, { previous: null, targetBytes: CHUNK_BYTES });
-  for (const chunk of chunks) yield* reader.read(target.schema, chunk, encodings, 'fail');
+  for (const chunk of chunks)
+    yield* reader.read(target.schema, chunk, encodings, { dropped: 'fail' });
 }
 
 export function sidesOf(

@@ -159,6 +159,8 @@ export interface PlanOptions {
   readonly untilCaughtUp: boolean;
   /** Documents that go into the transformation, less those that have come out. */
   readonly moving: (change: number) => void;
+  /** Nothing is written: the place of dead letters, which may be made by opening it, is left alone. */
+  readonly onlyLooks?: boolean;
 }
 
 function transformationOf(
@@ -168,12 +170,12 @@ function transformationOf(
     readonly transformation: ResolvedTransformation;
     readonly spec: PipelineSpec;
     readonly open: (context: ConnectorContext) => Promise<Destination>;
-    readonly moving: (change: number) => void;
+    readonly options: PlanOptions;
   },
 ): StreamTransformation {
-  const { transformation: resolved, spec, open, moving } = parts;
+  const { transformation: resolved, spec, open, options } = parts;
   const { folder } = loaded.surroundings;
-  const letters = resolved.deadLetters?.reveal() ?? null;
+  const letters = options.onlyLooks === true ? null : (resolved.deadLetters?.reveal() ?? null);
   const place = { pipeline: spec.name, folder, openDestination: open };
   return {
     resolved,
@@ -181,7 +183,7 @@ function transformationOf(
     schemaChanges: spec.schemaChanges,
     folder,
     openLetters: letters === null ? null : letterPlace({ ...place, text: letters }),
-    moving,
+    moving: options.moving,
   };
 }
 
@@ -209,7 +211,7 @@ export async function planStream(
   const transformed =
     transformation === null
       ? null
-      : transformationOf(loaded, stream, { transformation, spec, open, moving: options.moving });
+      : transformationOf(loaded, stream, { transformation, spec, open, options });
   return {
     mode: mode === 'snapshot' ? { kind: 'copy' } : { kind: 'replicate', untilCaughtUp },
     spec,

@@ -1,7 +1,9 @@
 /** A stream's transformation from the configuration file, between its rows and its destination. */
 import { createHash } from 'node:crypto';
 import type { ConnectorContext, Destination } from '../core/connector.ts';
+import type { StreamSchema } from '../core/stream-schema.ts';
 import type { TransformSource } from '../transforms/build-transform.ts';
+import { type PushDown, pushDown } from '../transforms/custom/push-down.ts';
 import { customSource } from '../transforms/custom-source.ts';
 import { transformDestination } from '../transforms/lane/lane-destination.ts';
 import type { DocumentRunner, LaneErrors } from '../transforms/lane/options.ts';
@@ -56,6 +58,11 @@ function isEmpty(source: TransformSource): boolean {
   if (source.kind !== 'custom') return false;
   const specification = source.specification as Plain & { readonly steps?: readonly Plain[] };
   return Object.keys(specification).length === 0 || specification.steps?.length === 0;
+}
+
+function pushDownOf(source: TransformSource): (schema: StreamSchema) => PushDown {
+  if (source.kind === 'custom') return (schema) => pushDown(source.specification, schema);
+  return () => ({ kind: 'kept', why: 'a Kazaam specification runs here' });
 }
 
 const AS_IT_IS: DocumentRunner = {
@@ -127,6 +134,7 @@ export async function openTransformed(
       id: identityOf(transformation),
       runner: metered(runner, transformation.moving),
       ...(probe === null ? {} : { probe }),
+      pushDown: pushDownOf(source),
       flatten: transformation.flatten,
       onError: errorsOf(transformation.resolved),
       schemaChanges: transformation.schemaChanges,

@@ -1,4 +1,4 @@
-// The service with six streams, one of them transformed, kill -9 at random moments and edits of its file in between, under a live workload.
+// The service with seven streams, two of them transformed, kill -9 at random moments and edits of its file in between, under a live workload.
 // FOREBAY_CHAOS_KILLS sets how many kills, FOREBAY_CHAOS_SEED replays a run's choices.
 import assert from 'node:assert/strict';
 import { env } from 'node:process';
@@ -35,6 +35,30 @@ const CHECKED = {
     dead_letter_destination: 'table:_forebay.dead_letters',
   },
 };
+
+/** What the source's own query does in the snapshot, and the objects lane to the changes. */
+const NAMED = {
+  id: 'named',
+  type: 'custom',
+  specification: {
+    filter: "name is not null and id <> 7 and not name in ('none')",
+    mapping: { rename: { name: 'title' }, set: { origin: "'chaos'" } },
+  },
+};
+
+/** The rows that the filter keeps, no others, under the new name. */
+async function expectNamed(pair: Replication): Promise<void> {
+  const source = await pair.read(
+    'source',
+    "select id::text, name, 'chaos' from keyed where name is not null and id <> 7 and name <> 'none' order by id",
+  );
+  const copy = await pair.read(
+    'postgres',
+    'select id::text, title, origin from keyed_named order by id',
+  );
+  expect(source.length).toBeGreaterThan(0);
+  assert.deepEqual(copy, source);
+}
 
 /** Every row is at the destination as it is, or its last word is a dead letter. */
 async function expectChecked(pair: Replication): Promise<void> {
@@ -81,7 +105,7 @@ async function killOnce(
       health.streams.every(({ state }) => state === 'streaming' || state === 'disabled'),
     );
     if (random.chance(60)) {
-      file.write(edited(streams, random), { transformations: [CHECKED] });
+      file.write(edited(streams, random), { transformations: [CHECKED, NAMED] });
       if (random.chance(50)) file.writeText('streams: [this is, no: configuration');
     }
   }
@@ -92,7 +116,7 @@ async function killOnce(
 }
 
 test.skipIf(server === null)(
-  `${kills} kills and edits of a service with six streams`,
+  `${kills} kills and edits of a service with seven streams`,
   async () => {
     if (server === null) return;
     const seed = Number(env['FOREBAY_CHAOS_SEED'] ?? freshSeed());
@@ -103,20 +127,18 @@ test.skipIf(server === null)(
     await pair.sql(WORKLOAD_TABLES);
     const retry_policy = { max_attempts: 100, initial_delay: '100ms', max_delay: '1s' };
     const plain = TABLES.map((table) => tableEntry(server, pair, table, { retry_policy }));
-    const [first] = plain;
-    const streams: readonly StreamEntry[] = [
-      ...plain,
-      {
-        ...first,
-        id: `${pair.source}-checked`,
-        destination: {
-          ...(first?.['destination'] as object),
-          collection_table: 'public.keyed_checked',
-        },
-        transformation_id: CHECKED.id,
+    const [keyed] = plain;
+    const transformed = [CHECKED, NAMED].map(({ id }) => ({
+      ...keyed,
+      id: `${pair.source}-${id}`,
+      destination: {
+        ...(keyed?.['destination'] as object),
+        collection_table: `public.keyed_${id}`,
       },
-    ];
-    const more = { transformations: [CHECKED] };
+      transformation_id: id,
+    }));
+    const streams: readonly StreamEntry[] = [...plain, ...transformed];
+    const more = { transformations: [CHECKED, NAMED] };
     {
       await using writer = startWriter(server, pair.source, new Workload(seed, { ddl: 'none' }));
       for (let i = 0; i < kills; i += 1) {
@@ -137,6 +159,7 @@ test.skipIf(server === null)(
     const copy = await postgresRows(server, pair.copy, columns);
     assert.deepEqual(differences(source, copy), {}, 'contents differ');
     await expectChecked(pair);
+    await expectNamed(pair);
   },
   120_000 + kills * 30_000,
 );

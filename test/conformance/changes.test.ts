@@ -36,12 +36,9 @@ async function snapshotIds(
     previous: null,
     targetBytes: 1024 * 1024,
   })) {
-    for await (const batch of start.snapshot.read(
-      schema,
-      chunk,
-      encodingsOf(schema, 'text'),
-      'null',
-    )) {
+    for await (const batch of start.snapshot.read(schema, chunk, encodingsOf(schema, 'text'), {
+      dropped: 'null',
+    })) {
       ids.push(...batchTexts(batch).map(([id = null]) => id));
       subject.slabs.give(batch.slab);
     }

@@ -40,7 +40,9 @@ async function readChunk(
   what: { schema: StreamSchema; chunk: SnapshotChunk; encodings: readonly CellEncoding[] },
 ): Promise<(string | null)[][]> {
   const rows: (string | null)[][] = [];
-  for await (const batch of reader.read(what.schema, what.chunk, what.encodings, 'null')) {
+  for await (const batch of reader.read(what.schema, what.chunk, what.encodings, {
+    dropped: 'null',
+  })) {
     rows.push(...batchTexts(batch));
     subject.slabs.give(batch.slab);
   }
@@ -187,7 +189,7 @@ describeEachConnector('source', 'snapshot', (kind) => {
       targetBytes: 1024 * 1024 * 1024,
     });
     if (chunk === undefined) throw new Error('no chunk');
-    for await (const batch of reader.read(schema, chunk, encodings, 'null')) {
+    for await (const batch of reader.read(schema, chunk, encodings, { dropped: 'null' })) {
       subject.slabs.give(batch.slab);
       break;
     }

@@ -266,11 +266,15 @@ describe('as a source', () => {
       await Promise.all(
         chunks
           .slice(0, 2)
-          .map((chunk) => texts(snapshot.read(many.schema, chunk, ['binary', 'text'], 'null'))),
+          .map((chunk) =>
+            texts(snapshot.read(many.schema, chunk, ['binary', 'text'], { dropped: 'null' })),
+          ),
       )
     ).flat();
     for (const chunk of chunks.slice(2)) {
-      for (const row of await texts(snapshot.read(many.schema, chunk, ['binary', 'text'], 'null')))
+      for (const row of await texts(
+        snapshot.read(many.schema, chunk, ['binary', 'text'], { dropped: 'null' }),
+      ))
         rows.push(row);
     }
     expect(rows.length).toBe(45_000);
@@ -279,7 +283,9 @@ describe('as a source', () => {
     const [chunk] = await snapshot.chunks(wide.schema, { previous: null, targetBytes: 1_000_000 });
     if (chunk === undefined) throw new Error('no chunk');
     expect(
-      await texts(snapshot.read(wide.schema, chunk, encodingsOf(wide.schema, 'binary'), 'null')),
+      await texts(
+        snapshot.read(wide.schema, chunk, encodingsOf(wide.schema, 'binary'), { dropped: 'null' }),
+      ),
     ).toEqual([
       [
         '255',

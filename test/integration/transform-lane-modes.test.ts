@@ -189,7 +189,7 @@ describe.skipIf(server === null)('transformed rows', () => {
           );
         const before = await look();
         expect(before.streams).toMatchObject([
-          { lane: 'bytes', changeEncoding: 'text', exists: false, key: ['id'] },
+          { lane: 'objects', changeEncoding: 'text', exists: false, key: ['id'] },
         ]);
         expect(before.streams[0]?.columns.map(({ target }) => target.encoding)).toEqual([
           'text',

@@ -16,7 +16,7 @@ export const LANE_SPEC: Omit<PipelineSpec, 'name'> = {
   errorBudget: 1000,
 };
 
-export type LaneExtras = Partial<Pick<LaneOptions, 'runner' | 'probe' | 'divert'>>;
+export type LaneExtras = Partial<Pick<LaneOptions, 'runner' | 'probe' | 'divert' | 'pushDown'>>;
 
 /** Without settings nothing is transformed. */
 export function laneSystems(

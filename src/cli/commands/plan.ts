@@ -1,107 +1,55 @@
 import { z } from 'zod';
-import type { ExitCode } from '../../core/errors.ts';
-import type { PipelinePlan, PlannedStream } from '../../engine/pipeline.ts';
+import { type ExitCode, ForebayError } from '../../core/errors.ts';
+import type { PipelinePlan } from '../../engine/pipeline.ts';
 import { planPipeline } from '../../engine/plan.ts';
-import type { RunCommand } from '../call.ts';
-import { findingDocument, findingsExitCode, printFindings } from '../findings.ts';
-import { formatCount } from '../format.ts';
+import type { CommandCall, RunCommand } from '../call.ts';
+import { planConfiguration } from '../configuration-plan.ts';
+import { findingsExitCode } from '../findings.ts';
 import { withInterruption } from '../interruption.ts';
 import { printDocument } from '../list-output.ts';
 import { listShape, outputFormat, readOptions } from '../options.ts';
 import { readPipelineCall } from '../pipeline-call.ts';
-import { renderTable } from '../table.ts';
-import type { Terminal } from '../terminal.ts';
+import { planDocument, printPlan } from '../view/plan-view.ts';
 
-type PlannedColumn = PlannedStream['columns'][number];
-
-function streamDocument(stream: PlannedStream): Readonly<Record<string, unknown>> {
-  const { columns, target, ...rest } = stream;
-  return {
-    ...rest,
-    target: `${target.namespace}.${target.name}`,
-    columns: columns.map(({ name, sourceType, target: into }) => ({
-      name,
-      sourceType,
-      targetName: into.name,
-      targetType: into.type,
-    })),
-  };
-}
-
-function facts(stream: PlannedStream): string {
-  const { lane, load, deletes, delivery, exists, estimatedRows, key, state } = stream;
-  const rows = estimatedRows === null ? [] : [`about ${formatCount(estimatedRows)} rows`];
-  return [
-    `${lane} lane`,
-    `${load}, deletes ${deletes}`,
-    delivery,
-    key.length === 0 ? 'no key' : `key (${key.join(', ')})`,
-    exists ? 'table is there' : 'new table',
-    ...rows,
-    ...(state === null ? [] : [`now ${state}`]),
-  ].join(' · ');
-}
-
-function printStream(stream: PlannedStream, terminal: Terminal): void {
-  const { bold, dim } = terminal.outStyle;
-  const { namespace, name } = stream.target;
-  terminal.out(`${bold(stream.stream)} ${dim('→')} ${namespace}.${name}\n  ${facts(stream)}\n`);
-  const lines = renderTable<PlannedColumn>(
-    [
-      { title: 'column', cell: (column) => column.name },
-      { title: 'at the source', cell: (column) => column.sourceType },
-      { title: 'at the destination', cell: (column) => column.target.type },
-      {
-        title: '',
-        cell: (column) => (column.target.name === column.name ? '' : `as ${column.target.name}`),
-      },
-    ],
-    stream.columns,
-    terminal.outStyle,
-  );
-  terminal.out(`${lines.map((line) => `  ${line}`).join('\n')}\n\n`);
-}
-
-function printPlan(plan: PipelinePlan, terminal: Terminal): void {
-  const { bold } = terminal.outStyle;
-  terminal.out(`${bold(`pipeline ${plan.pipeline}`)}\n\n`);
-  for (const stream of plan.streams) printStream(stream, terminal);
-  printFindings(plan.findings, terminal);
-  if (plan.changes.length === 0) {
-    terminal.out('\nA run would make nothing new in either system.\n');
-    return;
-  }
-  terminal.out(`\n${bold('A run would make')}\n`);
-  for (const change of plan.changes) terminal.out(`  + ${change}\n`);
-}
+/** Of the options, those that a configuration file does not say itself. */
+const OF_OUTPUT = new Set(['output', 'json', 'detailedExitcode']);
 
 function planExitCode(plan: PipelinePlan, detailed: boolean): ExitCode {
   const code = findingsExitCode(plan.findings);
   return code === 0 && detailed && plan.changes.length > 0 ? 2 : code;
 }
 
+/** A lone argument is a configuration file, unless it can only be a system. */
+function fileOf({ args, options }: CommandCall): string | null {
+  const [first = '', destination] = args;
+  if (destination !== undefined) return null;
+  if (/^(?:env:|@|[a-z]+:\/\/|duckdb:|sqlite:)/.test(first)) {
+    throw new ForebayError('usage', {
+      message: 'a destination is missing',
+      fix: 'Give two systems, or a configuration file alone.',
+    });
+  }
+  const other = Object.keys(options).find((name) => !OF_OUTPUT.has(name));
+  if (other === undefined) return first;
+  throw new ForebayError('usage', {
+    message: 'a configuration file says itself what its streams are',
+    fix: 'Leave out the options of a pipeline, or give two systems.',
+  });
+}
+
 export const run: RunCommand = async (call) => {
   const shape = { ...listShape, detailedExitcode: z.boolean().default(false) };
   const { detailedExitcode, ...output } = readOptions(shape, call.options);
+  const format = outputFormat(output);
+  const file = fileOf(call);
+  if (file !== null)
+    return planConfiguration(file, { format, detailed: detailedExitcode }, call.terminal);
   const { spec, systems, source } = await readPipelineCall(call, null);
   const mode = source.entry.source.includes('changes')
     ? ({ kind: 'replicate', untilCaughtUp: false } as const)
     : ({ kind: 'copy' } as const);
   const plan = await withInterruption((signal) => planPipeline(mode, spec, systems, signal));
-  const format = outputFormat(output);
   if (format === 'table') printPlan(plan, call.terminal);
-  else {
-    const { pipeline, streams, changes, findings } = plan;
-    printDocument(
-      {
-        pipeline,
-        streams: streams.map(streamDocument),
-        changes,
-        findings: findings.map(findingDocument),
-      },
-      format,
-      call.terminal,
-    );
-  }
+  else printDocument(planDocument(plan), format, call.terminal);
   return planExitCode(plan, detailedExitcode);
 };

@@ -29,7 +29,7 @@ SELECT a.attnum::text, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped`;
 
-interface ColumnNow {
+export interface ColumnNow {
   readonly name: string;
   readonly nativeType: string;
   readonly output: string;
@@ -124,14 +124,25 @@ function nameNow(held: HeldTable, schema: StreamSchema, index: number): ColumnNo
   });
 }
 
+/** What a column is called now; null for one that is gone, where that may be taken for NULL. */
+export function columnNow(
+  held: HeldTable,
+  schema: StreamSchema,
+  index: number,
+  dropped: 'null' | 'fail',
+): ColumnNow | null {
+  const now = nameNow(held, schema, index);
+  if (now !== null || (dropped === 'null' && !schema.key.includes(index))) return now;
+  const id = streamId(schema.stream);
+  throw new ForebayError('column_missing', {
+    message: `column ${schema.columns[index]?.name ?? ''} of ${id} was dropped`,
+    stream: id,
+  });
+}
+
 /** The name that a column has now, quoted, for a statement that cannot do without it. */
 export function columnName(held: HeldTable, schema: StreamSchema, index: number): string {
-  const now = nameNow(held, schema, index);
-  if (now !== null) return quoteIdent(now.name);
-  throw new ForebayError('column_missing', {
-    message: `column ${schema.columns[index]?.name ?? ''} of ${streamId(schema.stream)} was dropped`,
-    stream: streamId(schema.stream),
-  });
+  return quoteIdent(columnNow(held, schema, index, 'fail')?.name ?? '');
 }
 
 /**
@@ -147,10 +158,10 @@ export function selectList(
   const { encodings, dropped } = how;
   return schema.columns
     .map((column, index) => {
-      const now = nameNow(held, schema, index);
-      if (now === null && dropped === 'null' && !schema.key.includes(index)) return 'NULL';
-      const name = columnName(held, schema, index);
-      if (encodings === null || now === null) return name;
+      const now = columnNow(held, schema, index, dropped);
+      if (now === null) return 'NULL';
+      const name = quoteIdent(now.name);
+      if (encodings === null) return name;
       // JSON's binary form is its text; a native jsonb value would carry a version byte.
       const asText = encodings[index] === 'text' || column.type.kind === 'json';
       return asText ? `pg_catalog.textin(${now.output}(${name}))` : name;

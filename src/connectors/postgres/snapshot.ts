@@ -1,12 +1,13 @@
 /** Reading tables under one snapshot: COPY BINARY by ranges of physical rows, several connections at once. */
 import type {
   CatalogStream,
-  DroppedColumns,
   FrameStream,
   SnapshotChunk,
   SnapshotReader,
+  SnapshotReading,
 } from '../../core/connector.ts';
 import { ForebayError } from '../../core/errors.ts';
+import type { Predicate } from '../../core/projection.ts';
 import type { RowBatch } from '../../core/row-batch.ts';
 import type { SlabPool } from '../../core/slab.ts';
 import { streamId, type StreamSchema } from '../../core/stream-schema.ts';
@@ -16,6 +17,7 @@ import { decodeCopyBinary } from './copy-decode.ts';
 import { discover } from './discover.ts';
 import type { CopyOut } from './copy.ts';
 import { asTableHeld, type HeldTable, holdTable, selectList } from './held-table.ts';
+import { predicateSql, projectedList } from './projection-sql.ts';
 
 export const FRAME_FORMAT = 'pg-copy-binary';
 
@@ -76,8 +78,8 @@ export function planRanges(leaf: Leaf, targetBytes: number, supportsRanges: bool
   return ranges;
 }
 
-function whereClause(range: ChunkRange): string {
-  const bounds: string[] = [];
+function whereClause(range: ChunkRange, filter: string | null): string {
+  const bounds = filter === null ? [] : [filter];
   if (range.from > 0) bounds.push(`ctid >= '(${range.from},0)'::pg_catalog.tid`);
   if (range.to !== null) bounds.push(`ctid < '(${range.to},0)'::pg_catalog.tid`);
   return bounds.length === 0 ? '' : ` WHERE ${bounds.join(' AND ')}`;
@@ -141,13 +143,14 @@ export class PostgresSnapshot implements SnapshotReader {
     schema: StreamSchema,
     chunk: SnapshotChunk,
     encodings: readonly CellEncoding[],
-    dropped: DroppedColumns,
+    how: SnapshotReading,
   ): AsyncGenerator<RowBatch, void> {
     const connection = await this.#take();
     let whole = false;
     try {
-      const copy = await this.#copy(connection, schema, { chunk, encodings, dropped });
-      yield* decodeCopyBinary(copy, { schema, encodings, slabs: this.#options.slabs });
+      const copy = await this.#copy(connection, schema, { chunk, encodings, ...how });
+      const made = how.projection?.schema ?? schema;
+      yield* decodeCopyBinary(copy, { schema: made, encodings, slabs: this.#options.slabs });
       whole = true;
     } finally {
       await this.#give(connection, whole);
@@ -157,16 +160,38 @@ export class PostgresSnapshot implements SnapshotReader {
   async frames(
     schema: StreamSchema,
     chunk: SnapshotChunk,
-    dropped: DroppedColumns,
+    how: SnapshotReading,
   ): Promise<FrameStream> {
     const connection = await this.#take();
     const give = (whole: boolean): Promise<void> => this.#give(connection, whole);
     try {
-      const copy = await this.#copy(connection, schema, { chunk, encodings: null, dropped });
+      const copy = await this.#copy(connection, schema, { chunk, encodings: null, ...how });
       return { rows: () => copy.rows(), frames: handBack(copy, give) };
     } catch (error) {
       await give(false);
       throw error;
+    }
+  }
+
+  async countLeftOut(
+    schema: StreamSchema,
+    chunk: SnapshotChunk,
+    where: Predicate,
+  ): Promise<number> {
+    const connection = await this.#take();
+    let whole = false;
+    try {
+      const range = parseChunk(chunk.id);
+      const held = await this.#hold(connection, schema, range);
+      const others = `${predicateSql({ held, schema, dropped: 'null' }, where)} IS NOT TRUE`;
+      const { rows } = await connection.query(
+        `SELECT count(*)::text FROM ONLY ${held.name}${whereClause(range, others)}`,
+        [],
+      );
+      whole = true;
+      return Number(rows[0]?.[0]);
+    } finally {
+      await this.#give(connection, whole);
     }
   }
 
@@ -220,29 +245,43 @@ export class PostgresSnapshot implements SnapshotReader {
    * Each chunk is read in a transaction of its own, so that its lock is the only one that the connection holds: a
    * statement that locks many tables gets its turn, and never stands in a ring of waiting with us.
    */
-  #copy(
+  async #hold(
     connection: PgConnection,
     schema: StreamSchema,
-    what: {
-      readonly chunk: SnapshotChunk;
-      readonly encodings: readonly CellEncoding[] | null;
-      readonly dropped: DroppedColumns;
-    },
-  ): Promise<CopyOut> {
-    const range = parseChunk(what.chunk.id);
+    range: ChunkRange,
+  ): Promise<HeldTable> {
     const { catalog, begin } = this.#options;
     return asTableHeld(schema, async () => {
-      const held = await holdTable(
-        { catalog, holder: connection },
-        { schema, oid: range.leaf, only: true },
-        begin,
-      );
+      const table = { schema, oid: range.leaf, only: true };
+      const held = await holdTable({ catalog, holder: connection }, table, begin);
       await assertSameFile(connection, { schema, range, held });
-      const columns = selectList(held, schema, what);
-      return connection.copyOut(
-        `COPY (SELECT ${columns} FROM ONLY ${held.name}${whereClause(range)}) TO STDOUT (FORMAT binary)`,
-      );
+      return held;
     });
+  }
+
+  async #copy(
+    connection: PgConnection,
+    schema: StreamSchema,
+    what: SnapshotReading & {
+      readonly chunk: SnapshotChunk;
+      readonly encodings: readonly CellEncoding[] | null;
+    },
+  ): Promise<CopyOut> {
+    const { dropped, projection, encodings } = what;
+    const range = parseChunk(what.chunk.id);
+    const held = await this.#hold(connection, schema, range);
+    const source = { held, schema, dropped };
+    const columns =
+      projection === undefined
+        ? selectList(held, schema, what)
+        : projectedList(source, projection, encodings);
+    const where = projection?.where ?? null;
+    const filter = where === null ? null : predicateSql(source, where);
+    return asTableHeld(schema, () =>
+      connection.copyOut(
+        `COPY (SELECT ${columns} FROM ONLY ${held.name}${whereClause(range, filter)}) TO STDOUT (FORMAT binary)`,
+      ),
+    );
   }
 
   async #leavesOn(connection: PgConnection, schema: StreamSchema): Promise<Leaf[]> {

@@ -19,6 +19,7 @@ export class PostgresSource implements Source {
     this.changes = new PostgresChanges(system);
     this.snapshot = {
       frameFormat: FRAME_FORMAT,
+      projects: true,
       open: ({ parallel, lockWaitMs = 0 }) =>
         system.openSnapshot({
           parallel,

@@ -18,6 +18,8 @@ import type { DeadLetterStore } from '../../core/dead-letter.ts';
 import { asForebayError } from '../../core/errors.ts';
 import { LaneLetters } from './lane-letters.ts';
 import { assertTransformable, LaneSession } from './lane-session.ts';
+import { plannedProjection } from './lane-projection.ts';
+import type { LaneStream } from './lane-stream.ts';
 import { LaneStreams } from './lane-streams.ts';
 import type { LaneOptions } from './options.ts';
 
@@ -48,15 +50,21 @@ class LaneDestination implements Destination {
   }
 
   async plan(target: StreamTarget): Promise<TargetPlan> {
-    let lane: StreamTarget;
+    let stream: LaneStream;
     try {
-      lane = await this.#streams.shapeFor(target);
+      stream = await this.#streams.streamFor(target);
     } catch (error) {
       return refusedPlan(target, error);
     }
+    const lane = stream.target;
     const plan = await this.#inner.plan(lane);
+    const made = stream.projection(target);
     return {
       ...plan,
+      transform:
+        made.kind === 'rows'
+          ? made
+          : { kind: 'projection', planned: plannedProjection(made.projection, plan) },
       frameFormat: null,
       columns: target.schema.columns.map(({ name }, index) => planned(plan, lane, { name, index })),
       findings: [...plan.findings, columnsFinding(target, lane)],
@@ -85,7 +93,7 @@ class LaneDestination implements Destination {
       return new LaneSession(inner, {
         streams,
         options: own,
-        exists: async (target) => (await this.#inner.plan(target)).exists,
+        plan: (target) => this.#inner.plan(target),
       });
     } catch (error) {
       await inner[Symbol.asyncDispose]();

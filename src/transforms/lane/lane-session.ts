@@ -6,16 +6,19 @@ import type {
   EvolutionStep,
   LoadResult,
   StreamTarget,
+  TargetPlan,
   WriteResult,
 } from '../../core/connector.ts';
 import type { RejectedRow } from '../../core/dead-letter.ts';
 import { ForebayError } from '../../core/errors.ts';
 import type { FoldedRows } from '../../core/folded-rows.ts';
+import type { PlannedProjection } from '../../core/projection.ts';
 import type { RowBatch } from '../../core/row-batch.ts';
 import type { StreamId } from '../../core/stream-schema.ts';
+import { plannedProjection } from './lane-projection.ts';
 import { failureOf, type LaneStream } from './lane-stream.ts';
 import type { LaneStreams } from './lane-streams.ts';
-import { LaneChunk } from './load-chunk.ts';
+import { columnsChanged, LaneChunk } from './load-chunk.ts';
 import type { LaneOptions } from './options.ts';
 import { LaneWrite } from './write-rows.ts';
 
@@ -42,7 +45,7 @@ export class LaneSession implements DestinationSession {
   readonly #inner: InnerSession;
   readonly #streams: LaneStreams;
   readonly #options: LaneOptions;
-  readonly #exists: (target: StreamTarget) => Promise<boolean>;
+  readonly #plan: (target: StreamTarget) => Promise<TargetPlan>;
   /** Why a stream cannot go on, to be told when it is its turn. */
   readonly #failures = new Map<StreamId, ForebayError>();
 
@@ -51,14 +54,14 @@ export class LaneSession implements DestinationSession {
     parts: {
       readonly streams: LaneStreams;
       readonly options: LaneOptions;
-      /** Whether the table is there. */
-      readonly exists: (target: StreamTarget) => Promise<boolean>;
+      /** As the destination plans it. */
+      readonly plan: (target: StreamTarget) => Promise<TargetPlan>;
     },
   ) {
     this.#inner = inner;
     this.#streams = parts.streams;
     this.#options = parts.options;
-    this.#exists = parts.exists;
+    this.#plan = parts.plan;
     this.epoch = inner.epoch;
     this.state = inner.state;
   }
@@ -94,16 +97,38 @@ export class LaneSession implements DestinationSession {
     await this.#followed(target);
   }
 
+  async projection(
+    target: StreamTarget,
+    { merge }: { readonly merge: boolean },
+  ): Promise<PlannedProjection | null> {
+    const stream = await this.#streams.of(target);
+    this.#assertGoesOn(stream);
+    const made = stream.projection(target);
+    if (made.kind !== 'projection') return null;
+    // Rows that are filtered by now may stand there, and must go.
+    if (merge && made.projection.where !== null) return null;
+    return plannedProjection(made.projection, await this.#plan(stream.target));
+  }
+
   async loadChunk(
     target: StreamTarget,
     chunk: Parameters<DestinationSession['loadChunk']>[1],
     data: ChunkData,
   ): Promise<LoadResult> {
+    const stream = await this.#streams.of(target);
+    this.#assertGoesOn(stream);
+    if (data.projected !== undefined) {
+      const { schema } = data.projected;
+      return await stream.gate.load(() => {
+        if (schema === stream.target.schema)
+          return this.#inner.loadChunk(stream.target, chunk, data);
+        // The source made rows of a table that has other columns by now.
+        throw columnsChanged(stream.target.id);
+      });
+    }
     if (data.kind === 'frames') {
       throw new ForebayError('internal', { message: 'frames cannot be transformed' });
     }
-    const stream = await this.#streams.of(target);
-    this.#assertGoesOn(stream);
     const parts = { stream, options: this.#options, inner: this.#inner, chunk };
     let load: LaneChunk | null = null;
     try {
@@ -198,7 +223,7 @@ export class LaneSession implements DestinationSession {
   async #followed(target: StreamTarget): Promise<LaneStream> {
     const stream = await this.#streams.of(target);
     const steps = await stream.follow(target);
-    if (steps.length > 0 && (await this.#exists(stream.target)))
+    if (steps.length > 0 && (await this.#plan(stream.target)).exists)
       await this.#inner.alter(stream.target, steps, this.#streams.recordOf(stream));
     stream.committed();
     return stream;

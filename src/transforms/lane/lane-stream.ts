@@ -3,6 +3,7 @@ import type { EvolutionStep, StreamTarget } from '../../core/connector.ts';
 import { asForebayError, ForebayError } from '../../core/errors.ts';
 import { adopt, initialShape, type LaneRules, type ProbedFields, sameSource } from './adopt.ts';
 import type { Growth, ShapeChange } from './growth.ts';
+import { type LaneProjection, projectionOf } from './lane-projection.ts';
 import { type LaneShape, laneTarget } from './lane-shape.ts';
 import { LoadGate } from './load-gate.ts';
 import { type LaneOptions, NAME_SEPARATOR } from './options.ts';
@@ -102,6 +103,16 @@ export class LaneStream {
     const change = growth.apply(this.shape, rulesOf(this.#options).separator);
     if (change.steps.length === 0) return [];
     return this.#agrees(change) ? this.#take(change) : [];
+  }
+
+  /** How the source would make the rows itself, as long as its columns are these. */
+  projection(target: StreamTarget): LaneProjection {
+    const { shape } = this;
+    const { pushDown } = this.#options;
+    if (pushDown === undefined) return { kind: 'rows', why: 'it is computed here' };
+    if (this.isBehind || !sameSource(shape.source.schema, target.schema))
+      return { kind: 'rows', why: 'the table is not in line with it yet' };
+    return projectionOf(shape, this.#target.schema, pushDown(target.schema));
   }
 
   /** Told once per field. */

@@ -52,12 +52,12 @@ export class LaneStreams {
   }
 
   /** With these columns of the source; nothing is altered for it. */
-  async shapeFor(target: StreamTarget): Promise<StreamTarget> {
+  async streamFor(target: StreamTarget): Promise<LaneStream> {
     const stream = await this.of(target);
-    if (sameSource(stream.shape.source.schema, target.schema)) return stream.target;
+    if (sameSource(stream.shape.source.schema, target.schema)) return stream;
     const other = new LaneStream(stream.shape, this.#options);
     await other.follow(target);
-    return other.target;
+    return other;
   }
 
   /** Records as they are to be written: with the shapes that the tables have then. */

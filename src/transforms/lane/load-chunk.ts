@@ -5,6 +5,7 @@ import type { RejectedRow } from '../../core/dead-letter.ts';
 import { ForebayError } from '../../core/errors.ts';
 import { ACT_INSERT } from '../../core/folded-rows.ts';
 import { batchValueBytes, OP_DELETE, OP_READ, type RowBatch } from '../../core/row-batch.ts';
+import type { StreamId } from '../../core/stream-schema.ts';
 import { Growth } from './growth.ts';
 import { LaneRows } from './lane-rows.ts';
 import type { LaneStream } from './lane-stream.ts';
@@ -77,10 +78,7 @@ export class LaneChunk {
       this.#out.clear();
     }
     if (this.growth.isEmpty) return;
-    throw new ForebayError('fields_added', {
-      message: `transformed rows of ${stream.target.id} have fields that the table has no columns for`,
-      stream: stream.target.id,
-    });
+    throw columnsChanged(stream.target.id);
   }
 
   async #piece(piece: Piece): Promise<void> {
@@ -114,6 +112,14 @@ export class LaneChunk {
     }
     this.#filtered += 1;
   }
+}
+
+/** The chunk is to be read again. */
+export function columnsChanged(stream: StreamId): ForebayError {
+  return new ForebayError('fields_added', {
+    message: `transformed rows of ${stream} have other fields than the table has columns`,
+    stream,
+  });
 }
 
 function* rowsOf(batch: RowBatch): Generator<LaneRow, void> {

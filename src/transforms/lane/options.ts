@@ -1,5 +1,7 @@
 import type { ConnectorContext, StreamTarget } from '../../core/connector.ts';
 import type { RejectedRow } from '../../core/dead-letter.ts';
+import type { StreamSchema } from '../../core/stream-schema.ts';
+import type { PushDown } from '../custom/push-down.ts';
 import type { Outcome } from '../document-transform.ts';
 
 /** Runs a transformation on documents; outcomes in their order. */
@@ -23,6 +25,8 @@ export interface LaneOptions {
   readonly runner: DocumentRunner;
   /** For finding out which fields come, where the runner filters: the same without filters. */
   readonly probe?: DocumentRunner;
+  /** What of the transformation the source can do in its own query; absent where it cannot do any of it. */
+  readonly pushDown?: (schema: StreamSchema) => PushDown;
   /** Stands between the names of nested fields that become columns; null: nested values stay JSON. */
   readonly flatten: string | null;
   readonly onError: LaneErrors;
