@@ -363,10 +363,8 @@ export async function up(db: Kysely<unknown>, dialect: 'sqlite' | 'postgres'): P
     await create.execute();
   }
   for (const [name, table, columns] of INDEXES) {
-    const index = db.schema
-      .createIndex(name)
-      .on(table)
-      .columns(columns as never[]);
-    await (name.endsWith('_key') ? index.unique() : index).execute();
+    const unique = name.endsWith('_key') ? sql`unique ` : sql``;
+    const list = sql.join(columns.map((column) => sql.ref(column)));
+    await sql`create ${unique}index ${sql.ref(name)} on ${sql.table(table)} (${list})`.execute(db);
   }
 }
