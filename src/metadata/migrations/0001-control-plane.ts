@@ -359,7 +359,7 @@ export async function up(db: Kysely<unknown>, dialect: 'sqlite' | 'postgres'): P
       create = create.addColumn(name, type, (column) => (nullable ? column : column.notNull()));
     }
     const key = NUMBERED.has(table) ? null : (KEYS[table] ?? ['id']);
-    if (key !== null) create = create.addPrimaryKeyConstraint(`${table}_pkey`, [...key]);
+    if (key !== null) create = create.addPrimaryKeyConstraint(`${table}_pkey`, [...key] as never[]);
     await create.execute();
   }
   for (const [name, table, columns] of INDEXES) {
