@@ -40,6 +40,8 @@ export interface PipelineSpec {
   readonly awaitSystems: boolean;
   /** Refuses to begin while another process runs the pipeline; otherwise it takes the other one's place. */
   readonly exclusive: boolean;
+  /** See `StreamTarget.stamp`. */
+  readonly stamp?: string;
   /** Whether a new pipeline reads the tables, or takes only what changes from its start on. */
   readonly begins: 'snapshot' | 'changes';
 }

@@ -16,6 +16,7 @@ import {
   needsExactStart,
   nothingSelected,
   selectStreams,
+  stamped,
   targetFor,
   unreadable,
   whyNotJoin,
@@ -179,6 +180,7 @@ export async function resumeStreams(attempt: Attempt): Promise<void> {
   for (const record of attempt.state.streams) {
     const stream = fromRecord(record);
     assertAsBegun(attempt.spec, stream.target);
+    stream.target = stamped(attempt.spec, stream.target);
     attempt.streams.set(record.stream, stream);
     if (!matches(attempt.spec.selection, record.stream)) {
       const message = 'is followed though --streams leaves it out: the pipeline was begun with it';
