@@ -8,6 +8,38 @@ const server = sharedServer(17);
 
 describe.skipIf(server === null)('stamped rows', () => {
   if (server === null) return;
+  test('a copy reads only the range of a column that it is given, again and again', async () => {
+    await using lane = await createLane(
+      server,
+      'duckdb',
+      `create table items (id int primary key, seen timestamptz, n numeric);
+       insert into items select i, timestamptz '2024-01-01 00:00:00.5+00' + i * interval '1 hour', i / 2.0
+       from generate_series(1, 10) i; insert into items values (11, null, 'NaN')`,
+    );
+    const copy = (stamp: string, column: string, from: string | null, to: string | null) =>
+      lane.caughtUp({
+        settings: null,
+        mode: { kind: 'copy' },
+        spec: {
+          load: 'append',
+          targetNamespace: 'bronze',
+          stamp,
+          ranges: new Map([['public.items', { column, from, to }]]),
+        },
+      });
+    await copy('all', 'id', null, null);
+    await copy('times', 'seen', '2024-01-01 08:00:00.5+00', null);
+    await copy('numbers', 'n', '1.50', '2.5');
+    const rows = await lane.read(
+      `select _forebay_execution_id, string_agg(cast(id as varchar), ' ' order by id) from bronze.items group by 1 order by 1`,
+    );
+    expect(rows).toEqual([
+      ['all', '1 2 3 4 5 6 7 8 9 10 11'],
+      ['numbers', '3 4'],
+      ['times', '8 9 10'],
+    ]);
+  });
+
   for (const kind of ['postgres', 'duckdb'] as const) {
     test(`of each execution, in snapshot and changes (${kind})`, async () => {
       await using lane = await createLane(
