@@ -99,6 +99,22 @@ export const CONTROL_ERRORS = {
     'Something that a flow hands on is too large, or is no JSON.',
     'Hand on a reference to it instead.',
   ]),
+  flow_cancelled: entry('config', 130, 409, [
+    'The execution was cancelled.',
+    'Start it again if that was not meant.',
+  ]),
+  activity_timeout: entry('timeout', 75, 504, [
+    'A step of an execution took longer than it may.',
+    'Find out what it waits for, or give it more time.',
+  ]),
+  worker_stopping: entry('transient', 75, 503, [
+    'The server that does the step is being stopped.',
+    'Nothing needs to be done: the step is done by the next one.',
+  ]),
+  worker_lost: entry('transient', 75, 503, [
+    'The server that did the step ended, or did not answer in time.',
+    'Nothing needs to be done: the step is done by another one.',
+  ]),
   workflow_exists: entry('config', 2, 409, [
     'A workflow of this id is open.',
     'Wait for it, or cancel it.',
