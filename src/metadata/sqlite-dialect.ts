@@ -41,7 +41,8 @@ export function sqliteDialect(database: DatabaseSync): SqliteDialect {
       prepare: (sql) => {
         const known = prepared.get(sql);
         if (known !== undefined) return known;
-        const statement = adapt(database.prepare(sql));
+        // A transaction that reads first and writes then would fail where another process wrote meanwhile.
+        const statement = adapt(database.prepare(sql === 'begin' ? 'begin immediate' : sql));
         const [oldest] = prepared.keys();
         if (prepared.size >= MOST_PREPARED && oldest !== undefined) prepared.delete(oldest);
         prepared.set(sql, statement);

@@ -299,7 +299,7 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
   pipeline_benthos_configurations: ['pipeline_id', 'benthos_configuration_id'],
   execution_layers: ['execution_id', 'layer'],
   checkpoints: ['pipeline_id', 'stream'],
-  event_deliveries: ['outbox_id', 'publisher'],
+  event_deliveries: ['publisher', 'outbox_id'],
   idempotency_keys: ['organization_id', 'key'],
   column_lineage: [
     'execution_id',
@@ -312,23 +312,39 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
   journal_entries: ['run_id', 'seq'],
 };
 
-/** Name of the index, table, columns; unique where the name ends with `_key`. */
-const INDEXES: readonly (readonly [string, string, readonly string[]])[] = [
+type IndexSpec = readonly [name: string, table: string, columns: readonly string[]];
+
+/** Both orders of the list, for one of the combinations of its filters. */
+function executionLists(name: string, filters: readonly string[]): IndexSpec[] {
+  return ['scheduled_at', 'started_at'].map((time) => [
+    `executions_${name}_${time}`,
+    'executions',
+    ['organization_id', ...filters, time, 'id'],
+  ]);
+}
+
+/** Unique where the name ends with `_key`. */
+const INDEXES: readonly IndexSpec[] = [
   ['organizations_name_key', 'organizations', ['name']],
   ['users_email_key', 'users', ['email']],
   ['api_tokens_hash_key', 'api_tokens', ['hash']],
   ['data_keys_version_key', 'data_keys', ['organization_id', 'version']],
   ['connections_name_key', 'connections', ['organization_id', 'name']],
   ['pipelines_name_key', 'pipelines', ['organization_id', 'name']],
+  ['connections_list', 'connections', ['organization_id', 'created_at', 'id']],
+  ['pipelines_list', 'pipelines', ['organization_id', 'created_at', 'id']],
+  ['api_tokens_list', 'api_tokens', ['organization_id', 'created_at', 'id']],
+  ['idempotency_keys_age', 'idempotency_keys', ['created_at']],
+  ['events_outbox_age', 'events_outbox', ['created_at']],
   ['pipelines_source', 'pipelines', ['source_connection_id']],
   ['pipelines_destination', 'pipelines', ['destination_connection_id']],
   ['benthos_configurations_name_key', 'benthos_configurations', ['organization_id', 'name']],
   ['schedules_pipeline_key', 'schedules', ['pipeline_id']],
   ['schedules_due', 'schedules', ['next_fire_at']],
-  ['executions_list', 'executions', ['organization_id', 'scheduled_at', 'id']],
-  ['executions_pipeline', 'executions', ['organization_id', 'pipeline_id', 'scheduled_at', 'id']],
-  ['executions_status', 'executions', ['organization_id', 'status', 'scheduled_at', 'id']],
-  ['executions_started', 'executions', ['organization_id', 'started_at', 'id']],
+  ...executionLists('list', []),
+  ...executionLists('pipeline', ['pipeline_id']),
+  ...executionLists('status', ['status']),
+  ...executionLists('pipeline_status', ['pipeline_id', 'status']),
   ['executions_workflow', 'executions', ['workflow_id']],
   ['execution_logs_line_key', 'execution_logs', ['execution_id', 'line_key']],
   ['execution_logs_order', 'execution_logs', ['execution_id', 'id']],
@@ -367,4 +383,9 @@ export async function up(db: Kysely<unknown>, dialect: 'sqlite' | 'postgres'): P
     const list = sql.join(columns.map((column) => sql.ref(column)));
     await sql`create ${unique}index ${sql.ref(name)} on ${sql.table(table)} (${list})`.execute(db);
   }
+  // Whoever writes them: of the executions of a pipeline one runs and one waits at most.
+  for (const status of ['running', 'scheduled'])
+    await sql`create unique index ${sql.ref(`executions_${status}_key`)} on executions (pipeline_id) where status = ${sql.lit(status)}`.execute(
+      db,
+    );
 }
