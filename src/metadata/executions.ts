@@ -59,6 +59,7 @@ export function claimExecution(
         error: null,
         output: null,
         retry: null,
+        control: null,
         records_processed: null,
         records_failed: null,
         size_bytes: null,
@@ -200,7 +201,13 @@ export async function updateRunningExecution(
     readonly changes: Partial<
       Pick<
         ExecutionsTable,
-        'retry' | 'output' | 'run_id' | 'records_processed' | 'records_failed' | 'size_bytes'
+        | 'retry'
+        | 'control'
+        | 'output'
+        | 'run_id'
+        | 'records_processed'
+        | 'records_failed'
+        | 'size_bytes'
       >
     >;
   },

@@ -171,6 +171,8 @@ export interface ExecutionsTable {
   output: Json | null;
   /** Of what is tried again: attempt, cause and next try. */
   retry: Json | null;
+  /** What a replication under way is told: `pause`, `stop`, `reconfigure`. */
+  control: string | null;
   records_processed: number | null;
   records_failed: number | null;
   size_bytes: number | null;

@@ -127,6 +127,7 @@ const TABLES: Readonly<Record<string, Readonly<Record<string, ColumnSpec>>>> = {
     error: 'text?',
     output: 'text?',
     retry: 'text?',
+    control: 'text?',
     records_processed: `${LONG}?`,
     records_failed: `${LONG}?`,
     size_bytes: `${LONG}?`,

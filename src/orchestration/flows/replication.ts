@@ -63,7 +63,8 @@ export const ReplicationWorkflow: Flow<FlowActivities, ExecutionRef, null> = asy
   try {
     await retried(ctx, { ref, retry: null, layer: null }, 'beginExecution', ref);
     for (;;) {
-      const told = state === 'running' ? await follow(ctx, ref, controls) : await controls.take();
+      const told: Control | null =
+        state === 'running' ? await follow(ctx, ref, controls) : await controls.take();
       if (told === 'stop' || (told === null && state === 'running')) break;
       state = told === 'pause' ? 'paused' : told === null ? state : 'running';
     }

@@ -1,0 +1,112 @@
+/** Rows of the source as they land, each with the execution that brought it. */
+import { ForebayError } from '../../core/errors.ts';
+import { listCheckpoints, putCheckpoint } from '../../metadata/checkpoints.ts';
+import { timeOf } from '../../metadata/transaction.ts';
+import type { ActivityContext } from '../flow.ts';
+import type { ExecutionRef, TriggerParameters } from '../flows/activities.ts';
+import { type ActivityDeps, loadPipeline, type PipelineSetup, withSystem } from './deps.ts';
+import type { ExecutionLog } from './execution-log.ts';
+import { BRONZE, extract, type ExtractedStream } from './extract.ts';
+import { type LayerOutcome, layerStep } from './layer-step.ts';
+import { lastCursor } from './last-cursor.ts';
+import { streamConfigOf } from './extract.ts';
+
+export function bronze(
+  deps: ActivityDeps,
+  input: ExecutionRef & { readonly parameters: TriggerParameters },
+  context: ActivityContext,
+): Promise<null> {
+  const { parameters, ...ref } = input;
+  return layerStep(deps, ref, { layer: 'bronze', context }, async (log) => {
+    const setup = await loadPipeline(deps, ref);
+    const { signal } = context;
+    return withSystem(deps, setup.destination, signal, () =>
+      land(deps, { ref, setup, parameters, signal, log }),
+    );
+  });
+}
+
+async function land(
+  deps: ActivityDeps,
+  given: {
+    readonly ref: ExecutionRef;
+    readonly setup: PipelineSetup;
+    readonly parameters: TriggerParameters;
+    readonly signal: AbortSignal;
+    readonly log: ExecutionLog;
+  },
+): Promise<LayerOutcome> {
+  const { ref, setup, parameters, signal, log } = given;
+  const { scope, pipeline, config, source, destination } = setup;
+  const { db } = deps.metadata;
+  log.add('info', `Started data ingestion from ${source.entry.title}`);
+  const cursors = new Map(
+    (await listCheckpoints(db, scope, pipeline.id)).map(({ stream, position }) => [
+      stream,
+      position,
+    ]),
+  );
+  const streams = await extract({
+    pipelineId: pipeline.id,
+    executionId: ref.executionId,
+    source,
+    warehouse: destination,
+    config,
+    parameters,
+    cursorOf: async (stream) => cursors.get(stream) ?? null,
+    observe: (event) => log.event(event),
+    signal,
+  });
+  for (const stream of streams) {
+    const { cursorColumn } = stream;
+    const own = streamConfigOf(config, stream.stream);
+    if (
+      cursorColumn === null ||
+      own?.cursor_column !== cursorColumn ||
+      parameters.dateRange !== null
+    )
+      continue;
+    const position = await lastCursor(destination, {
+      table: { schema: BRONZE, name: stream.schema.stream.name },
+      schema: stream.schema,
+      column: cursorColumn,
+      executionId: ref.executionId,
+      lookbackSeconds: own.lookback_seconds ?? 0,
+      signal,
+    });
+    if (position === null) continue;
+    await putCheckpoint(db, scope, {
+      pipeline_id: pipeline.id,
+      stream: stream.stream,
+      position,
+      checksum: null,
+      events: stream.read,
+      committed_at: timeOf(),
+    });
+  }
+  return outcomeOf(streams, log);
+}
+
+function outcomeOf(streams: readonly ExtractedStream[], log: ExecutionLog): LayerOutcome {
+  const sum = (of: (stream: ExtractedStream) => number): number =>
+    streams.reduce((total, stream) => total + of(stream), 0);
+  const rejected = sum(({ deadLettered }) => deadLettered);
+  for (const { stream, applied } of streams) log.add('debug', `${stream}: ${applied} records`);
+  log.add('info', `Fetched ${sum(({ applied }) => applied)} records`);
+  if (rejected > 0) log.add('warning', `${rejected} records are dead letters`);
+  return {
+    records: sum(({ applied }) => applied),
+    size_bytes: sum(({ bytes }) => bytes),
+    tables: streams.map(({ schema }) => schema.stream.name),
+  };
+}
+
+/** No two streams may land in one table: only the last part of their names tells them apart in a layer. */
+export function assertOneSchema(names: readonly string[]): void {
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice === undefined) return;
+  throw new ForebayError('name_collision', {
+    message: `two streams of the pipeline would land in ${BRONZE}.${twice}`,
+    fix: 'Put them into pipelines of their own.',
+  });
+}

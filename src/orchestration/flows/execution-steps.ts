@@ -1,0 +1,98 @@
+/** Steps of an execution that are tried again as the table of retries says, each wait durable and shown. */
+import { asForebayError, ForebayError } from '../../core/errors.ts';
+import type { FlowContext, RunOptions } from '../flow.ts';
+import {
+  decide,
+  DEFAULT_RULES,
+  NO_RETRIES,
+  type RetryCounts,
+  type RetryRules,
+} from '../retry-decision.ts';
+import type {
+  ExecutionRef,
+  FailureSummary,
+  FlowActivities,
+  LayerName,
+  RetrySettings,
+} from './activities.ts';
+
+type Ctx = FlowContext<FlowActivities>;
+
+/** How long a step may be silent before it counts as lost. */
+const HEARTBEAT_TIMEOUT_MS = 60_000;
+
+/** Steps that move data take as long as the data does; that they live is told by their heartbeats. */
+const DATA_RUN: RunOptions = { timeoutMs: null, heartbeatTimeoutMs: HEARTBEAT_TIMEOUT_MS };
+/** One that follows its source must not hold a place of those that end. */
+export const REPLICATION_RUN: RunOptions = { ...DATA_RUN, queue: 'replication' };
+
+const DATA_STEPS: ReadonlySet<string> = new Set(['bronze', 'silver', 'gold', 'backfillRange']);
+
+export function summaryOf(error: ForebayError): FailureSummary {
+  const { code, class: errorClass, message, why, fix, stream } = error;
+  return {
+    code,
+    class: errorClass,
+    message: why === null ? message : `${message}: ${why}`,
+    fix,
+    stream,
+  };
+}
+
+function rulesOf(retry: RetrySettings | null): RetryRules {
+  if (retry === null) return DEFAULT_RULES;
+  const { permanentCodes, ...override } = retry;
+  return { ...DEFAULT_RULES, override, permanentCodes };
+}
+
+export interface StepPlace {
+  readonly ref: ExecutionRef;
+  readonly retry: RetrySettings | null;
+  readonly layer: LayerName | null;
+}
+
+export async function retried<N extends keyof FlowActivities & string>(
+  ctx: Ctx,
+  place: StepPlace,
+  name: N,
+  input: Parameters<FlowActivities[N]>[0],
+  options: RunOptions = DATA_STEPS.has(name) ? DATA_RUN : {},
+): Promise<Awaited<ReturnType<FlowActivities[N]>>> {
+  const rules = rulesOf(place.retry);
+  let counts: RetryCounts = NO_RETRIES;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await ctx.run(name, input, options);
+    } catch (error) {
+      const failure = asForebayError(error);
+      if (failure.code === 'flow_cancelled') throw failure;
+      const decision = decide(failure, counts, rules);
+      if (decision.kind === 'fail') throw failure;
+      counts = decision.counts;
+      const { ref, layer } = place;
+      const nextTryAt = new Date(ctx.now() + decision.delayMs).toISOString();
+      const note = { ...ref, step: name, layer, attempt, error: summaryOf(failure), nextTryAt };
+      await ctx.run('noteRetry', note);
+      await ctx.sleep(decision.delayMs);
+    }
+  }
+}
+
+/** What ends an execution other than its success is recorded, whether it failed or was cancelled. */
+export function endFailed(
+  ctx: Ctx,
+  { ref, layer }: Pick<StepPlace, 'ref' | 'layer'>,
+  error: unknown,
+): Promise<unknown> {
+  const failure = asForebayError(error);
+  const cancelled = failure.code === 'flow_cancelled';
+  const end = {
+    ...ref,
+    status: cancelled ? ('cancelled' as const) : ('failed' as const),
+    layer,
+    error: cancelled ? null : summaryOf(failure),
+    output: null,
+  };
+  const place = { ref, retry: null, layer: null };
+  return ctx.uncancelled(() => retried(ctx, place, 'endExecution', end));
+}
