@@ -153,7 +153,9 @@ export async function planTargets(
     attempt.plans.set(stream.target.id, plan);
     const own = attempt.state.chunks.get(stream.target.id);
     const unfinished = own !== undefined && own.size > 0;
-    if (unfinished && needsExactStart(stream.target)) {
+    // A copy that says who brings its rows can be done again: what it has brought before goes first.
+    const again = attempt.mode.kind === 'copy' && stream.target.stamp !== undefined && plan.exists;
+    if ((unfinished && needsExactStart(stream.target)) || again) {
       await attempt.session.resetSnapshot(stream.target, { removeRows: true });
     } else {
       assertLoadable(stream.target, plan);

@@ -4,6 +4,7 @@ import { connectionUrl } from '../../connectors/connection-fields.ts';
 import { ForebayError } from '../../core/errors.ts';
 import { connectionSecrets, findConnection } from '../../metadata/connections.ts';
 import type { Metadata } from '../../metadata/database.ts';
+import { listPipelineStreams } from '../../metadata/pipeline-streams.ts';
 import { findPipeline } from '../../metadata/pipelines.ts';
 import { type OrganizationScope, scopeOf } from '../../metadata/scope.ts';
 import type { ConnectionsTable, PipelinesTable } from '../../metadata/tables.ts';
@@ -62,7 +63,10 @@ export async function loadPipeline(deps: ActivityDeps, ref: ExecutionRef): Promi
   return {
     scope,
     pipeline,
-    config: readPipelineConfig(pipeline.config),
+    config: readPipelineConfig(
+      pipeline.config,
+      await listPipelineStreams(deps.metadata.db, scope, pipeline.id),
+    ),
     source: await systemOf(deps, scope, pipeline.source_connection_id),
     destination: await systemOf(deps, scope, pipeline.destination_connection_id),
   };

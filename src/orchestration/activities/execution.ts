@@ -2,6 +2,7 @@
 import { appendEvents } from '../../metadata/events-outbox.ts';
 import { listExecutionLayers, putExecutionLayer } from '../../metadata/execution-layers.ts';
 import { endExecution, startExecution, updateRunningExecution } from '../../metadata/executions.ts';
+import { listPipelineStreams } from '../../metadata/pipeline-streams.ts';
 import { findPipeline } from '../../metadata/pipelines.ts';
 import { type OrganizationScope, scopeOf } from '../../metadata/scope.ts';
 import type { ExecutionLayersTable, ExecutionsTable } from '../../metadata/tables.ts';
@@ -47,7 +48,8 @@ export async function beginExecution(
   const pipeline = await findPipeline(db, scope, ref.pipelineId);
   if (pipeline === null)
     throw new ForebayError('not_found', { message: `the pipeline ${ref.pipelineId} was removed` });
-  const config = readPipelineConfig(pipeline.config);
+  const streams = await listPipelineStreams(db, scope, pipeline.id);
+  const config = readPipelineConfig(pipeline.config, streams);
   const possible = LAYERS_OF_KIND[pipeline.kind] ?? LAYERS;
   const layers = layersOf(config).filter((layer) => possible.includes(layer));
   await inTransaction(db, async (transaction) => {

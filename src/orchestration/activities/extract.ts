@@ -3,6 +3,7 @@
  * A stream with a cursor column is read from its last value on; one whose changes can be followed is followed until
  * what was committed at the start is there; the others are read whole.
  */
+import { createHash } from 'node:crypto';
 import { type NamedSystem, openDestination, openSource } from '../../connectors/registry.ts';
 import type { ConnectorContext } from '../../core/connector.ts';
 import { ForebayError } from '../../core/errors.ts';
@@ -34,7 +35,10 @@ export const BRONZE = 'bronze';
 
 export interface Extraction {
   readonly pipelineId: string;
-  readonly executionId: string;
+  /** Rows say that it brought them; reading again under the same one takes the place of what it brought before. */
+  readonly stamp: string;
+  /** A part that is read beside others has an engine's pipeline of its own. */
+  readonly part: string | null;
   readonly source: NamedSystem;
   readonly warehouse: NamedSystem;
   readonly config: PipelineConfig;
@@ -65,6 +69,24 @@ export interface ExtractPlan {
 /** Names of the engine's pipelines: one that follows changes, and one that reads by query. */
 export function engineName(kind: 'follow' | 'query', pipelineId: string): string {
   return `${kind === 'follow' ? 'p' : 'q'}_${pipelineId.replaceAll('-', '')}`;
+}
+
+const PART_LENGTH = 5;
+
+function nameOf({ pipelineId, part }: Extraction, kind: 'follow' | 'query'): string {
+  if (part === null) return engineName(kind, pipelineId);
+  const hash = createHash('sha256').update(part).digest('hex').slice(0, PART_LENGTH);
+  return `${engineName(kind, pipelineId)}_${hash}`;
+}
+
+/** What the warehouse remembers of a part that is done; its rows stay. */
+export async function forgetPart(extraction: Extraction): Promise<void> {
+  if (extraction.part === null) return;
+  await using destination = await openDestination(
+    extraction.warehouse,
+    contextOf(extraction.signal),
+  );
+  await destination.drop(nameOf(extraction, 'query'));
 }
 
 export function streamConfigOf(config: PipelineConfig, stream: StreamId): StreamConfig | null {
@@ -129,7 +151,7 @@ function specFor(
   what: { readonly selection: readonly string[]; readonly ranges: ExtractPlan['ranges'] },
 ): PipelineSpec {
   return {
-    name: engineName(kind, extraction.pipelineId),
+    name: nameOf(extraction, kind),
     selection: what.selection,
     targetNamespace: BRONZE,
     targetTable: null,
@@ -153,7 +175,7 @@ function specFor(
     awaitSystems: false,
     exclusive: true,
     begins: 'snapshot',
-    stamp: extraction.executionId,
+    stamp: extraction.stamp,
     ranges: what.ranges,
   };
 }
@@ -199,22 +221,26 @@ async function run(extraction: Extraction, mode: RunMode, spec: PipelineSpec): P
   return result;
 }
 
-/** What the warehouse remembers of the streams: their columns and keys as they stand there. */
-async function rememberedSchemas(
-  extraction: Extraction,
-  names: readonly string[],
-): Promise<ReadonlyMap<StreamId, StreamSchema>> {
-  await using destination = await openDestination(
-    extraction.warehouse,
-    contextOf(extraction.signal),
-  );
+export interface LandedStream {
+  readonly stream: StreamId;
+  /** Columns and key as they stand in bronze. */
+  readonly schema: StreamSchema;
+}
+
+/** What the warehouse remembers of a pipeline's streams. */
+export async function landedStreams(
+  warehouse: NamedSystem,
+  pipelineId: string,
+  signal: AbortSignal,
+): Promise<readonly LandedStream[]> {
+  await using destination = await openDestination(warehouse, contextOf(signal));
   const schemas = new Map<StreamId, StreamSchema>();
-  for (const name of names) {
-    const state = await destination.readState(name);
+  for (const kind of ['query', 'follow'] as const) {
+    const state = await destination.readState(engineName(kind, pipelineId));
     for (const { target } of (state?.streams ?? []).map(fromRecord))
       schemas.set(target.id, target.schema);
   }
-  return schemas;
+  return [...schemas].map(([stream, schema]) => ({ stream, schema }));
 }
 
 export async function extract(extraction: Extraction): Promise<readonly ExtractedStream[]> {
@@ -230,10 +256,9 @@ export async function extract(extraction: Extraction): Promise<readonly Extracte
     const spec = specFor(extraction, 'query', { selection: queried, ranges: plan.ranges });
     results.push(await run(extraction, { kind: 'copy' }, spec));
   }
-  const names = (['follow', 'query'] as const).map((kind) =>
-    engineName(kind, extraction.pipelineId),
-  );
-  const remembered = await rememberedSchemas(extraction, names);
+  const { warehouse, pipelineId, signal } = extraction;
+  const landed = await landedStreams(warehouse, pipelineId, signal);
+  const remembered = new Map(landed.map(({ stream, schema }) => [stream, schema]));
   const discovered = new Map(schemas.map((schema) => [streamId(schema.stream), schema]));
   return results.flatMap(({ streams }) =>
     streams.flatMap((stream): ExtractedStream[] => {

@@ -1,30 +1,28 @@
-/** What a pipeline's row says beside its columns: the JSON of `pipelines.config`. */
+/** What a pipeline's rows say: the JSON of `pipelines.config`, and its streams with theirs. */
 import { z } from 'zod';
 import { ForebayError } from '../../core/errors.ts';
-import { parseDurationMs } from '../../core/duration.ts';
+import type { PipelineStreamsTable } from '../../metadata/tables.ts';
+import { type QualityRule, qualityRuleSchema } from '../../layers/quality-rules.ts';
 import type { LayerName, RetrySettings } from '../flows/activities.ts';
 
-const duration = z.union([z.number(), z.string()]).transform((value, context) => {
-  const ms = typeof value === 'number' ? value : parseDurationMs(value);
-  if (ms !== null && Number.isFinite(ms) && ms >= 0) return ms;
-  context.addIssue('must be a duration such as 1s or 5m');
-  return z.NEVER;
-});
+const rules = z.array(qualityRuleSchema).default([]);
 
-const streamConfig = z.object({
-  stream: z.string(),
+const streamSchema = z.object({
   cursor_column: z.string().nullish(),
   lookback_seconds: z.number().min(0).nullish(),
   key: z.array(z.string()).nullish(),
-  quality_rules: z.array(z.unknown()).default([]),
+  quality_rules: rules,
+});
+
+const retrySchema = z.object({
+  max_attempts: z.number().default(5),
+  initial_delay_ms: z.number().default(1000),
+  max_delay_ms: z.number().default(60_000),
+  backoff_multiplier: z.number().default(2),
+  permanent_error_codes: z.array(z.string()).default([]),
 });
 
 const configSchema = z.object({
-  streams: z
-    .array(
-      z.union([z.string().transform((stream) => ({ stream, quality_rules: [] })), streamConfig]),
-    )
-    .default([]),
   schema: z.string().nullish(),
   load: z.enum(['upsert', 'append', 'replace']).default('upsert'),
   deletes: z.enum(['hard', 'soft', 'ignore']).default('hard'),
@@ -33,39 +31,39 @@ const configSchema = z.object({
     .object({
       bronze: z.boolean().default(true),
       silver: z.boolean().default(true),
-      gold: z.boolean().default(false),
+      gold: z.boolean().default(true),
       silver_mode: z.enum(['current', 'history']).default('current'),
       models: z.array(z.string()).nullish(),
     })
     .prefault({}),
-  quality_rules: z.array(z.unknown()).default([]),
-  retry_policy: z
-    .object({
-      max_attempts: z.number().int().min(1),
-      initial_delay: duration,
-      max_delay: duration,
-      backoff_multiplier: z.number().min(1),
-      permanent_error_codes: z.array(z.string()).default([]),
-    })
-    .partial()
-    .nullish(),
+  quality_rules: rules,
+  retry_policy: retrySchema.nullish(),
   event_time_column: z.string().nullish(),
 });
 
-export type PipelineConfig = z.output<typeof configSchema>;
-export type StreamConfig = PipelineConfig['streams'][number] & {
-  readonly cursor_column?: string | null | undefined;
-  readonly lookback_seconds?: number | null | undefined;
-  readonly key?: readonly string[] | null | undefined;
+/** `stream`: a glob over `namespace.name`. */
+export type StreamConfig = z.output<typeof streamSchema> & { readonly stream: string };
+export type PipelineConfig = z.output<typeof configSchema> & {
+  readonly streams: readonly StreamConfig[];
 };
 
-export function readPipelineConfig(json: string): PipelineConfig {
-  const parsed = configSchema.safeParse(JSON.parse(json));
+function parse<T>(schema: z.ZodType<T>, json: string): T {
+  const parsed = schema.safeParse(JSON.parse(json));
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new ForebayError('configuration_invalid', {
     message: `the pipeline's ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'not valid'}`,
   });
+}
+
+export function readPipelineConfig(
+  json: string,
+  streams: readonly Pick<PipelineStreamsTable, 'stream' | 'config'>[],
+): PipelineConfig {
+  return {
+    ...parse(configSchema, json),
+    streams: streams.map(({ stream, config }) => ({ ...parse(streamSchema, config), stream })),
+  };
 }
 
 export function layersOf({ layers }: PipelineConfig): readonly LayerName[] {
@@ -76,15 +74,19 @@ export function layersOf({ layers }: PipelineConfig): readonly LayerName[] {
 export function retryOf({ retry_policy: policy }: PipelineConfig): RetrySettings | null {
   if (policy === null || policy === undefined) return null;
   return {
-    maxAttempts: policy.max_attempts ?? 5,
-    initialDelayMs: policy.initial_delay ?? 1000,
-    maxDelayMs: policy.max_delay ?? 60_000,
-    multiplier: policy.backoff_multiplier ?? 2,
-    permanentCodes: policy.permanent_error_codes ?? [],
+    maxAttempts: policy.max_attempts,
+    initialDelayMs: policy.initial_delay_ms,
+    maxDelayMs: policy.max_delay_ms,
+    multiplier: policy.backoff_multiplier,
+    permanentCodes: policy.permanent_error_codes,
   };
 }
 
 /** Globs over `namespace.name`. */
 export function selectionOf({ streams }: PipelineConfig): readonly string[] {
   return streams.map(({ stream }) => stream);
+}
+
+export function rulesOf(config: PipelineConfig, stream: StreamConfig | null): QualityRule[] {
+  return [...config.quality_rules, ...(stream?.quality_rules ?? [])];
 }

@@ -47,8 +47,8 @@ function specOf(setup: PipelineSetup): PipelineSpec {
 /** Lost connections are waited for inside of the step, where what was read stays; the flow counts what is left. */
 function retryOfRun({ retry_policy: policy }: PipelineConfig): PipelineSpec['retry'] {
   return {
-    initialDelayMs: policy?.initial_delay ?? 1000,
-    maxDelayMs: policy?.max_delay ?? 60_000,
+    initialDelayMs: policy?.initial_delay_ms ?? 1000,
+    maxDelayMs: policy?.max_delay_ms ?? 60_000,
     multiplier: policy?.backoff_multiplier ?? 2,
     giveUpAfterMs: null,
     maxAttempts: policy?.max_attempts ?? null,

@@ -12,7 +12,7 @@ export type ExecutionRef = {
 
 export type TriggerParameters = {
   /** UTC days, both inclusive. */
-  readonly dateRange: { readonly start: string; readonly end: string } | null;
+  readonly dateRange: DateRange | null;
   /** Read again what the cursor says is done. */
   readonly force: boolean;
 };
@@ -49,13 +49,8 @@ export type RetryNote = {
   readonly nextTryAt: string;
 };
 
-export type BackfillRange = {
-  readonly stream: string;
-  readonly column: string;
-  /** The least value and the first beyond, as texts of the column's type. */
-  readonly from: string | null;
-  readonly to: string | null;
-};
+/** UTC days, both inclusive. */
+export type DateRange = { readonly start: string; readonly end: string };
 
 export type Control = 'pause' | 'resume' | 'stop' | 'reconfigure';
 
@@ -83,10 +78,7 @@ export type FlowActivities = {
   replicate(input: ExecutionRef): Promise<{ readonly ended: 'told' | 'completed' }>;
   /** Tells a `replicate` that is under way; it drains and ends. */
   tellReplication(input: ExecutionRef & { readonly control: Control }): Done;
-  planBackfill(
-    input: ExecutionRef & { readonly request: BackfillRange & { readonly pieces: number } },
-  ): Promise<{ readonly ranges: readonly BackfillRange[] }>;
-  backfillRange(input: ExecutionRef & { readonly range: BackfillRange }): Done;
+  backfillRange(input: ExecutionRef & { readonly range: DateRange }): Done;
   createOrganization(input: {
     readonly name: string;
   }): Promise<{ readonly organizationId: string }>;

@@ -1,59 +1,59 @@
-/** Reads a part of a table again, in ranges; those that failed can be tried again alone. */
+/** Reads a part of the streams again, in ranges of days; those that failed can be tried again alone. */
 import { ForebayError } from '../../core/errors.ts';
 import type { Flow } from '../flow.ts';
-import type { BackfillRange, ExecutionRef, FlowActivities } from './activities.ts';
+import type { DateRange, ExecutionRef, FlowActivities } from './activities.ts';
+import { dateRanges } from './date-ranges.ts';
 import { endFailed, retried, summaryOf } from './execution-steps.ts';
 
 export type BackfillInput = ExecutionRef & {
-  readonly request: BackfillRange & { readonly pieces: number };
+  readonly dateRange: DateRange;
+  /** Days that one range covers. */
+  readonly rangeDays: number;
   /** Ranges at once. */
   readonly limit: number;
-  /** Left of an earlier backfill; null: the request is cut into pieces. */
-  readonly ranges: readonly BackfillRange[] | null;
+  /** Those that are left of an earlier backfill; null: all of `dateRange`. */
+  readonly ranges: readonly DateRange[] | null;
 };
 export type BackfillOutput = {
   readonly done: number;
-  readonly failed: readonly { readonly range: BackfillRange; readonly message: string }[];
+  readonly failed: readonly (DateRange & { readonly message: string })[];
 };
+
+/** Failures that are kept word for word; the others are counted. */
+const MOST_FAILURES = 100;
 
 export const BackfillWorkflow: Flow<FlowActivities, BackfillInput, BackfillOutput> = async (
   ctx,
   input,
 ) => {
-  const { request, limit, ranges: given, ...ref } = input;
+  const { dateRange, rangeDays, limit, ranges: given, ...ref } = input;
+  const ranges = given ?? dateRanges(dateRange, rangeDays);
   let done = 0;
-  let total = 0;
-  ctx.query('progress', () => ({ done, total }));
+  ctx.query('progress', () => ({ done, total: ranges.length }));
   try {
-    const { layers, retry } = await retried(
-      ctx,
-      { ref, retry: null, layer: null },
-      'beginExecution',
-      ref,
-    );
-    const plan = { ref, retry, layer: null } as const;
-    const ranges = given ?? (await retried(ctx, plan, 'planBackfill', { ...ref, request })).ranges;
-    total = ranges.length;
+    const begin = { ref, retry: null, layer: null } as const;
+    const { layers, retry } = await retried(ctx, begin, 'beginExecution', ref);
+    const bronze = { ref, retry, layer: 'bronze' } as const;
     const ends = await ctx.all(ranges, limit, async (range) => {
-      await retried(ctx, { ref, retry, layer: 'bronze' }, 'backfillRange', { ...ref, range });
+      await retried(ctx, bronze, 'backfillRange', { ...ref, range });
       done += 1;
     });
-    const failed = ends.flatMap((end, index) => {
+    const errors = ends.flatMap((end, index) => {
       const range = ranges[index];
-      if (end.status === 'fulfilled' || range === undefined) return [];
-      return [{ range, message: summaryOf(end.error).message }];
+      return end.status === 'fulfilled' || range === undefined ? [] : [{ range, error: end.error }];
     });
-    if (done > 0 && layers.includes('silver'))
-      await retried(ctx, { ref, retry, layer: 'silver' }, 'silver', ref);
-    if (done > 0 && layers.includes('gold'))
-      await retried(ctx, { ref, retry, layer: 'gold' }, 'gold', ref);
+    for (const layer of ['silver', 'gold'] as const)
+      if (done > 0 && layers.includes(layer)) await retried(ctx, { ref, retry, layer }, layer, ref);
+    const failed = errors
+      .slice(0, MOST_FAILURES)
+      .map(({ range, error }) => ({ ...range, message: summaryOf(error).message.slice(0, 200) }));
+    const [first] = errors;
     const output = { done, failed };
-    const first = ends.find((end) => end.status === 'rejected');
-    await retried(ctx, plan, 'endExecution', {
+    await retried(ctx, begin, 'endExecution', {
       ...ref,
-      status: failed.length === 0 ? 'completed' : 'failed',
-      layer: failed.length === 0 ? null : 'bronze',
-      error: first?.status === 'rejected' ? summaryOf(first.error) : null,
+      status: first === undefined ? 'completed' : 'failed',
+      layer: first === undefined ? null : 'bronze',
+      error: first === undefined ? null : summaryOf(first.error),
       output,
     });
     return output;
