@@ -1,5 +1,4 @@
 /** Rows of the source as they land, each with the execution that brought it. */
-import { ForebayError } from '../../core/errors.ts';
 import { listCheckpoints, putCheckpoint } from '../../metadata/checkpoints.ts';
 import { timeOf } from '../../metadata/transaction.ts';
 import type { ActivityContext } from '../flow.ts';
@@ -135,14 +134,4 @@ export async function backfillRange(
       return null;
     }),
   );
-}
-
-/** No two streams may land in one table: only the last part of their names tells them apart in a layer. */
-export function assertOneSchema(names: readonly string[]): void {
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice === undefined) return;
-  throw new ForebayError('name_collision', {
-    message: `two streams of the pipeline would land in ${BRONZE}.${twice}`,
-    fix: 'Put them into pipelines of their own.',
-  });
 }

@@ -204,6 +204,7 @@ async function discoverSelected(
 ): Promise<{ readonly schemas: readonly StreamSchema[]; readonly canFollow: boolean }> {
   await using source = await openSource(extraction.source, contextOf(extraction.signal));
   const selected = selectStreams(await source.discover(), selectionOf(extraction.config));
+  assertOneSchema(selected.map(({ schema }) => schema.stream.name));
   return {
     schemas: selected.map(({ schema }) => schema),
     canFollow: source.changes !== undefined,
@@ -270,4 +271,14 @@ export async function extract(extraction: Extraction): Promise<readonly Extracte
       return [{ stream: id, schema, cursorColumn, read, applied, deadLettered, bytes }];
     }),
   );
+}
+
+/** No two streams may land in one table: only the last part of their names tells them apart in a layer. */
+function assertOneSchema(names: readonly string[]): void {
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice === undefined) return;
+  throw new ForebayError('name_collision', {
+    message: `two streams of the pipeline would land in ${BRONZE}.${twice}`,
+    fix: 'Put them into pipelines of their own.',
+  });
 }
