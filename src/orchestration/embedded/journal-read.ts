@@ -148,3 +148,12 @@ export async function requestCancel(db: MetadataDb, workflowId: string): Promise
     .where('status', '=', 'running')
     .execute();
 }
+
+export async function requestLook(db: MetadataDb, runId: string): Promise<void> {
+  await db
+    .updateTable('journal_runs')
+    .set({ wake_at: AT_ONCE })
+    .where('id', '=', runId)
+    .where('status', '=', 'running')
+    .execute();
+}

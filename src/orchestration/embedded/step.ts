@@ -9,6 +9,8 @@ export interface Step {
   readonly controller: AbortController;
   /** How it stands in the journal; `attempt` 0 is one that is not there yet. */
   entry: JournalEntriesTable;
+  /** Of an activity: it waits for its place, or runs here. */
+  performing: boolean;
 }
 
 export function newEntry(run: JournalRunsTable, command: Command): JournalEntriesTable {
