@@ -2,7 +2,11 @@
 import { randomFillSync } from 'node:crypto';
 
 export function uuidv7(nowMs: number = Date.now()): string {
-  const bytes = randomFillSync(Buffer.alloc(16));
+  return uuidv7Of(randomFillSync(Buffer.alloc(16)), nowMs);
+}
+
+/** Of 16 bytes that are random, or stand for it; they are written over. */
+export function uuidv7Of(bytes: Buffer, nowMs: number): string {
   bytes.writeUIntBE(nowMs, 0, 6);
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x70;
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;

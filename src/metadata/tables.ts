@@ -322,7 +322,6 @@ export type RunStatus =
   | 'completed'
   | 'failed'
   | 'cancelled'
-  | 'continued'
   /** What the flow does and what the journal says differ: somebody has to look. */
   | 'parked';
 
@@ -337,10 +336,12 @@ export interface JournalRunsTable {
   error: Json | null;
   parent_run_id: string | null;
   parent_seq: number | null;
-  /** Who runs it, until when, and which turn it is. */
+  /** The engine that has it in memory; none while it only waits. */
   owner: string | null;
-  lease_until: Time | null;
+  /** Grows with each owner. */
   epoch: number;
+  /** When somebody must look at it: a timer is due, a signal or the end of a child has come. */
+  wake_at: Time | null;
   cancel_requested: Flag;
   /** Runs of the same workflow that continued as this one. */
   continued: number;
@@ -349,8 +350,16 @@ export interface JournalRunsTable {
   completed_at: Time | null;
 }
 
+/** Engines that live. Whoever sees that one beats no longer takes its runs. */
+export interface JournalEnginesTable {
+  id: string;
+  beats: number;
+  started_at: Time;
+}
+
 export interface JournalEntriesTable {
   run_id: string;
+  /** In the order in which the flow asked, from 1; 0 is its cancellation; below are marks of versions. */
   seq: number;
   kind: string;
   name: string;
@@ -362,6 +371,8 @@ export interface JournalEntriesTable {
   heartbeat: Json | null;
   /** Of timers and waits. */
   due_at: Time | null;
+  /** The place of its end among all that the flow saw; null while it is open. */
+  delivered: number | null;
   updated_at: Time;
 }
 
@@ -400,6 +411,7 @@ export interface MetadataTables {
   audit_log: AuditLogTable;
   idempotency_keys: IdempotencyKeysTable;
   column_lineage: ColumnLineageTable;
+  journal_engines: JournalEnginesTable;
   journal_runs: JournalRunsTable;
   journal_entries: JournalEntriesTable;
   journal_signals: JournalSignalsTable;

@@ -241,6 +241,7 @@ const TABLES: Readonly<Record<string, Readonly<Record<string, ColumnSpec>>>> = {
     source_table: 'text',
     source_column: 'text',
   },
+  journal_engines: { id: 'text', beats: LONG, started_at: 'text' },
   journal_runs: {
     id: 'text',
     workflow_id: 'text',
@@ -252,8 +253,8 @@ const TABLES: Readonly<Record<string, Readonly<Record<string, ColumnSpec>>>> = {
     parent_run_id: 'text?',
     parent_seq: 'integer?',
     owner: 'text?',
-    lease_until: 'text?',
     epoch: LONG,
+    wake_at: 'text?',
     cancel_requested: 'integer',
     continued: 'integer',
     created_at: 'text',
@@ -272,6 +273,7 @@ const TABLES: Readonly<Record<string, Readonly<Record<string, ColumnSpec>>>> = {
     error: 'text?',
     heartbeat: 'text?',
     due_at: 'text?',
+    delivered: 'integer?',
     updated_at: 'text',
   },
   journal_signals: {
@@ -359,9 +361,10 @@ const INDEXES: readonly IndexSpec[] = [
   ['event_deliveries_due', 'event_deliveries', ['publisher', 'next_attempt_at']],
   ['audit_log_list', 'audit_log', ['organization_id', 'id']],
   ['journal_runs_workflow', 'journal_runs', ['workflow_id', 'created_at']],
-  ['journal_runs_open', 'journal_runs', ['status', 'lease_until']],
+  ['journal_runs_wake', 'journal_runs', ['status', 'wake_at']],
+  ['journal_runs_owner', 'journal_runs', ['owner']],
+  ['journal_runs_ended', 'journal_runs', ['completed_at']],
   ['journal_runs_parent', 'journal_runs', ['parent_run_id', 'parent_seq']],
-  ['journal_entries_due', 'journal_entries', ['status', 'due_at']],
   ['journal_signals_key', 'journal_signals', ['workflow_id', 'signal_id']],
 ];
 
@@ -389,4 +392,8 @@ export async function up(db: Kysely<unknown>, dialect: 'sqlite' | 'postgres'): P
     await sql`create unique index ${sql.ref(`executions_${status}_key`)} on executions (pipeline_id) where status = ${sql.lit(status)}`.execute(
       db,
     );
+  // One run of a workflow is open at a time.
+  await sql`create unique index journal_runs_running_key on journal_runs (workflow_id) where status = 'running'`.execute(
+    db,
+  );
 }
