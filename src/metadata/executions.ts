@@ -1,4 +1,3 @@
-import { sql } from 'kysely';
 import { ForebayError } from '../core/errors.ts';
 import { uuidv7 } from '../core/uuid.ts';
 import type { MetadataDb } from './database.ts';
@@ -36,12 +35,13 @@ export function claimExecution(
     const pipeline = await lockPipeline(transaction, scope, rest.pipeline_id);
     const open = await transaction
       .selectFrom('executions')
-      .select('id')
+      .select('scheduled_at')
       .where('organization_id', '=', scope.organizationId)
       .where('pipeline_id', '=', rest.pipeline_id)
       .where('status', 'in', ['running', 'scheduled'])
       .limit(2)
       .execute();
+    const [first] = open;
     if (open.length > 1)
       throw new ForebayError('execution_waits', {
         message: `an execution of the pipeline ${pipeline.name} runs, and another one waits`,
@@ -63,7 +63,12 @@ export function claimExecution(
         records_processed: null,
         records_failed: null,
         size_bytes: null,
-        scheduled_at: timeOf(),
+        // After the one before, also where the clock says the same or was set back: the order is kept by it.
+        scheduled_at: timeOf(
+          first === undefined
+            ? Date.now()
+            : Math.max(Date.now(), Date.parse(first.scheduled_at) + 1),
+        ),
         started_at: null,
         completed_at: null,
         duration_ms: null,
@@ -92,8 +97,8 @@ async function lockPipeline(
 }
 
 /**
- * From scheduled to running. Not changed where it runs already or has ended; throws `execution_waits` while another one
- * of the pipeline runs.
+ * From scheduled to running. Not changed where it runs already or has ended; throws `execution_waits` while one that
+ * was entered before has not ended.
  */
 export function startExecution(
   db: MetadataDb,
@@ -104,29 +109,23 @@ export function startExecution(
   return inTransaction(db, async (transaction) => {
     const known = await requireExecution(transaction, scope, id);
     const pipeline = await lockPipeline(transaction, scope, known.pipeline_id);
-    const running = await transaction
-      .selectFrom('executions')
-      .select('id')
-      .where('organization_id', '=', scope.organizationId)
-      .where('pipeline_id', '=', known.pipeline_id)
-      .where('status', '=', 'running')
-      .where('id', '!=', id)
-      .executeTakeFirst();
+    const [next] = await openExecutions(transaction, scope, known.pipeline_id);
     const now = timeOf();
     const row = await transaction
       .updateTable('executions')
       .set({ status: 'running', started_at: now, run_id })
       .where('organization_id', '=', scope.organizationId)
       .where('id', '=', id)
+      // The first one of those that are open, and no other.
+      .where('id', '=', next?.id ?? '')
       .where('status', '=', 'scheduled')
-      .$if(running !== undefined, (query) => query.where(sql<boolean>`1 = 0`))
       .returningAll()
       .executeTakeFirst();
     if (row === undefined) {
       const execution = await requireExecution(transaction, scope, id);
       if (execution.status !== 'scheduled') return { changed: false, execution };
       throw new ForebayError('execution_waits', {
-        message: `an execution of the pipeline ${pipeline.name} runs`,
+        message: `another execution of the pipeline ${pipeline.name} is before it`,
       });
     }
     await noteRun(transaction, scope, { id: row.pipeline_id, at: now, status: 'running' });

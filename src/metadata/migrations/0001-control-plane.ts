@@ -387,11 +387,10 @@ export async function up(db: Kysely<unknown>, dialect: 'sqlite' | 'postgres'): P
     const list = sql.join(columns.map((column) => sql.ref(column)));
     await sql`create ${unique}index ${sql.ref(name)} on ${sql.table(table)} (${list})`.execute(db);
   }
-  // Whoever writes them: of the executions of a pipeline one runs and one waits at most.
-  for (const status of ['running', 'scheduled'])
-    await sql`create unique index ${sql.ref(`executions_${status}_key`)} on executions (pipeline_id) where status = ${sql.lit(status)}`.execute(
-      db,
-    );
+  // Whoever writes it: of the executions of a pipeline one runs at most.
+  await sql`create unique index executions_running_key on executions (pipeline_id) where status = 'running'`.execute(
+    db,
+  );
   // One run of a workflow is open at a time.
   await sql`create unique index journal_runs_running_key on journal_runs (workflow_id) where status = 'running'`.execute(
     db,

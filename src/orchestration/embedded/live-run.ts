@@ -14,7 +14,12 @@ import type { Closing, RunHost } from './run-host.ts';
 import { dueMs, earliest, ended, failed, newEntry, type Step } from './step.ts';
 
 type Delivery =
-  | { readonly kind: 'answer'; readonly seq: number; readonly answer: Answer; readonly atMs: number }
+  | {
+      readonly kind: 'answer';
+      readonly seq: number;
+      readonly answer: Answer;
+      readonly atMs: number;
+    }
   | { readonly kind: 'cancel'; readonly atMs: number };
 
 /** A timer looks at the clock again after this long, so that it notices when the clock was set. */
@@ -251,7 +256,9 @@ export class LiveRun {
     const step = this.#steps.get(seq);
     if (step === undefined) return;
     const { workflowId } = step.command;
-    const error = new ForebayError('workflow_exists', { message: `workflow ${workflowId} is open` });
+    const error = new ForebayError('workflow_exists', {
+      message: `workflow ${workflowId} is open`,
+    });
     this.#complete(step, failed(error));
   }
 
@@ -305,8 +312,7 @@ export class LiveRun {
       else if (step.performing) step.controller.abort(error);
       else this.#complete(step, failed(error, step.entry));
     }
-    if (children.length > 0)
-      this.#save({ cancelChildren: children }, () => this.#host.wake());
+    if (children.length > 0) this.#save({ cancelChildren: children }, () => this.#host.wake());
   }
 
   #windTimer(): void {
@@ -422,8 +428,7 @@ export class LiveRun {
     await Promise.all(this.#activities);
     const result = await this.#write({ release: { wakeAt: AT_ONCE, forced: true } });
     this.#state = 'closed';
-    if (result.kind === 'written')
-      this.#host.closed(this, { kind: 'released', lookAgain: false });
+    if (result.kind === 'written') this.#host.closed(this, { kind: 'released', lookAgain: false });
   }
 }
 

@@ -24,9 +24,10 @@ export function newEntry(run: JournalRunsTable, command: Command): JournalEntrie
     attempt: 0,
     result: null,
     error: null,
-    heartbeat: command.options.lastHeartbeat === undefined
-      ? null
-      : JSON.stringify(command.options.lastHeartbeat),
+    heartbeat:
+      command.options.lastHeartbeat === undefined
+        ? null
+        : JSON.stringify(command.options.lastHeartbeat),
     due_at: null,
     delivered: null,
     updated_at: run.created_at,
