@@ -29,15 +29,23 @@ function regexFlaw(pattern: string): string | null {
   }
 }
 
-const regex = z.string().min(1).max(1000).superRefine((pattern, context) => {
-  const flaw = regexFlaw(pattern);
-  if (flaw !== null) context.addIssue({ code: 'custom', message: flaw });
-});
+const regex = z
+  .string()
+  .min(1)
+  .max(1000)
+  .superRefine((pattern, context) => {
+    const flaw = regexFlaw(pattern);
+    if (flaw !== null) context.addIssue({ code: 'custom', message: flaw });
+  });
 
-const expression = z.string().min(1).max(10_000).superRefine((sql, context) => {
-  const flaw = sqlStatementFlaw(sql);
-  if (flaw !== null) context.addIssue({ code: 'custom', message: flaw });
-});
+const expression = z
+  .string()
+  .min(1)
+  .max(10_000)
+  .superRefine((sql, context) => {
+    const flaw = sqlStatementFlaw(sql);
+    if (flaw !== null) context.addIssue({ code: 'custom', message: flaw });
+  });
 
 const DURATION = /^(\d{1,6})(s|m|h|d)$/;
 const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
@@ -70,7 +78,13 @@ export const qualityRuleSchema = z.discriminatedUnion('rule', [
     .refine((rule) => rule.min !== undefined || rule.max !== undefined, {
       error: 'Give min, max or both',
     }),
-  z.strictObject({ rule: z.literal('regex'), column: name, pattern: regex, ...common, ...rowAction }),
+  z.strictObject({
+    rule: z.literal('regex'),
+    column: name,
+    pattern: regex,
+    ...common,
+    ...rowAction,
+  }),
   z.strictObject({
     rule: z.literal('accepted_values'),
     column: name,

@@ -21,7 +21,9 @@ function balanceFlaw(tokens: readonly SqlToken[]): SqlFlaw | null {
       if (depth < 0) return { message: 'a parenthesis is closed that was not opened', at: start };
     } else if (text === ';') return { message: 'it holds more than one statement', at: start };
   }
-  return depth === 0 ? null : { message: 'a parenthesis is not closed', at: tokens.at(-1)?.end ?? 0 };
+  return depth === 0
+    ? null
+    : { message: 'a parenthesis is not closed', at: tokens.at(-1)?.end ?? 0 };
 }
 
 function tokensOf(sql: string): readonly SqlToken[] | SqlFlaw {
@@ -52,7 +54,10 @@ export function sqlQueryFlaw(sql: string): SqlFlaw | null {
   const first = tokens.find(({ text }) => text !== '(');
   if (first === undefined) return { message: 'it has no SQL', at: 0 };
   if (first.kind !== 'word' || !QUERY_WORDS.has(first.text)) {
-    return { message: 'it is no query: it begins neither with SELECT nor with WITH', at: first.start };
+    return {
+      message: 'it is no query: it begins neither with SELECT nor with WITH',
+      at: first.start,
+    };
   }
   for (const [index, token] of tokens.entries()) {
     const opens = tokens[index - 1]?.text === '(';

@@ -91,7 +91,9 @@ class Reader {
   #firstOf(word: string): number {
     const before = this.#tokens[this.#at - 2];
     const begins =
-      before === undefined || before.text === '(' || /^(?:union|all|except|intersect)$/.test(before.text);
+      before === undefined ||
+      before.text === '(' ||
+      /^(?:union|all|except|intersect)$/.test(before.text);
     return begins && this.#tokens[this.#at - 1]?.text === word ? this.#at : -1;
   }
 

@@ -106,7 +106,7 @@ function readToken(sql: string, start: number): SqlToken {
 /** Throws `SqlUnended`. */
 export function sqlTokens(sql: string): SqlToken[] {
   const tokens: SqlToken[] = [];
-  for (let at = skipSpace(sql, 0); at < sql.length; ) {
+  for (let at = skipSpace(sql, 0); at < sql.length;) {
     const token = readToken(sql, at);
     tokens.push(token);
     at = skipSpace(sql, token.end);

@@ -128,7 +128,9 @@ export async function ensureTable(
       await warehouse.execute(`ALTER TABLE ${sql} ADD COLUMN ${quote(name)} ${type}`);
     } else if (there !== type) {
       const cast = `USING CAST(${quote(name)} AS ${type})`;
-      await warehouse.execute(`ALTER TABLE ${sql} ALTER COLUMN ${quote(name)} TYPE ${type} ${cast}`);
+      await warehouse.execute(
+        `ALTER TABLE ${sql} ALTER COLUMN ${quote(name)} TYPE ${type} ${cast}`,
+      );
     }
   }
 }

@@ -84,7 +84,12 @@ export class WorkerMethods {
     const threads = Math.max(1, availableParallelism() - 1);
     const database = await Database.open({ path, memoryBytes, threads, readOnly });
     const side = await database.connect();
-    this.#opened = { database, side, reading: new ReadingRoom(database), warehouses: new WarehouseSessions(database) };
+    this.#opened = {
+      database,
+      side,
+      reading: new ReadingRoom(database),
+      warehouses: new WarehouseSessions(database),
+    };
   }
 
   async close(): Promise<void> {
