@@ -113,4 +113,25 @@ describeEachConnector('replace', 'replace', (kind) => {
     await applyRows(later.session, later.target, '1', insert);
     expect((await contents(later.session, later.target)).map(([id]) => id)).toEqual(['5']);
   });
+
+  test('a table that a run began beside, before columns came, is no reason to refuse the stream', async () => {
+    await using subject = await kind.open();
+    const { session, target } = await opened(subject, { load: 'replace' });
+    const rows = rowBatch(items, [values(9, 'begun')]);
+    await session.loadChunk(target, { id: 'r1', merge: false, order: '0' }, chunkOf(rows));
+    const { columns } = items;
+    const late = { name: 'late', type: { kind: 'int', bits: 32 } } as const;
+    const schema = {
+      ...items,
+      version: items.version + 1,
+      columns: [...columns, { ...late, nativeType: 'integer', nullable: true, ref: '99' }],
+    };
+    const wider = { ...target, schema };
+    await session.save([], null, [wider]);
+    await session.resetSnapshot(wider, { removeRows: true });
+    const whole = rowBatch(schema, [{ values: ['1', 'new', null, '7'] }]);
+    await session.loadChunk(wider, { id: 'r2', merge: false, order: '0' }, chunkOf(whole));
+    await session.finishSnapshot(wider);
+    expect(await contents(session, wider)).toEqual([['1', 'new', null, '7']]);
+  });
 });

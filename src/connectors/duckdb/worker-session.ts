@@ -305,7 +305,9 @@ export class WorkerSession {
     const swapped = used === name;
     const exists = (await readColumns(this.#connection, namespace, used)).length > 0;
     if (!exists) await createTable(this.#connection, target, used);
-    else if (swapped && !(await isView(this.#connection, namespace, used))) {
+    // What an earlier run began beside may lack columns that came since: it is made anew before it is loaded.
+    if (!swapped) return;
+    if (exists && !(await isView(this.#connection, namespace, used))) {
       await addOwnColumns(this.#connection, target);
     }
     await loadTable(this.#connection, target, used);
