@@ -179,10 +179,7 @@ async function timeoutFlow(ctx: Ctx): Promise<Json> {
 
 async function largeFlow(ctx: Ctx): Promise<Json> {
   const codes: Json[] = [];
-  for (const act of [
-    () => ctx.run('large', null),
-    () => ctx.run('echo', 'y'.repeat(70_000)),
-  ]) {
+  for (const act of [() => ctx.run('large', null), () => ctx.run('echo', 'y'.repeat(70_000))]) {
     try {
       await act();
     } catch (error) {
