@@ -2,10 +2,27 @@ import type { Connector } from '../../core/connector.ts';
 import { DuckdbFile } from './connection.ts';
 import { DuckdbDestination } from './destination.ts';
 import { DuckdbSource } from './source.ts';
+import { openDuckdbWarehouse } from './warehouse.ts';
 
 export const connector: Connector = {
   name: 'duckdb',
   openSource: async (address, context) => new DuckdbSource(new DuckdbFile(address, context)),
   openDestination: async (address, context) =>
     new DuckdbDestination(new DuckdbFile(address, context)),
+  openWarehouse: async (address, context) => {
+    const file = new DuckdbFile(address, context);
+    try {
+      const session = await openDuckdbWarehouse(file);
+      return {
+        ...session,
+        [Symbol.asyncDispose]: async () => {
+          await session[Symbol.asyncDispose]();
+          await file[Symbol.asyncDispose]();
+        },
+      };
+    } catch (error) {
+      await file[Symbol.asyncDispose]();
+      throw error;
+    }
+  },
 };

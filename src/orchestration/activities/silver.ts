@@ -61,6 +61,7 @@ async function refine(
   }
   if (sums.filtered > 0)
     log.add('warning', `${sums.filtered} records filtered due to data quality issues`);
+  await recordLineage(work, streams);
   const [first] = failures;
   if (first !== undefined) throw first;
   log.add('info', `Silver has ${sums.records} records more`);
@@ -111,28 +112,18 @@ async function recordMetrics(
 ): Promise<void> {
   const { scope } = setup;
   const { pipelineId, executionId } = ref;
-  const { name } = stream.schema.stream;
   await inTransaction(deps.metadata.db, async (transaction) => {
     const place = { pipelineId, executionId, layer: 'silver', stream: stream.stream } as const;
     await recordQualityMetrics(transaction, scope, place, {
       at: timeOf(),
-      metrics: metrics.map(({ rule, metricType, count, severity, details }) => ({
+      metrics: metrics.map(({ rule, metricType, count, severity }) => ({
         rule,
         metric_type: metricType,
         count,
         severity,
-        details: details === null ? null : JSON.stringify(details),
+        details: null,
       })),
     });
-    await recordColumnLineage(
-      transaction,
-      scope,
-      executionId,
-      stream.schema.columns.flatMap((column) => [
-        edge('bronze', name, column.name, stream.stream),
-        edge('silver', name, column.name, `bronze.${name}`),
-      ]),
-    );
     const broken = metrics.filter(({ rule, count }) => rule !== null && count > 0);
     await appendEvents(
       transaction,
@@ -154,12 +145,21 @@ async function recordMetrics(
   });
 }
 
-function edge(layer: 'bronze' | 'silver', table: string, column: string, source: string) {
-  return {
-    layer,
-    table_name: table,
-    column_name: column,
-    source_table: source,
-    source_column: column,
-  };
+/** Columns keep their names up to silver. */
+async function recordLineage(
+  { deps, ref, setup }: SilverWork,
+  streams: readonly LandedStream[],
+): Promise<void> {
+  const { executionId } = ref;
+  for (const layer of ['bronze', 'silver'] as const) {
+    const edges = streams.flatMap(({ stream, schema }) =>
+      schema.columns.map(({ name }) => ({
+        table_name: schema.stream.name,
+        column_name: name,
+        source_table: layer === 'bronze' ? stream : `bronze.${schema.stream.name}`,
+        source_column: name,
+      })),
+    );
+    await recordColumnLineage(deps.metadata.db, setup.scope, { executionId, layer }, edges);
+  }
 }
