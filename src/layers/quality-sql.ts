@@ -142,9 +142,9 @@ export function freshnessSql(
   const oldest = new Date(Date.parse(given.now) - durationSeconds(rule.max_age) * 1000);
   const newest =
     rule.column === undefined
-      ? `SELECT CAST(max(coalesce(_forebay_committed_at, _forebay_loaded_at)) AS ${time}) AS at FROM ${quoteTable(plan.bronze)}`
-      : `SELECT max(at) AS at FROM (
-           SELECT CAST(${quote(rule.column)} AS ${time}) AS at FROM ${given.checked} WHERE NOT _forebay_out
+      ? `SELECT CAST(max(coalesce(_forebay_committed_at, _forebay_loaded_at)) AS ${time}) AS moment FROM ${quoteTable(plan.bronze)}`
+      : `SELECT max(moment) AS moment FROM (
+           SELECT CAST(${quote(rule.column)} AS ${time}) AS moment FROM ${given.checked} WHERE NOT _forebay_out
            UNION ALL SELECT CAST(${quote(rule.column)} AS ${time}) FROM ${quoteTable(plan.silver)}) both_sides`;
-  return `SELECT coalesce(at < ${given.values.add(oldest.toISOString(), time)}, false) AS broken FROM (${newest}) newest`;
+  return `SELECT coalesce(moment < ${given.values.add(oldest.toISOString(), time)}, false) AS broken FROM (${newest}) newest`;
 }
