@@ -91,6 +91,10 @@ export const CONTROL_ERRORS = {
     'A model cannot be read, or models depend on each other in a circle.',
     'Correct the file that the message names.',
   ]),
+  model_failed: entry('data', 5, 422, [
+    'A gold model could not be built, or a test of it failed.',
+    'Correct the model or the data it reads; what it made before is still there.',
+  ]),
   quality_failed: entry('data', 5, 422, [
     'Rows broke a quality rule with the action fail.',
     'Look at the failed rows, mend them at the source or change the rule.',
