@@ -63,6 +63,10 @@ export const CONTROL_ERRORS = {
     'The Idempotency-Key was used for another request.',
     'Use a new key for a new request.',
   ]),
+  method_not_allowed: entry('config', 2, 405, [
+    'The address is there, and does not take this method.',
+    'Use one of the methods that the header Allow names.',
+  ]),
   body_too_large: entry('config', 2, 413, [
     'The body of the request is too large.',
     'Send less at once.',

@@ -137,14 +137,14 @@ export function freshnessSql(
   plan: SilverPlan,
   given: { readonly checked: string; readonly now: string; readonly values: Values },
 ): string {
-  const seconds = durationSeconds(rule.max_age);
-  const time = plan.dialect === 'duckdb' ? 'TIMESTAMP WITH TIME ZONE' : 'timestamp with time zone';
-  const now = given.values.add(given.now, time);
+  // Without its calendar extension DuckDB neither casts dates to zoned times nor reckons with those; all here is UTC.
+  const time = plan.dialect === 'duckdb' ? 'TIMESTAMP' : 'timestamp with time zone';
+  const oldest = new Date(Date.parse(given.now) - durationSeconds(rule.max_age) * 1000);
   const newest =
     rule.column === undefined
-      ? `SELECT max(coalesce(_forebay_committed_at, _forebay_loaded_at)) AS at FROM ${quoteTable(plan.bronze)}`
-      : `SELECT max(at) AS at FROM (
-           SELECT CAST(${quote(rule.column)} AS ${time}) AS at FROM ${given.checked} WHERE NOT _forebay_out
+      ? `SELECT CAST(max(coalesce(_forebay_committed_at, _forebay_loaded_at)) AS ${time}) AS moment FROM ${quoteTable(plan.bronze)}`
+      : `SELECT max(moment) AS moment FROM (
+           SELECT CAST(${quote(rule.column)} AS ${time}) AS moment FROM ${given.checked} WHERE NOT _forebay_out
            UNION ALL SELECT CAST(${quote(rule.column)} AS ${time}) FROM ${quoteTable(plan.silver)}) both_sides`;
-  return `SELECT coalesce(at < ${now} - INTERVAL '${seconds} seconds', false) AS broken FROM (${newest}) newest`;
+  return `SELECT coalesce(moment < ${given.values.add(oldest.toISOString(), time)}, false) AS broken FROM (${newest}) newest`;
 }

@@ -1,9 +1,12 @@
 /** Kysely over Node's own SQLite. Statements run on the calling thread: each is short, and one writer is all there is. */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
-import { SqliteDialect, type SqliteStatement } from 'kysely';
+import { type Dialect, SqliteDialect, type SqliteStatement } from 'kysely';
+import { patientDriver } from './sqlite-driver.ts';
 
 /** Statements that are kept prepared. */
 const MOST_PREPARED = 500;
+/** The thread stands still for as long; then `patientDriver` waits. */
+const BUSY_TIMEOUT_MS = 2;
 
 /** Kysely binds the values that its types allow; these are the ones that SQLite takes. */
 function bound(parameters: readonly unknown[]): SQLInputValue[] {
@@ -27,22 +30,21 @@ function adapt(statement: StatementSync): SqliteStatement {
  * outlives a loss of power.
  */
 export function openSqlite(path: string): DatabaseSync {
-  const database = new DatabaseSync(path, { timeout: 5000 });
+  const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
   database.exec(
     'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY',
   );
   return database;
 }
 
-export function sqliteDialect(database: DatabaseSync): SqliteDialect {
+export function sqliteDialect(database: DatabaseSync): Dialect {
   const prepared = new Map<string, SqliteStatement>();
-  return new SqliteDialect({
+  const dialect = new SqliteDialect({
     database: {
       prepare: (sql) => {
         const known = prepared.get(sql);
         if (known !== undefined) return known;
-        // A transaction that reads first and writes then would fail where another process wrote meanwhile.
-        const statement = adapt(database.prepare(sql === 'begin' ? 'begin immediate' : sql));
+        const statement = adapt(database.prepare(sql));
         const [oldest] = prepared.keys();
         if (prepared.size >= MOST_PREPARED && oldest !== undefined) prepared.delete(oldest);
         prepared.set(sql, statement);
@@ -51,4 +53,10 @@ export function sqliteDialect(database: DatabaseSync): SqliteDialect {
       close: () => database.close(),
     },
   });
+  return {
+    createDriver: () => patientDriver(dialect.createDriver()),
+    createQueryCompiler: () => dialect.createQueryCompiler(),
+    createAdapter: () => dialect.createAdapter(),
+    createIntrospector: (db) => dialect.createIntrospector(db),
+  };
 }

@@ -372,7 +372,10 @@ export async function up(db: Kysely<unknown>, dialect: 'sqlite' | 'postgres'): P
   for (const [table, columns] of Object.entries(TABLES)) {
     let create = db.schema.createTable(table);
     if (NUMBERED.has(table))
-      create = create.addColumn('id', identity(dialect), (column) => column.primaryKey());
+      create = create.addColumn('id', identity(dialect), (column) =>
+        // Without it SQLite would give numbers of rows that were removed again.
+        dialect === 'sqlite' ? column.primaryKey().autoIncrement() : column.primaryKey(),
+      );
     for (const [name, spec] of Object.entries(columns)) {
       const nullable = spec.endsWith('?');
       const type = (nullable ? spec.slice(0, -1) : spec) as ColumnDataType;
