@@ -1,0 +1,31 @@
+import { describe, expect, it } from 'vitest';
+import { checkPassword, hashPassword } from './passwords.ts';
+
+/** Quick, for tests. */
+const cheap = { N: 1024, r: 8, p: 1 };
+
+describe('a password', () => {
+  it('is right when it is the same, however its letters were composed', async () => {
+    const stored = await hashPassword('Caf\u00e9 1', cheap);
+    expect(await checkPassword('Cafe\u0301 1', stored)).toEqual({ right: true, outdated: true });
+    expect(await checkPassword('Cafe 1', stored)).toMatchObject({ right: false });
+  });
+
+  it('is hashed with the parameters of today, and with salt', async () => {
+    const [one, other] = await Promise.all([hashPassword('x'), hashPassword('x')]);
+    expect(one).toMatch(/^scrypt\$131072\$8\$1\$[\w-]{22}\$[\w-]{43}$/u);
+    expect(one).not.toBe(other);
+    expect(await checkPassword('x', one)).toEqual({ right: true, outdated: false });
+  });
+
+  it('of a user who has none, or whose hash is damaged, is never right', async () => {
+    for (const stored of [null, '', 'scrypt$1024$8$1$short$short', 'bcrypt$whatever'])
+      expect(await checkPassword('', stored)).toMatchObject({ right: false });
+  });
+
+  it('is checked off the main thread', async () => {
+    const before = performance.eventLoopUtilization();
+    await checkPassword('x', null);
+    expect(performance.eventLoopUtilization(before).active).toBeLessThan(50);
+  });
+});
