@@ -117,6 +117,14 @@ function addMoving(program: Command, session: Session): void {
     .option('--until-caught-up', 'end when all that was committed before the start is applied')
     .option('--json', 'the result as the last line of stdout');
   act(session, service, async () => (await import('./commands/run.ts')).run);
+  const server = program
+    .command('server')
+    .description('Run the control plane: API, schedules and executions')
+    .option('--data-dir <folder>', 'where its files are (FOREBAY_DATA_DIR, default: .forebay)')
+    .option('--host <host>', 'address to listen on (FOREBAY_HOST, default: 127.0.0.1)')
+    .option('--port <port>', 'port of the API (FOREBAY_PORT, default: 8004)')
+    .option('--json', 'the log as JSON lines');
+  act(session, server, async () => (await import('./commands/server.ts')).run);
   const recover = pipelineOptions(
     pipelineCommand(
       program,

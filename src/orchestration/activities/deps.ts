@@ -30,7 +30,10 @@ export async function connectionSystem(
 ): Promise<NamedSystem> {
   const secrets = await connectionSecrets(metadata.db, scope, connection.id, keys);
   const config: unknown = JSON.parse(connection.config);
-  const fields: Record<string, unknown> = { ...(config as object) };
+  // Null stands where a secret is.
+  const fields: Record<string, unknown> = Object.fromEntries(
+    Object.entries(config as object).filter(([, value]) => value !== null),
+  );
   for (const [name, secret] of Object.entries(secrets)) fields[name] = secret.reveal();
   return resolveSystem(connectionUrl(connection.connector_type, fields).reveal());
 }

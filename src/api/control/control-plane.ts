@@ -1,0 +1,116 @@
+/** The parts of a server, in the order in which they need each other. */
+import { join } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { ForebayError } from '../../core/errors.ts';
+import { Secret } from '../../core/secret.ts';
+import { type MetadataPlace, openMetadata } from '../../metadata/database.ts';
+import { checkDataKeys } from '../../metadata/secrets.ts';
+import { acquireServerLock } from '../../metadata/server-lock.ts';
+import { createSetupToken } from '../../metadata/setup-tokens.ts';
+import { loadWrappingKeys } from '../../metadata/wrapping-keys.ts';
+import type { ActivityDeps } from '../../orchestration/activities/deps.ts';
+import { createActivities } from '../../orchestration/activities/index.ts';
+import { Turns } from '../../orchestration/activities/turns.ts';
+import { Dispatcher } from '../../orchestration/dispatcher.ts';
+import { startEmbedded } from '../../orchestration/embedded/orchestrator.ts';
+import { FLOWS } from '../../orchestration/flows/index.ts';
+import type { Log } from '../../service/log.ts';
+import { startApi } from '../server.ts';
+import { createServices } from './services.ts';
+
+export interface ServerSettings {
+  readonly dataDir: string;
+  readonly host: string;
+  readonly port: number;
+  /** PostgreSQL for the metadata; null: a file in the data folder. */
+  readonly databaseUrl: Secret | null;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly maxActivities: number;
+  readonly activityTimeoutMs: number;
+  readonly log: Log;
+}
+
+export interface ControlPlane extends AsyncDisposable {
+  readonly url: string;
+  /** For the first admin; null where there is one, or where not only this machine may connect. */
+  readonly setupToken: string | null;
+}
+
+const LOOPBACK = /^(?:localhost|127(?:\.\d+){3}|::1)$/;
+const FILE = 'forebay.db';
+
+export function metadataPlace({
+  dataDir,
+  databaseUrl,
+}: Pick<ServerSettings, 'dataDir' | 'databaseUrl'>): MetadataPlace {
+  return databaseUrl === null
+    ? { kind: 'sqlite', path: join(dataDir, FILE) }
+    : { kind: 'postgres', url: databaseUrl };
+}
+
+/** Everything that was begun ends, the last first, whatever fails. */
+class Parts implements AsyncDisposable {
+  readonly #stack = new AsyncDisposableStack();
+
+  use<T extends AsyncDisposable | Disposable>(part: T): T {
+    return this.#stack.use(part);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#stack.disposeAsync();
+  }
+}
+
+export async function startControlPlane(settings: ServerSettings): Promise<ControlPlane> {
+  const { dataDir, host, port, environment, log } = settings;
+  const parts = new Parts();
+  try {
+    const place = metadataPlace(settings);
+    if (place.kind === 'sqlite') parts.use(acquireServerLock(dataDir));
+    const metadata = parts.use(await openMetadata(place));
+    const keys = await loadWrappingKeys({
+      environment,
+      dataDir: place.kind === 'sqlite' ? dataDir : null,
+    });
+    await checkDataKeys(metadata.db, keys);
+    const onFault = (error: unknown): void => {
+      const message = error instanceof Error ? error.message : String(error);
+      const code = error instanceof ForebayError ? error.code : 'internal';
+      log.at('error', 'control_plane_fault', { code, message });
+    };
+    const deps: ActivityDeps = {
+      metadata,
+      keys,
+      turns: new Turns(),
+      modelsFolder: join(dataDir, 'models'),
+    };
+    const { maxActivities, activityTimeoutMs } = settings;
+    const orchestrator = parts.use(
+      await startEmbedded({
+        metadata,
+        flows: FLOWS,
+        activities: createActivities(deps),
+        maxActivities,
+        activityTimeoutMs,
+        onFault,
+      }),
+    );
+    const dispatcher = parts.use(new Dispatcher({ db: metadata.db, orchestrator, onFault }));
+    const services = createServices({
+      deps,
+      orchestrator,
+      dispatcher,
+      scheduleChanged: () => {},
+      models: () => Promise.resolve([]),
+    });
+    const { db } = metadata;
+    // Cursors of one server are no other's: pages are asked for within minutes.
+    const signingKey = randomBytes(32);
+    const api = parts.use(await startApi({ db, services, keys, signingKey, log }, { host, port }));
+    const setupToken = LOOPBACK.test(host) ? await createSetupToken(db) : null;
+    return { url: api.url, setupToken, [Symbol.asyncDispose]: () => parts[Symbol.asyncDispose]() };
+  } catch (error) {
+    await parts[Symbol.asyncDispose]();
+    throw error;
+  }
+}

@@ -1,0 +1,196 @@
+/** What the routes ask of the running system, done by the engine, the flows and the connectors. */
+import { CONNECTORS } from '../../connectors/registry.ts';
+import { ForebayError } from '../../core/errors.ts';
+import { uuidv7 } from '../../core/uuid.ts';
+import { claimExecution, findExecution, openExecutions } from '../../metadata/executions.ts';
+import type { OrganizationScope } from '../../metadata/scope.ts';
+import type { PipelinesTable } from '../../metadata/tables.ts';
+import { inTransaction, type MetadataTransaction, timeOf } from '../../metadata/transaction.ts';
+import { type ActivityDeps, connectionSystem } from '../../orchestration/activities/deps.ts';
+import type { Dispatcher } from '../../orchestration/dispatcher.ts';
+import type { Control, TriggerParameters } from '../../orchestration/flows/activities.ts';
+import type { FlowName } from '../../orchestration/flows/index.ts';
+import type { Orchestrator } from '../../orchestration/orchestrator.ts';
+import type { ConnectorType } from '../schemas/connectors.ts';
+import type { PipelineState } from '../schemas/pipelines.ts';
+import type { ConnectorCapabilities, ControlServices, ScheduledExecution } from '../services.ts';
+import { readCatalog, testSystem } from './look.ts';
+import { metricsText } from './metrics.ts';
+
+export interface ServiceParts {
+  readonly deps: ActivityDeps;
+  readonly orchestrator: Orchestrator;
+  readonly dispatcher: Dispatcher;
+  /** Looks again at what is due. */
+  readonly scheduleChanged: () => void;
+  readonly models: ControlServices['models'];
+}
+
+const WORKFLOW_OF_KIND: Readonly<Record<string, FlowName>> = {
+  etl: 'ETLWorkflow',
+  sync: 'DataSourceSyncWorkflow',
+  ingestion: 'DataIngestionWorkflow',
+  replication: 'ReplicationWorkflow',
+};
+
+function capabilities(): Readonly<Partial<Record<ConnectorType, ConnectorCapabilities>>> {
+  return Object.fromEntries(
+    Object.entries(CONNECTORS).map(([type, { source, destination }]) => [
+      type,
+      { source: [...source], destination: [...destination] },
+    ]),
+  );
+}
+
+export function workflowOf({ kind }: Pick<PipelinesTable, 'kind'>): FlowName {
+  return WORKFLOW_OF_KIND[kind] ?? 'ETLWorkflow';
+}
+
+/** One workflow follows a pipeline, so that no two can write at once; executions have each their own. */
+export async function scheduleExecution(
+  transaction: MetadataTransaction,
+  scope: OrganizationScope,
+  what: {
+    readonly pipeline: PipelinesTable;
+    readonly trigger: 'manual' | 'schedule' | 'backfill';
+    readonly workflow?: FlowName;
+    readonly parameters: object;
+  },
+): Promise<ScheduledExecution> {
+  const { pipeline, trigger, parameters } = what;
+  const workflow = what.workflow ?? workflowOf(pipeline);
+  const { execution } = await claimExecution(transaction, scope, {
+    pipeline_id: pipeline.id,
+    workflow,
+    trigger,
+    parameters: JSON.stringify(parameters),
+    ...(workflow === 'ReplicationWorkflow' ? { workflow_id: pipeline.id } : {}),
+  });
+  return { executionId: execution.id, estimatedStart: timeOf() };
+}
+
+export function createServices(parts: ServiceParts): ControlServices {
+  const { deps, orchestrator, dispatcher } = parts;
+  const { db } = deps.metadata;
+  const replication = new Replications(parts);
+  return {
+    connectors: capabilities,
+    testConnection: async (scope, connection, signal) =>
+      testSystem(await connectionSystem(deps, scope, connection), signal),
+    catalog: async (scope, connection, signal) =>
+      readCatalog(await connectionSystem(deps, scope, connection), signal),
+    triggerExecution: (transaction, scope, { pipeline, parameters }) => {
+      const range: TriggerParameters['dateRange'] = parameters.date_range ?? null;
+      return scheduleExecution(transaction, scope, {
+        pipeline,
+        trigger: 'manual',
+        parameters: { parameters: { dateRange: range, force: parameters.force } },
+      });
+    },
+    triggerBackfill: (transaction, scope, { pipeline, backfill }) =>
+      scheduleExecution(transaction, scope, {
+        pipeline,
+        trigger: 'backfill',
+        workflow: 'BackfillWorkflow',
+        parameters: {
+          dateRange: backfill.date_range,
+          rangeDays: backfill.range_days,
+          limit: backfill.parallel,
+          ranges: null,
+        },
+      }),
+    executionScheduled: () => dispatcher.hint(),
+    cancelExecution: async (scope, executionId) => {
+      const execution = await findExecution(db, scope, executionId);
+      if (execution !== null) await orchestrator.cancel(execution.workflow_id);
+    },
+    startPipeline: (scope, pipeline) => replication.start(scope, pipeline),
+    stopPipeline: (scope, pipeline) => replication.tell(scope, pipeline, 'stop'),
+    pausePipeline: (scope, pipeline) => replication.tell(scope, pipeline, 'pause'),
+    resumePipeline: (scope, pipeline) => replication.tell(scope, pipeline, 'resume'),
+    comparePipeline: () =>
+      Promise.reject(
+        new ForebayError('capability_missing', {
+          message: 'pipelines cannot be compared in this release',
+        }),
+      ),
+    pipelineChanged: () => parts.scheduleChanged(),
+    lintBenthos: () =>
+      Promise.reject(
+        new ForebayError('capability_missing', {
+          message: 'there is no Bento on this server to lint with',
+        }),
+      ),
+    models: parts.models,
+    readiness: async () => {
+      const metadata = await db
+        .selectFrom('organizations')
+        .select('id')
+        .limit(1)
+        .execute()
+        .then(
+          () => true,
+          () => false,
+        );
+      return { checks: { metadata } };
+    },
+    metrics: (scope) => metricsText(db, scope),
+  };
+}
+
+/** A pipeline that follows its source: one workflow, under the pipeline's id. */
+class Replications {
+  readonly #parts: ServiceParts;
+
+  constructor(parts: ServiceParts) {
+    this.#parts = parts;
+  }
+
+  async start(scope: OrganizationScope, pipeline: PipelinesTable): Promise<PipelineState> {
+    const state = await this.#state(scope, pipeline);
+    if (state === 'paused') return this.tell(scope, pipeline, 'resume');
+    if (state !== 'stopped') return this.#answer(pipeline, state);
+    const { deps, dispatcher } = this.#parts;
+    await inTransaction(deps.metadata.db, (transaction) =>
+      scheduleExecution(transaction, scope, { pipeline, trigger: 'manual', parameters: {} }),
+    );
+    dispatcher.hint();
+    return this.#answer(pipeline, 'starting');
+  }
+
+  async tell(
+    scope: OrganizationScope,
+    pipeline: PipelinesTable,
+    control: Exclude<Control, 'reconfigure'>,
+  ): Promise<PipelineState> {
+    const state = await this.#state(scope, pipeline);
+    const after = { stop: 'stopping', pause: 'paused', resume: 'running' } as const;
+    const isSo = state === 'stopped' || state === after[control];
+    if (isSo) return this.#answer(pipeline, state);
+    const signal = { name: 'control', id: uuidv7(), payload: control };
+    await this.#parts.orchestrator.signal(pipeline.id, signal);
+    return this.#answer(pipeline, after[control]);
+  }
+
+  async #state(
+    scope: OrganizationScope,
+    pipeline: PipelinesTable,
+  ): Promise<PipelineState['state']> {
+    if (workflowOf(pipeline) !== 'ReplicationWorkflow') {
+      throw new ForebayError('request_unprocessable', {
+        message: `pipeline ${pipeline.name} is of kind ${pipeline.kind}, which runs in executions and does not follow its source`,
+        fix: 'Execute it, or make a pipeline of kind replication.',
+      });
+    }
+    const { deps, orchestrator } = this.#parts;
+    const [open] = await openExecutions(deps.metadata.db, scope, pipeline.id);
+    if (open === undefined) return 'stopped';
+    if (open.status === 'scheduled') return 'starting';
+    const state = await orchestrator.query(pipeline.id, 'state');
+    return state === 'paused' ? 'paused' : 'running';
+  }
+
+  #answer(pipeline: PipelinesTable, state: PipelineState['state']): PipelineState {
+    return { pipeline_id: pipeline.id, state, workflow_id: pipeline.id };
+  }
+}
