@@ -5,6 +5,8 @@ import type { Connection, Database } from './database.ts';
 export class WarehouseSessions {
   readonly #database: Database;
   readonly #connections = new Map<number, Connection>();
+  /** The driver does not bear the end of a connection that is at work. */
+  readonly #working = new Map<number, Promise<unknown>>();
   #ids = 0;
 
   constructor(database: Database) {
@@ -23,7 +25,9 @@ export class WarehouseSessions {
     sql: string,
     parameters: readonly WarehouseParameter[],
   ): Promise<WarehouseRow[]> {
-    const { columns, rows } = await this.#connection(id).table(sql, parameters);
+    const { columns, rows } = await this.#work(id, (connection) =>
+      connection.table(sql, parameters),
+    );
     return rows.map((row) =>
       Object.fromEntries(
         columns.map((column, index) => {
@@ -35,16 +39,29 @@ export class WarehouseSessions {
   }
 
   execute(id: number, sql: string, parameters: readonly WarehouseParameter[]): Promise<number> {
-    return this.#connection(id).run(sql, parameters);
+    return this.#work(id, (connection) => connection.run(sql, parameters));
   }
 
-  close(id: number): void {
-    this.#connections.get(id)?.[Symbol.dispose]();
+  /** What is under way ends first. */
+  async close(id: number): Promise<void> {
+    const connection = this.#connections.get(id);
     this.#connections.delete(id);
+    await this.#working.get(id);
+    this.#working.delete(id);
+    connection?.[Symbol.dispose]();
   }
 
-  closeAll(): void {
-    for (const id of this.#connections.keys()) this.close(id);
+  async closeAll(): Promise<void> {
+    for (const id of this.#connections.keys()) await this.close(id);
+  }
+
+  async #work<T>(id: number, act: (connection: Connection) => Promise<T>): Promise<T> {
+    const work = act(this.#connection(id));
+    this.#working.set(
+      id,
+      work.catch(() => {}),
+    );
+    return await work;
   }
 
   #connection(id: number): Connection {

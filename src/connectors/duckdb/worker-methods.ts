@@ -97,7 +97,7 @@ export class WorkerMethods {
     this.#sessions.clear();
     const opened = this.#opened;
     this.#opened = null;
-    opened?.warehouses.closeAll();
+    await opened?.warehouses.closeAll();
     opened?.side[Symbol.dispose]();
     opened?.database[Symbol.dispose]();
   }
@@ -285,7 +285,7 @@ export class WorkerMethods {
   }
 
   async closeWarehouse(id: number): Promise<void> {
-    this.#database().warehouses.close(id);
+    await this.#database().warehouses.close(id);
   }
 
   #database(): Opened {

@@ -125,7 +125,7 @@ export async function backfillRange(
     observe: (event: RunEvent) => log.event(event),
     signal,
   };
-  return alive(context, () =>
+  return await alive(context, () =>
     withSystem(deps, destination, signal, async () => {
       const streams = await extract(extraction);
       const records = streams.reduce((total, { applied }) => total + applied, 0);

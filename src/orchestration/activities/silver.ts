@@ -34,7 +34,7 @@ export function silver(
     return withSystem(deps, setup.destination, signal, async () => {
       const streams = await landedStreams(setup.destination, setup.pipeline.id, signal);
       await using warehouse = await openWarehouse(setup.destination, signal);
-      return refine({ deps, ref, setup, log, warehouse }, streams, signal);
+      return await refine({ deps, ref, setup, log, warehouse }, streams, signal);
     });
   });
 }
