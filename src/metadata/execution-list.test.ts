@@ -18,6 +18,13 @@ function filters(): ExecutionFilter[] {
   return all;
 }
 
+/** The one that has all that is equal, and the order. */
+function indexOf({ pipelineId, status, dateFrom, dateTo }: ExecutionFilter): string {
+  const equal = [pipelineId && 'pipeline', status && 'status'].filter(Boolean);
+  const time = dateFrom === undefined && dateTo === undefined ? 'scheduled_at' : 'started_at';
+  return ['executions', ...(equal.length === 0 ? ['list'] : equal), time].join('_');
+}
+
 it('an index has the rows in their order, whatever is filtered and wherever the page begins', async () => {
   await using metadata = await openMetadata({ kind: 'sqlite', path: ':memory:' });
   for (const filter of filters())
@@ -31,7 +38,7 @@ it('an index has the rows in their order, whatever is filtered and wherever the 
       expect(
         rows.map(({ detail }) => detail),
         JSON.stringify(filter),
-      ).toEqual([expect.stringMatching(/^SEARCH executions USING INDEX executions_/u)]);
+      ).toEqual([expect.stringMatching(`^SEARCH executions USING INDEX ${indexOf(filter)} `)]);
     }
 });
 

@@ -2,6 +2,7 @@ import { uuidv7 } from '../core/uuid.ts';
 import type { MetadataDb } from './database.ts';
 import { orTaken, unchanged } from './failures.ts';
 import { isAfter, type Page } from './page.ts';
+import { requirePipeline } from './pipelines.ts';
 import type { OrganizationScope } from './scope.ts';
 import type { SchedulesTable } from './tables.ts';
 import { timeOf } from './transaction.ts';
@@ -18,12 +19,13 @@ export type ScheduleContent = Pick<
   | 'next_fire_at'
 >;
 
-/** The pipeline is known to be the organisation's. Throws `already_exists`: a pipeline has one. */
-export function createSchedule(
+/** Throws `already_exists`, as a pipeline has one, and `not_found` for the pipeline. */
+export async function createSchedule(
   db: MetadataDb,
   scope: OrganizationScope,
   schedule: ScheduleContent & { readonly pipeline_id: string },
 ): Promise<SchedulesTable> {
+  await requirePipeline(db, scope, schedule.pipeline_id);
   const now = timeOf();
   const insert = db
     .insertInto('schedules')

@@ -15,7 +15,7 @@ describe('a token', () => {
   it('with any one character changed is told as wrong', () => {
     const change = fc.record({
       at: fc.integer({ min: 3, max: 51 }),
-      to: fc.constantFrom(...'0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'),
+      to: fc.stringMatching(/^[0-9A-Za-z]$/u),
     });
     fc.assert(
       fc.property(change, ({ at, to }) => {
