@@ -1,10 +1,11 @@
 /** The engine that needs no server: flows whose journals stand in the metadata database. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Metadata } from '../../metadata/database.ts';
-import type { JournalRunsTable } from '../../metadata/tables.ts';
+import type { JournalEntriesTable, JournalRunsTable } from '../../metadata/tables.ts';
 import type { ActivityMap, FlowMap } from '../flow.ts';
 import { GroupCommit } from './group-commit.ts';
 import type { Journal } from './journal-commit.ts';
-import { claimRuns, requestLook, takeWoken } from './journal-read.ts';
+import { claimRuns, readJournals, readNews, requestLook, type RunNews, takeWoken } from './journal-read.ts';
 import { forgetOthers, Lease, register, unregister } from './lease.ts';
 import { LiveRun } from './live-run.ts';
 import { removeEnded } from './retention.ts';
@@ -58,6 +59,8 @@ export class Engine {
   readonly #lease: Lease;
   readonly #host: RunHost;
   readonly #runs = new Map<string, LiveRun>();
+  /** Runs that want to know what is new. */
+  readonly #lookFor = new Set<LiveRun>();
   readonly #watchers = new Set<(workflowId: string) => void>();
   #journal: Journal;
   #beatenMs = performance.now();
@@ -118,6 +121,10 @@ export class Engine {
       journal: () => this.#journal,
       commit: (write) => this.#commits.add(write),
       wake: () => this.wake(),
+      look: (run) => {
+        this.#lookFor.add(run);
+        this.wake();
+      },
       settled: (run) => this.#settled(run),
       closed: (run, how) => this.#closed(run, how),
       onFault: (error, run) => {
@@ -143,22 +150,54 @@ export class Engine {
   async #poll(): Promise<void> {
     while (this.#pollAgain && !this.#stopped) {
       this.#pollAgain = false;
-      for (const id of await takeWoken(this.#journal)) this.#runs.get(id)?.look();
+      // SQLite answers without a turn of the event loop: whoever only asks it again and again would stop all else.
+      await nextTurn();
+      await this.#look();
       const busy = [...this.#runs.values()].filter((run) => !run.idle).length;
       const room = Math.min(MOST_CLAIMED, this.options.runsInMemory - busy);
       this.#moreWait = room <= 0;
       if (this.#moreWait) return;
       const claimed = await claimRuns(this.#journal, Object.keys(this.options.flows), room);
-      for (const row of claimed) this.#load(row);
+      await this.#load(claimed);
       this.#moreWait = claimed.length === room;
       if (this.#moreWait) this.#pollAgain = true;
     }
   }
 
-  #load(row: JournalRunsTable): void {
-    const run = new LiveRun(this.#host, row);
-    this.#runs.set(row.id, run);
-    void run.open().then(
+  /** For all at once: a query for each would wait for all others. */
+  async #look(): Promise<void> {
+    const runs = new Set(this.#lookFor);
+    this.#lookFor.clear();
+    for (const id of await takeWoken(this.#journal)) {
+      const run = this.#runs.get(id);
+      if (run !== undefined) runs.add(run);
+    }
+    const news = await readNews(
+      this.#journal.db,
+      [...runs].map(({ row }) => row),
+    );
+    for (const run of runs) {
+      const own = news.get(run.row.id);
+      if (own !== undefined) run.hear(own);
+    }
+  }
+
+  async #load(rows: readonly JournalRunsTable[]): Promise<void> {
+    const runs = rows.map((row) => new LiveRun(this.#host, row));
+    for (const run of runs) this.#runs.set(run.row.id, run);
+    try {
+      const news = await readNews(this.#journal.db, rows);
+      const journals = await readJournals(this.#journal.db, rows);
+      for (const run of runs)
+        this.#open(run, journals.get(run.row.id) ?? [], news.get(run.row.id) ?? null);
+    } catch (error) {
+      this.options.onFault(error);
+      for (const run of runs) this.#drop(run);
+    }
+  }
+
+  #open(run: LiveRun, entries: readonly JournalEntriesTable[], news: RunNews | null): void {
+    void run.open(entries, news).then(
       () => this.#settled(run),
       (error: unknown) => this.#host.onFault(error, run),
     );
@@ -191,7 +230,7 @@ export class Engine {
         for (const tell of this.#watchers) tell(run.row.workflow_id);
         break;
       case 'continued':
-        if (!this.#stopped) this.#load(how.next);
+        if (!this.#stopped) void this.#load([how.next]);
         break;
       case 'released':
         if (how.lookAgain)

@@ -104,7 +104,7 @@ async function lockRuns(
 }
 
 /** Repeats the last to a few lengths, for the same reason as `CHUNKS`. */
-function padded(ids: readonly string[]): readonly string[] {
+export function padded(ids: readonly string[]): readonly string[] {
   const size = 4 ** Math.ceil(Math.log2(Math.max(1, ids.length)) / 2);
   const last = ids.at(-1) ?? '';
   return [...ids, ...Array.from({ length: size - ids.length }, () => last)];

@@ -6,7 +6,7 @@ import type {
   JournalRunsTable,
   JournalSignalsTable,
 } from '../../metadata/tables.ts';
-import { AT_ONCE, insertRun, type Journal } from './journal-commit.ts';
+import { AT_ONCE, insertRun, type Journal, padded } from './journal-commit.ts';
 
 export type SignalRow = Omit<JournalSignalsTable, 'id'> & { readonly id: number };
 
@@ -64,29 +64,60 @@ export interface RunNews {
   >[];
 }
 
+type RunKey = Pick<JournalRunsTable, 'id' | 'workflow_id'>;
+
 export async function readNews(
   db: MetadataDb,
-  run: { readonly id: string; readonly workflow_id: string },
-): Promise<RunNews> {
-  const row = await db
+  runs: readonly RunKey[],
+): Promise<ReadonlyMap<string, RunNews>> {
+  if (runs.length === 0) return new Map();
+  const ids = padded(runs.map(({ id }) => id));
+  const cancelled = await db
     .selectFrom('journal_runs')
-    .select('cancel_requested')
-    .where('id', '=', run.id)
-    .executeTakeFirst();
+    .select('id')
+    .where('id', 'in', ids)
+    .where('cancel_requested', '=', 1)
+    .execute();
   const signals = await db
     .selectFrom('journal_signals')
     .selectAll()
-    .where('workflow_id', '=', run.workflow_id)
+    .where('workflow_id', 'in', padded(runs.map((run) => run.workflow_id)))
     .where('run_id', 'is', null)
     .orderBy('id')
     .execute();
-  const endedChildren = await db
+  const children = await db
     .selectFrom('journal_runs')
-    .select(['parent_seq', 'status', 'result', 'error'])
-    .where('parent_run_id', '=', run.id)
+    .select(['parent_run_id', 'parent_seq', 'status', 'result', 'error'])
+    .where('parent_run_id', 'in', ids)
     .where('status', '!=', 'running')
     .execute();
-  return { cancelRequested: row?.cancel_requested === 1, signals, endedChildren };
+  const signalsOf = Map.groupBy(signals, (signal) => signal.workflow_id);
+  const childrenOf = Map.groupBy(children, (child) => child.parent_run_id);
+  const cancelRequested = new Set(cancelled.map(({ id }) => id));
+  return new Map(
+    runs.map(({ id, workflow_id }) => [
+      id,
+      {
+        cancelRequested: cancelRequested.has(id),
+        signals: signalsOf.get(workflow_id) ?? [],
+        endedChildren: childrenOf.get(id) ?? [],
+      },
+    ]),
+  );
+}
+
+/** By run. */
+export async function readJournals(
+  db: MetadataDb,
+  runs: readonly RunKey[],
+): Promise<ReadonlyMap<string | null, readonly JournalEntriesTable[]>> {
+  if (runs.length === 0) return new Map();
+  const entries = await db
+    .selectFrom('journal_entries')
+    .selectAll()
+    .where('run_id', 'in', padded(runs.map(({ id }) => id)))
+    .execute();
+  return Map.groupBy(entries, (entry) => entry.run_id);
 }
 
 export function readEntries(

@@ -7,7 +7,7 @@ import type { Json } from '../flow.ts';
 import { fromPayload } from '../payload.ts';
 import { performStep } from './activity-step.ts';
 import { AT_ONCE, type JournalWrite, type WriteResult } from './journal-commit.ts';
-import { readEntries, readNews, type SignalRow } from './journal-read.ts';
+import type { RunNews, SignalRow } from './journal-read.ts';
 import type { Answer, Command, Ending } from './machine.ts';
 import { answerOf, CANCEL_SEQ, type Replay, replay } from './replay.ts';
 import type { Closing, RunHost } from './run-host.ts';
@@ -37,8 +37,7 @@ export class LiveRun {
   #delivered = 0;
   #writing = 0;
   #pumping = false;
-  #looking = false;
-  #lookAgain = false;
+  #missedNews = false;
   #cancelTold = false;
   #timer: NodeJS.Timeout | undefined;
   #state: 'open' | 'letting-go' | 'stopping' | 'closed' = 'open';
@@ -54,55 +53,44 @@ export class LiveRun {
       this.#state === 'open' &&
       this.#replay !== null &&
       !this.#pumping &&
-      !this.#looking &&
       this.#writing === 0 &&
       this.#activities.size === 0
     );
   }
 
-  async open(): Promise<void> {
+  async open(entries: readonly JournalEntriesTable[], news: RunNews | null): Promise<void> {
     const flow = this.#host.flows[this.row.flow];
     if (flow === undefined)
       throw new ForebayError('internal', { message: `there is no flow ${this.row.flow}` });
-    const entries = await readEntries(this.#host.journal().db, this.row.id);
     this.#pumping = true;
     const replayed = await replay(flow, this.row, entries);
     this.#replay = replayed;
     this.#delivered = replayed.delivered;
     this.#cancelTold = replayed.machine.cancelled;
+    this.#signals = news?.signals ?? [];
     await this.#settled(replayed);
     this.#pumping = false;
     await this.#pump();
-    this.look();
+    if (news !== null) this.hear(news);
+    if (this.#missedNews) this.#host.look(this);
   }
 
   /** Somebody sent a signal, asked to cancel, or a child has ended. */
-  look(): void {
-    this.#lookAgain = true;
-    if (this.#looking || this.#state !== 'open' || this.#replay === null) return;
-    this.#looking = true;
-    void this.#look()
-      .catch((error: unknown) => this.#host.onFault(error, this))
-      .finally(() => {
-        this.#looking = false;
-        this.#host.settled(this);
-      });
-  }
-
-  async #look(): Promise<void> {
-    while (this.#lookAgain && this.#state === 'open') {
-      this.#lookAgain = false;
-      const news = await readNews(this.#host.journal().db, this.row);
-      if (news.cancelRequested) this.#tellCancel();
-      this.#signals = news.signals;
-      for (const step of this.#steps.values()) this.#giveSignal(step);
-      for (const child of news.endedChildren) {
-        const step = this.#steps.get(child.parent_seq ?? 0);
-        if (step?.command.kind !== 'child') continue;
-        const status = child.status === 'completed' ? 'completed' : 'failed';
-        this.#complete(step, answerOf({ ...step.entry, ...child, status }));
-      }
+  hear(news: RunNews): void {
+    if (this.#state !== 'open' || this.#replay === null) {
+      this.#missedNews = true;
+      return;
     }
+    if (news.cancelRequested) this.#tellCancel();
+    this.#signals = news.signals;
+    for (const step of [...this.#steps.values()]) this.#giveSignal(step);
+    for (const child of news.endedChildren) {
+      const step = this.#steps.get(child.parent_seq ?? 0);
+      if (step?.command.kind !== 'child') continue;
+      const status = child.status === 'completed' ? 'completed' : 'failed';
+      this.#complete(step, answerOf({ ...step.entry, ...child, status }));
+    }
+    this.#host.settled(this);
   }
 
   /** Null while the flow is not where its journal ends. */
@@ -244,7 +232,7 @@ export class LiveRun {
         for (const seq of result.refusedChildren) this.#refuse(seq);
         if (children.length > 0) {
           // One that was begun before a crash may have ended since.
-          this.look();
+          this.#host.look(this);
           this.#host.wake();
         }
         this.#host.settled(this);
@@ -403,18 +391,18 @@ export class LiveRun {
     this.#state = 'letting-go';
     clearTimeout(this.#timer);
     const due = earliest(this.#steps.values());
-    this.#lookAgain = false;
+    this.#missedNews = false;
     const wakeAt = due === null ? null : new Date(due).toISOString();
     const result = await this.#write({ release: { wakeAt, forced: false } });
     if (result.kind === 'fenced') return false;
     if (result.kept) {
       this.#state = 'open';
       this.#windTimer();
-      this.look();
+      this.#host.look(this);
       return false;
     }
     this.#state = 'closed';
-    this.#host.closed(this, { kind: 'released', lookAgain: this.#lookAgain });
+    this.#host.closed(this, { kind: 'released', lookAgain: this.#missedNews });
     return true;
   }
 

@@ -1,5 +1,5 @@
 /** The engine's face: what is asked by the id of a workflow, from any process that has the database. */
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 import { ForebayError } from '../../core/errors.ts';
 import type { JournalRunsTable } from '../../metadata/tables.ts';
 import { type FailureReport, failureSchema } from '../failure.ts';
@@ -27,6 +27,8 @@ export async function startEmbedded(options: EngineOptions): Promise<EmbeddedOrc
       const run = newRun(flow, workflowId, toPayload(input, `the input of ${flow}`), now());
       await startRun(db, run);
       engine.wake();
+      // A caller that starts many in a row lets them begin, too: SQLite alone gives no turn of the event loop.
+      await nextTurn();
       return { runId: run.id };
     },
     async signal(workflowId, { name, id, payload }) {
@@ -41,6 +43,7 @@ export async function startEmbedded(options: EngineOptions): Promise<EmbeddedOrc
       });
       if (!sent) throw unknownWorkflow(workflowId);
       engine.wake();
+      await nextTurn();
     },
     query: (workflowId, name) => query(engine, workflowId, name),
     async cancel(workflowId) {

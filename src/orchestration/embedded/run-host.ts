@@ -22,6 +22,8 @@ export interface RunHost {
   commit(write: JournalWrite): Promise<WriteResult>;
   /** There may be runs that can begin. */
   wake(): void;
+  /** Asks what is new for a run; it hears of it. */
+  look(run: LiveRun): void;
   /** Something came to rest. */
   settled(run: LiveRun): void;
   closed(run: LiveRun, how: Closing): void;
