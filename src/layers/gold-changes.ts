@@ -48,7 +48,8 @@ export async function planBuild(warehouse: Warehouse, planned: PlannedModel): Pr
     return full;
   }
   const built = await readModelInputs(warehouse, model.name);
-  if (built.size !== inputs.size || [...inputs.keys()].some((name) => !built.has(name))) return full;
+  if (built.size !== inputs.size || [...inputs.keys()].some((name) => !built.has(name)))
+    return full;
   const parts: string[] = [];
   for (const table of planned.silver) {
     const now = inputs.get(table) ?? 0;

@@ -75,9 +75,7 @@ async function buildView(warehouse: Warehouse, planned: PlannedModel): Promise<v
   const { name } = planned.model;
   await withoutViews(warehouse, name, async () => {
     await drop(warehouse, name);
-    await warehouse.execute(
-      `CREATE VIEW ${quoteTable({ schema: GOLD, name })} AS ${planned.sql}`,
-    );
+    await warehouse.execute(`CREATE VIEW ${quoteTable({ schema: GOLD, name })} AS ${planned.sql}`);
   });
 }
 
@@ -201,7 +199,11 @@ function modelError(error: unknown, model: Model): ForebayError {
 async function runModel(
   warehouse: Warehouse,
   planned: PlannedModel,
-  given: { readonly known: KnownTables; readonly run: GoldRun; readonly stopped: readonly string[] },
+  given: {
+    readonly known: KnownTables;
+    readonly run: GoldRun;
+    readonly stopped: readonly string[];
+  },
 ): Promise<ModelResult> {
   const { model } = planned;
   const { known, run, stopped } = given;

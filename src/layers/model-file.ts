@@ -9,7 +9,10 @@ import { sqlQueryFlaw } from './sql-statement.ts';
 const MOST_BYTES = 1024 * 1024;
 
 const columns = z.array(z.string().min(1)).min(1).max(32);
-const testAction = { action: z.enum(['warn', 'fail']).default('fail'), name: z.string().optional() };
+const testAction = {
+  action: z.enum(['warn', 'fail']).default('fail'),
+  name: z.string().optional(),
+};
 
 const modelTestSchema = z.discriminatedUnion('test', [
   z.strictObject({ test: z.literal('not_null'), columns, ...testAction }),
@@ -17,7 +20,10 @@ const modelTestSchema = z.discriminatedUnion('test', [
   z.strictObject({
     test: z.literal('accepted_values'),
     column: z.string().min(1),
-    values: z.array(z.union([z.string(), z.number(), z.boolean()])).min(1).max(1000),
+    values: z
+      .array(z.union([z.string(), z.number(), z.boolean()]))
+      .min(1)
+      .max(1000),
     ...testAction,
   }),
   z
@@ -102,7 +108,11 @@ function readMatter(
   at: (line: number, message: string) => ModelProblem,
 ): z.infer<typeof frontMatterSchema> | readonly ModelProblem[] {
   const lines = new LineCounter();
-  const document = parseDocument(matter, { schema: 'core', lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(matter, {
+    schema: 'core',
+    lineCounter: lines,
+    prettyErrors: false,
+  });
   // The front matter begins in line 2.
   const place = (offset: number): number => lines.linePos(offset).line + 1;
   if (document.errors.length > 0) {
@@ -113,7 +123,10 @@ function readMatter(
   const parsed = frontMatterSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   return parsed.error.issues.map((issue) => {
-    const node = document.getIn(issue.path.filter((part) => typeof part !== 'symbol'), true);
+    const node = document.getIn(
+      issue.path.filter((part) => typeof part !== 'symbol'),
+      true,
+    );
     const hasRange = typeof node === 'object' && node !== null && 'range' in node;
     const range = hasRange && Array.isArray(node.range) ? node.range : [];
     const offset: unknown = range[0];

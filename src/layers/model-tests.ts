@@ -1,7 +1,16 @@
 /** Tests of a model, asked of what was built before it is committed. */
 import type { ModelTest } from './model-file.ts';
 import { qualify } from './model-graph.ts';
-import { count, GOLD, quote, quoteTable, readColumns, SILVER, Values, type Warehouse } from './warehouse.ts';
+import {
+  count,
+  GOLD,
+  quote,
+  quoteTable,
+  readColumns,
+  SILVER,
+  Values,
+  type Warehouse,
+} from './warehouse.ts';
 
 export interface ModelTestResult {
   readonly name: string;
@@ -28,7 +37,11 @@ function anyNull(columns: readonly string[]): string {
 function failuresSql(
   test: ModelTest,
   table: string,
-  given: { readonly known: KnownTables; readonly typeOf: (column: string) => string; readonly values: Values },
+  given: {
+    readonly known: KnownTables;
+    readonly typeOf: (column: string) => string;
+    readonly values: Values;
+  },
 ): string {
   switch (test.test) {
     case 'not_null':
@@ -71,7 +84,11 @@ export async function runModelTests(
     const values = new Values();
     const typeOf = (column: string): string => types.get(column) ?? 'text';
     const sql = failuresSql(test, quoteTable(name), { known, typeOf, values });
-    const failures = await count(warehouse, `SELECT count(*) AS n FROM (${sql}) failures`, values.list);
+    const failures = await count(
+      warehouse,
+      `SELECT count(*) AS n FROM (${sql}) failures`,
+      values.list,
+    );
     results.push({ name: testName(test), action: test.action, failures });
   }
   return results;

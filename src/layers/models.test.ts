@@ -43,7 +43,10 @@ describe('a model file', () => {
     ['---\nname: a\n---\n\nSELECT 1;\nDROP TABLE b', '5: it holds more than one statement'],
     ['---\nname: a\n---\nSELECT (1', '4: a parenthesis is not closed'],
     ['---\nname: a\n---\n', ': it has no SQL'],
-    ['---\nname: a\ntests:\n  - test: unique\n    columns: []\n---\nSELECT 1', '5: tests.0.columns'],
+    [
+      '---\nname: a\ntests:\n  - test: unique\n    columns: []\n---\nSELECT 1',
+      '5: tests.0.columns',
+    ],
   ])('%j is refused', (text, message) => {
     expect(problems(text)[0]).toContain(message);
   });
@@ -75,8 +78,16 @@ describe('the order of models', () => {
       source('c', 'WITH orders AS (SELECT * FROM b) SELECT * FROM orders, bronze.x, elsewhere'),
     );
     expect(planned.map(({ model }) => model.name)).toEqual(['b', 'c', 'a']);
-    expect(planned[0]).toMatchObject({ silver: ['b'], dependsOn: [], sql: 'SELECT * FROM "silver"."b"\n' });
-    expect(planned[1]).toMatchObject({ dependsOn: ['b'], silver: [], others: ['bronze.x', 'elsewhere'] });
+    expect(planned[0]).toMatchObject({
+      silver: ['b'],
+      dependsOn: [],
+      sql: 'SELECT * FROM "silver"."b"\n',
+    });
+    expect(planned[1]).toMatchObject({
+      dependsOn: ['b'],
+      silver: [],
+      others: ['bronze.x', 'elsewhere'],
+    });
     expect(planned[2]).toMatchObject({ dependsOn: ['c'], silver: ['orders'] });
   });
 

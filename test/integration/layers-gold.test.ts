@@ -58,7 +58,11 @@ function build(warehouse: Warehouse, files: Files): Promise<GoldResult> {
 }
 
 async function shop(warehouse: Warehouse): Promise<void> {
-  await createBronze(warehouse, 'orders', { id: 'integer', customer: 'integer', amount: 'integer' });
+  await createBronze(warehouse, 'orders', {
+    id: 'integer',
+    customer: 'integer',
+    amount: 'integer',
+  });
   await load(warehouse, [
     { values: { id: 1, customer: 1, amount: 10 } },
     { values: { id: 2, customer: 1, amount: 5 } },
