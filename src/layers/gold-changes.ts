@@ -5,6 +5,9 @@ import type { PlannedModel } from './model-graph.ts';
 import { KEPT_RUNS } from './silver-apply.ts';
 import { CHANGES, quote, quoteTable, readColumns, temporary, type Warehouse } from './warehouse.ts';
 
+/** The session's table of keys that changed. */
+export const CHANGED = '_forebay_changed';
+
 export type BuildPlan =
   | { readonly kind: 'full'; readonly inputs: ReadonlyMap<string, number> }
   | { readonly kind: 'unchanged' }
@@ -61,9 +64,9 @@ export async function planBuild(warehouse: Warehouse, planned: PlannedModel): Pr
     parts.push(part);
   }
   if (parts.length === 0) return { kind: 'unchanged' };
-  const changed = temporary(warehouse.dialect, '_forebay_changed');
+  const changed = temporary(warehouse.dialect, CHANGED);
   await warehouse.execute(`DROP TABLE IF EXISTS ${changed}`);
-  await warehouse.execute(`CREATE TEMPORARY TABLE _forebay_changed AS ${parts.join(' UNION ')}`);
+  await warehouse.execute(`CREATE TEMPORARY TABLE ${CHANGED} AS ${parts.join(' UNION ')}`);
   return { kind: 'incremental', inputs, changed };
 }
 

@@ -1,6 +1,6 @@
 /** Gold: models built in the warehouse, in the order of what they read. Each one is a transaction of its own. */
 import { ForebayError, type ErrorReport, reportError } from '../core/errors.ts';
-import { type BuildPlan, concerned, planBuild } from './gold-changes.ts';
+import { type BuildPlan, CHANGED, concerned, planBuild } from './gold-changes.ts';
 import { withoutViews } from './gold-views.ts';
 import { prepareState, writeModelInputs } from './layer-state.ts';
 import type { Model } from './model-file.ts';
@@ -8,6 +8,7 @@ import { type PlannedModel, planModels } from './model-graph.ts';
 import { type KnownTables, type ModelTestResult, runModelTests } from './model-tests.ts';
 import {
   count,
+  dropTemporaries,
   ensureSchemas,
   GOLD,
   quote,
@@ -180,6 +181,7 @@ function buildModel(
     const tests = await runModelTests(warehouse, planned.model, known);
     const failure = testFailure(planned.model, tests);
     if (failure !== null) throw new TestsFailed(failure, tests);
+    if (built.build === 'incremental') await dropTemporaries(warehouse, [STAGE, CHANGED]);
     return { ...built, tests };
   });
 }

@@ -1,5 +1,8 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parseModel, parseModels, type ModelSource } from './model-file.ts';
+import { parseModel, parseModels, readModels, type ModelSource } from './model-file.ts';
 import { planModels, qualify } from './model-graph.ts';
 
 const source = (name: string, sql: string, matter = ''): ModelSource => ({
@@ -64,6 +67,23 @@ describe('a model file', () => {
   it('shares its name with no other', () => {
     const twice = [source('a', 'SELECT 1'), { ...source('a', 'SELECT 2'), file: 'models/b.sql' }];
     expect(() => parseModels(twice)).toThrow('models/b.sql:1: a model called a is in models/a.sql');
+  });
+});
+
+describe('a folder of models', () => {
+  it('gives its SQL files by name, and none where there is no folder', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'forebay-models-'));
+    try {
+      writeFileSync(join(folder, 'b.sql'), '---\n---\nSELECT 1');
+      writeFileSync(join(folder, 'a.sql'), '---\n---\nSELECT 2');
+      writeFileSync(join(folder, 'notes.txt'), 'no model');
+      expect((await readModels(folder)).map(({ name }) => name)).toEqual(['a', 'b']);
+      expect(await readModels(join(folder, 'none'))).toEqual([]);
+      writeFileSync(join(folder, 'large.sql'), `---\n---\nSELECT '${'x'.repeat(1024 * 1024)}'`);
+      await expect(readModels(folder)).rejects.toMatchObject({ code: 'model_invalid' });
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 });
 

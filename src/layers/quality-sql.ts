@@ -146,5 +146,5 @@ export function freshnessSql(
       : `SELECT max(moment) AS moment FROM (
            SELECT CAST(${quote(rule.column)} AS ${time}) AS moment FROM ${given.checked} WHERE NOT _forebay_out
            UNION ALL SELECT CAST(${quote(rule.column)} AS ${time}) FROM ${quoteTable(plan.silver)}) both_sides`;
-  return `SELECT coalesce(moment < ${given.values.add(oldest.toISOString(), time)}, false) AS broken FROM (${newest}) newest`;
+  return `SELECT CAST(coalesce(moment < ${given.values.add(oldest.toISOString(), time)}, false) AS text) AS broken FROM (${newest}) newest`;
 }
