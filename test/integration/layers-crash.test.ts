@@ -3,7 +3,12 @@ import { ForebayError } from '../../src/core/errors.ts';
 import { runSilver } from '../../src/layers/silver.ts';
 import type { SilverStream } from '../../src/layers/silver-plan.ts';
 import type { Warehouse } from '../../src/layers/warehouse.ts';
-import { appendBronze, createBronze, describeEachWarehouse, rowsOf } from '../support/warehouses.ts';
+import {
+  appendBronze,
+  createBronze,
+  describeEachWarehouse,
+  rowsOf,
+} from '../support/warehouses.ts';
 
 /** Fails at the n-th statement that changes something. */
 function failingAt(warehouse: Warehouse, n: number): Warehouse {
