@@ -72,7 +72,7 @@ function play(
       position += 1;
       if (event.op === 't') state.clear();
       else if (event.op === 'd') state.delete(event.id);
-      else state.set(event.id, event.name);
+      else if (event.name !== null || !named) state.set(event.id, event.name);
       const values =
         event.op === 't' ? {} : { id: event.id, name: event.op === 'd' ? null : event.name };
       return { op: event.op, position: at(position), execution, at: position, values };
@@ -98,15 +98,15 @@ describeEachWarehouse('silver', (open) => {
         const name = `items_${runs}`;
         const bronze = { id: 'integer', name: 'text' };
         await createBronze(warehouse, name, bronze);
-        for (const load of ['current', 'history'] as const) {
+        for (const [load, table, rules] of MODES) {
           await warehouse.execute(`DELETE FROM bronze.${name}`);
-          const stream = items({ bronze: name, table: `${name}_${load}`, load });
-          for (const [index, { rows, state }] of play(history).entries()) {
+          const stream = items({ bronze: name, table: `${name}_${table}`, load, rules });
+          for (const [index, { rows, state }] of play(history, rules.length > 0).entries()) {
             await appendBronze(warehouse, name, rows);
             const result = await runSilver(warehouse, stream, run(`e${index}`));
             const current = load === 'history' ? ' WHERE _forebay_is_current' : '';
-            const table = `(SELECT * FROM silver.${stream.table}${current})`;
-            expect(await rowsOf(warehouse, table, ['id', 'name'], 'id')).toEqual(expected(state));
+            const now = `(SELECT * FROM silver.${stream.table}${current})`;
+            expect(await rowsOf(warehouse, now, ['id', 'name'], 'id')).toEqual(expected(state));
             expect(result).toMatchObject({ kind: 'completed', recordsIn: rows.length });
             expect(await runSilver(warehouse, stream, run(`e${index}`))).toEqual(result);
           }
@@ -273,5 +273,40 @@ describeEachWarehouse('silver', (open) => {
     await expect(
       runSilver(warehouse, items({ bronze: 'nothing' }), run('e2')),
     ).rejects.toMatchObject({ code: 'table_missing' });
+  });
+
+  test('names of any kind, structured values, and readings that nothing else tells apart', async () => {
+    await using opened = await open();
+    const { warehouse } = opened;
+    const name = 'My "items" ä';
+    await createBronze(warehouse, name, {
+      'Ke"y': 'text',
+      select: 'json',
+      '_n o': 'integer[]',
+      "it's": 'timestamp with time zone',
+    });
+    const row = (json: string, position: string, execution: string): BronzeRow => ({
+      op: 'r',
+      position,
+      execution,
+      values: { 'Ke"y': 'k', select: json, '_n o': null, "it's": '2026-01-01T00:00:00Z' },
+    });
+    await appendBronze(warehouse, name, [row('{"a": 1}', 'p', 'e1'), row('{"a": 2}', 'p', 'e1')]);
+    await warehouse.execute(
+      `UPDATE bronze."My ""items"" ä" SET _forebay_loaded_at = '2026-01-01T00:00:00Z', "_n o" = ARRAY[1, 2]`,
+    );
+    for (const load of ['current', 'history'] as const) {
+      const table = `${name} ${load}`;
+      const stream = items({ bronze: name, table, key: ['Ke"y'], load });
+      await runSilver(warehouse, stream, run('e1'));
+      const current = load === 'history' ? ' WHERE _forebay_is_current' : '';
+      const found = await rowsOf(
+        warehouse,
+        `(SELECT * FROM silver."My ""items"" ä ${load}"${current})`,
+        ['select'],
+        '1',
+      );
+      expect(found).toEqual([['{"a": 2}']]);
+    }
   });
 });
