@@ -18,13 +18,17 @@ export type ScheduleContent = Pick<
   | 'next_fire_at'
 >;
 
-/** The pipeline is known to be the organisation's. Throws `already_exists`: a pipeline has one. */
+/**
+ * The pipeline is known to be the organisation's. Intervals are counted from `nowMs`. Throws `already_exists`: a
+ * pipeline has one.
+ */
 export function createSchedule(
   db: MetadataDb,
   scope: OrganizationScope,
   schedule: ScheduleContent & { readonly pipeline_id: string },
+  nowMs: number = Date.now(),
 ): Promise<SchedulesTable> {
-  const now = timeOf();
+  const now = timeOf(nowMs);
   const insert = db
     .insertInto('schedules')
     .values({
