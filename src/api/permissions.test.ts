@@ -8,7 +8,8 @@ import {
 } from '../../test/support/api-fixture.ts';
 import { indexDeadLetter } from '../metadata/dead-letters.ts';
 import { createUser } from '../metadata/users.ts';
-import { mayDo, type Route } from './route.ts';
+import type { Role } from '../metadata/tables.ts';
+import type { Route } from './route.ts';
 import { ROUTES } from './routes/index.ts';
 
 let api: ApiFixture;
@@ -51,6 +52,14 @@ beforeAll(async () => {
 });
 afterAll(() => api[Symbol.asyncDispose]());
 
+/** Written out, not worked out: this is what was promised. */
+const MAY: Readonly<Record<Role, readonly string[]>> = {
+  viewer: ['read'],
+  operator: ['read', 'operate'],
+  editor: ['read', 'operate', 'edit'],
+  admin: ['read', 'operate', 'edit', 'administer'],
+};
+
 const UNKNOWN = '01980c8e-5f6a-7c1d-8a53-0d4f1c2b3a49';
 const label = ({ method, path }: Route): string => `${method} ${path}`;
 const closed = ROUTES.filter(({ kind }) => kind !== 'open');
@@ -80,7 +89,7 @@ describe('without a token', () => {
 describe('each route with each role', () => {
   for (const route of closed) {
     for (const role of ROLES) {
-      const allowed = route.permission !== 'public' && mayDo(role, route.permission);
+      const allowed = MAY[role].includes(route.permission);
       it(`${label(route)} as ${role}: ${allowed ? 'let in' : '403'}`, async () => {
         const url = route.path.replace('{id}', UNKNOWN);
         const answer = await api.ask(route.method, url, { role, ...bodyOf(route) });

@@ -67,6 +67,20 @@ describeEachServer(
       });
     });
 
+    test('what PostgreSQL cannot hold as text is refused before it gets there', async () => {
+      for (const text of ['a\0b', '\ud800']) {
+        const body = { name: 'n', configuration: text };
+        const answer = await api.ask('POST', '/api/v1/benthos-configurations', { body });
+        expect(asProblem(answer)).toMatchObject({
+          status: 400,
+          errors: [{ pointer: '/configuration' }],
+        });
+      }
+      for (const url of ['/api/v1/tokens/a%00b', '/api/v1/pipelines?cursor=%00']) {
+        expect([400, 404]).toContain(asProblem(await api.ask('GET', url)).status);
+      }
+    });
+
     const seed = Number(env['FOREBAY_API_SEED'] ?? freshSeed());
     test(`${REQUESTS} requests of every kind get an answer or a problem (seed ${seed})`, async () => {
       const { statuses } = await assail(api, seed, REQUESTS);
