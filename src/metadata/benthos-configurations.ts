@@ -4,6 +4,7 @@ import { lockConfiguration } from './connections.ts';
 import type { MetadataDb } from './database.ts';
 import { notFound, orTaken, unchanged } from './failures.ts';
 import { isAfter, type Page } from './page.ts';
+import { requirePipeline } from './pipelines.ts';
 import type { OrganizationScope } from './scope.ts';
 import type { BenthosConfigurationsTable } from './tables.ts';
 import { inTransaction, timeOf } from './transaction.ts';
@@ -131,7 +132,7 @@ export function listPipelineBenthosConfigurations(
     .execute();
 }
 
-/** The pipeline is known to be the organisation's. Throws `not_found` for a configuration that is not. */
+/** Takes the place of those that were. Throws `not_found` where pipeline or configuration are not the organisation's. */
 export function setPipelineBenthosConfigurations(
   db: MetadataDb,
   scope: OrganizationScope,
@@ -140,6 +141,7 @@ export function setPipelineBenthosConfigurations(
   const { pipelineId, configurationIds } = uses;
   return inTransaction(db, async (transaction) => {
     await lockConfiguration(transaction, scope);
+    await requirePipeline(transaction, scope, pipelineId);
     await transaction
       .deleteFrom('pipeline_benthos_configurations')
       .where('organization_id', '=', scope.organizationId)

@@ -4,7 +4,9 @@ import { dirname } from 'node:path';
 import { Kysely, PostgresDialect } from 'kysely';
 import { ForebayError } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
+import { guardedDialect } from './guarded-driver.ts';
 import { migrate } from './migrate.ts';
+import { postgresGuard } from './postgres-guard.ts';
 import { openSqlite, sqliteDialect } from './sqlite-dialect.ts';
 import type { MetadataTables } from './tables.ts';
 
@@ -63,7 +65,7 @@ async function openServer(
   });
   // Without a listener a connection that is lost while idle would end the process; the next query tells it.
   pool.on('error', () => {});
-  return new Kysely({ dialect: new PostgresDialect({ pool }) });
+  return new Kysely({ dialect: guardedDialect(new PostgresDialect({ pool }), postgresGuard) });
 }
 
 function openFailure(place: MetadataPlace, error: unknown): ForebayError {

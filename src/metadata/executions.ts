@@ -206,7 +206,7 @@ export async function updateRunningExecution(
 ): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('executions')
-    .set(update.changes)
+    .set({ ...update.changes, status: 'running' })
     .where('organization_id', '=', scope.organizationId)
     .where('id', '=', update.id)
     .where('status', '=', 'running')

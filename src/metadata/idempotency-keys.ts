@@ -19,7 +19,7 @@ export interface KeyedAnswer {
 
 /**
  * Does something once for a key: the answer is recorded in the transaction of its effect, and who asks again gets it.
- * Nothing is recorded when `act` throws. Throws `idempotency_mismatch` for another request under the same key.
+ * Nothing is recorded when `act` throws. `act` uses the transaction that it is given, and no other way to the database. Throws `idempotency_mismatch` for another request under the same key.
  */
 export function once(
   db: MetadataDb,

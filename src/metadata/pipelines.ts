@@ -2,7 +2,7 @@ import { ForebayError } from '../core/errors.ts';
 import { uuidv7 } from '../core/uuid.ts';
 import { lockConfiguration } from './connections.ts';
 import type { MetadataDb } from './database.ts';
-import { orTaken, unchanged } from './failures.ts';
+import { notFound, orTaken, unchanged } from './failures.ts';
 import { isAfter, type Page } from './page.ts';
 import { replacePipelineStreams } from './pipeline-streams.ts';
 import type { OrganizationScope } from './scope.ts';
@@ -85,6 +85,17 @@ export async function findPipeline(
     .where('id', '=', id)
     .executeTakeFirst();
   return row ?? null;
+}
+
+/** Throws `not_found` unless it is the organisation's. */
+export async function requirePipeline(
+  db: MetadataDb,
+  scope: OrganizationScope,
+  id: string,
+): Promise<PipelinesTable> {
+  const row = await findPipeline(db, scope, id);
+  if (row === null) throw notFound('pipeline', id);
+  return row;
 }
 
 export async function findPipelineByName(

@@ -2,6 +2,7 @@ import { uuidv7 } from '../core/uuid.ts';
 import type { MetadataDb } from './database.ts';
 import { orTaken, unchanged } from './failures.ts';
 import { isAfter, type Page } from './page.ts';
+import { requirePipeline } from './pipelines.ts';
 import type { OrganizationScope } from './scope.ts';
 import type { SchedulesTable } from './tables.ts';
 import { timeOf } from './transaction.ts';
@@ -19,15 +20,15 @@ export type ScheduleContent = Pick<
 >;
 
 /**
- * The pipeline is known to be the organisation's. Intervals are counted from `nowMs`. Throws `already_exists`: a
- * pipeline has one.
+ * Intervals are counted from `nowMs`. Throws `already_exists`, as a pipeline has one, and `not_found` for the pipeline.
  */
-export function createSchedule(
+export async function createSchedule(
   db: MetadataDb,
   scope: OrganizationScope,
   schedule: ScheduleContent & { readonly pipeline_id: string },
   nowMs: number = Date.now(),
 ): Promise<SchedulesTable> {
+  await requirePipeline(db, scope, schedule.pipeline_id);
   const now = timeOf(nowMs);
   const insert = db
     .insertInto('schedules')

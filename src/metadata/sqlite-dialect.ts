@@ -1,11 +1,12 @@
 /** Kysely over Node's own SQLite. Statements run on the calling thread: each is short, and one writer is all there is. */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { type Dialect, SqliteDialect, type SqliteStatement } from 'kysely';
-import { patientDriver } from './sqlite-driver.ts';
+import { guardedDialect } from './guarded-driver.ts';
+import { sqliteGuard } from './sqlite-guard.ts';
 
 /** Statements that are kept prepared. */
 const MOST_PREPARED = 500;
-/** The thread stands still for as long; then `patientDriver` waits. */
+/** The thread stands still for as long; then `sqliteGuard` waits. */
 const BUSY_TIMEOUT_MS = 2;
 
 /** Kysely binds the values that its types allow; these are the ones that SQLite takes. */
@@ -53,10 +54,5 @@ export function sqliteDialect(database: DatabaseSync): Dialect {
       close: () => database.close(),
     },
   });
-  return {
-    createDriver: () => patientDriver(dialect.createDriver()),
-    createQueryCompiler: () => dialect.createQueryCompiler(),
-    createAdapter: () => dialect.createAdapter(),
-    createIntrospector: (db) => dialect.createIntrospector(db),
-  };
+  return guardedDialect(dialect, sqliteGuard);
 }

@@ -5,7 +5,10 @@ import type { MetadataTables, Time } from './tables.ts';
 
 export type MetadataTransaction = Transaction<MetadataTables>;
 
-/** Joins the transaction that the caller is in, else makes one. */
+/**
+ * Joins the transaction that the caller is in, else makes one. Inside of it only the transaction may be used: SQLite has
+ * one connection, and a query through the database itself would wait for the transaction to end, for ever.
+ */
 export function inTransaction<T>(
   db: MetadataDb,
   act: (transaction: MetadataTransaction) => Promise<T>,

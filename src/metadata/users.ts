@@ -104,7 +104,8 @@ export function updateUser(
     await lockUntilCommit(transaction, `users:${scope.organizationId}`);
     const row = await transaction
       .updateTable('users')
-      .set(changes)
+      // The id, so that a change of nothing is a statement too.
+      .set({ ...changes, id })
       .where('organization_id', '=', scope.organizationId)
       .where('id', '=', id)
       .returningAll()

@@ -1,7 +1,7 @@
 /** The keys that wrap the data keys: what the environment gives, never stored beside the data. */
 import { createHash, createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
-import { chmod, link, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { access, link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { ForebayError } from '../core/errors.ts';
 
 export const KEY_BYTES = 32;
@@ -59,36 +59,38 @@ function currentKey({ environment, dataDir }: WrappingKeySource): Promise<Wrappi
 }
 
 async function readKey(path: string): Promise<WrappingKey> {
-  return parseWrappingKey(await readKeyFile(path), `the file ${path}`);
-}
-
-async function readKeyFile(path: string): Promise<string> {
   try {
-    return await readFile(path, 'utf8');
+    return parseWrappingKey(await readFile(path, 'utf8'), `the file ${path}`);
   } catch (error) {
     throw keyFile(path, error);
   }
 }
 
-/** Linked into place, so that it is never there without its content, and of two processes one makes it. */
 async function ownKey(path: string): Promise<WrappingKey> {
-  const draft = `${path}.${randomBytes(6).toString('hex')}`;
   try {
-    await writeFile(draft, `${randomBytes(KEY_BYTES).toString('base64')}\n`, {
-      mode: 0o600,
-      flag: 'wx',
-      flush: true,
-    });
+    await access(path);
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT')) throw keyFile(path, error);
+    await makeKeyFile(path);
+  }
+  return readKey(path);
+}
+
+/** Linked into place, so that it is never there without its content, and of two processes one makes it. */
+async function makeKeyFile(path: string): Promise<void> {
+  const draft = `${path}.${randomBytes(6).toString('hex')}`;
+  const text = `${randomBytes(KEY_BYTES).toString('base64')}\n`;
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(draft, text, { mode: 0o600, flag: 'wx', flush: true });
     await link(draft, path).catch((error: unknown) => {
       if (!hasCode(error, 'EEXIST')) throw error;
     });
-    await chmod(path, 0o600);
   } catch (error) {
     throw keyFile(path, error);
   } finally {
     await rm(draft, { force: true });
   }
-  return readKey(path);
 }
 
 function hasCode(error: unknown, code: string): boolean {
@@ -96,6 +98,7 @@ function hasCode(error: unknown, code: string): boolean {
 }
 
 function keyFile(path: string, cause: unknown): ForebayError {
+  if (cause instanceof ForebayError) return cause;
   return new ForebayError('secret_key', {
     message: `the key file ${path} cannot be used`,
     why: cause instanceof Error ? cause.message : String(cause),

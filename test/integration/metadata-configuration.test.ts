@@ -182,6 +182,19 @@ describeEachStore('configuration', (of) => {
     expect(await db.selectFrom('pipelines').select('id').execute()).toHaveLength(before.length);
   });
 
+  it("nothing is hung on another organisation's pipeline", async () => {
+    const { db, organization } = of();
+    const [scope, other] = [await organization(), await organization()];
+    const { id } = await aPipeline(db, other);
+    const refused = { code: 'not_found' };
+    await expect(createSchedule(db, scope, { ...manual, pipeline_id: id })).rejects.toMatchObject(
+      refused,
+    );
+    await expect(
+      setPipelineBenthosConfigurations(db, scope, { pipelineId: id, configurationIds: [] }),
+    ).rejects.toMatchObject(refused);
+  });
+
   it('a schedule belongs to one pipeline, and goes with it', async () => {
     const { db, organization } = of();
     const scope = await organization();

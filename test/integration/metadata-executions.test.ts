@@ -75,7 +75,7 @@ describeEachStore('executions', (of) => {
     const waiting = results.flatMap((result) =>
       result.status === 'fulfilled' ? [result.value.waits] : [],
     );
-    expect(waiting.sort()).toEqual([false, true]);
+    expect(waiting.toSorted((one, other) => Number(one) - Number(other))).toEqual([false, true]);
     const open = await openExecutions(db, scope, pipeline.id);
     const starts = await Promise.allSettled(
       open.flatMap(({ id }) =>

@@ -69,7 +69,7 @@ describeEachStore('audit log', (of) => {
     expect(await verifyAudit(db, scope)).toMatchObject({ rows: 12, brokenAt: null });
     const [newest] = await listAudit(db, scope, { before: null, limit: 1 });
     const rest = await listAudit(db, scope, { before: newest?.id ?? 0, limit: 100 });
-    expect([newest, ...rest].map((row) => row?.action).sort()).toEqual(actions.sort());
+    expect([newest, ...rest].map((row) => row?.action ?? '').sort()).toEqual(actions.sort());
   });
 
   it('shows a row that was changed, taken out or put in, and a tail that was cut off', async () => {

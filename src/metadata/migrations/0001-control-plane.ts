@@ -1,5 +1,6 @@
 /** All tables of the control plane. The same statements in SQLite and PostgreSQL. */
 import { type ColumnDataType, type Kysely, sql } from 'kysely';
+import { executionLists, type IndexSpec, tellSelectivity } from './0001-execution-lists.ts';
 
 /** A number that counts up by itself. */
 function identity(dialect: 'sqlite' | 'postgres'): ReturnType<typeof sql> {
@@ -312,17 +313,6 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
   journal_entries: ['run_id', 'seq'],
 };
 
-type IndexSpec = readonly [name: string, table: string, columns: readonly string[]];
-
-/** Both orders of the list, for one of the combinations of its filters. */
-function executionLists(name: string, filters: readonly string[]): IndexSpec[] {
-  return ['scheduled_at', 'started_at'].map((time) => [
-    `executions_${name}_${time}`,
-    'executions',
-    ['organization_id', ...filters, time, 'id'],
-  ]);
-}
-
 /** Unique where the name ends with `_key`. */
 const INDEXES: readonly IndexSpec[] = [
   ['organizations_name_key', 'organizations', ['name']],
@@ -390,4 +380,5 @@ export async function up(db: Kysely<unknown>, dialect: 'sqlite' | 'postgres'): P
   await sql`create unique index executions_running_key on executions (pipeline_id) where status = 'running'`.execute(
     db,
   );
+  if (dialect === 'sqlite') await tellSelectivity(db);
 }
