@@ -10,7 +10,7 @@ export type WarehouseRow = Readonly<Record<string, string | null>>;
 
 export interface Warehouse {
   readonly dialect: WarehouseDialect;
-  /** Rows of a small result. Its columns are text, integers up to 64 bits or truth values (`true`, `false`). */
+  /** Rows of a small result. Its columns are text or integers up to 64 bits; the statement casts all else to text. */
   query(sql: string, parameters?: readonly WarehouseParameter[]): Promise<readonly WarehouseRow[]>;
   /** Runs one statement; the number of rows that it changed. */
   execute(sql: string, parameters?: readonly WarehouseParameter[]): Promise<number>;

@@ -143,8 +143,8 @@ export function freshnessSql(
   const newest =
     rule.column === undefined
       ? `SELECT CAST(max(coalesce(_forebay_committed_at, _forebay_loaded_at)) AS ${time}) AS moment FROM ${quoteTable(plan.bronze)}`
-      : `SELECT max(moment) AS moment FROM (
-           SELECT CAST(${quote(rule.column)} AS ${time}) AS moment FROM ${given.checked} WHERE NOT _forebay_out
-           UNION ALL SELECT CAST(${quote(rule.column)} AS ${time}) FROM ${quoteTable(plan.silver)}) both_sides`;
-  return `SELECT coalesce(moment < ${given.values.add(oldest.toISOString(), time)}, false) AS broken FROM (${newest}) newest`;
+      : `SELECT max(${castOrNull(plan.dialect, 'value', time)}) AS moment FROM (
+           SELECT ${quote(rule.column)} AS value FROM ${given.checked} WHERE NOT _forebay_out
+           UNION ALL SELECT ${quote(rule.column)} FROM ${quoteTable(plan.silver)}) both_sides`;
+  return `SELECT CAST(coalesce(moment < ${given.values.add(oldest.toISOString(), time)}, false) AS text) AS broken FROM (${newest}) newest`;
 }

@@ -152,7 +152,7 @@ async function tableBroken(
   const values = new Values();
   const sql = freshnessSql(rule, plan, { checked: given.checked, now: given.now, values });
   const rows = await warehouse.query(sql, values.list);
-  return /^t/.test(rows[0]?.['broken'] ?? '');
+  return rows[0]?.['broken'] === 'true';
 }
 
 function isAboutTable(rule: QualityRule): boolean {

@@ -23,9 +23,11 @@ export function typed(plan: SilverPlan, column: SilverColumn, expression: string
     : castOrNull(plan.dialect, expression, column.type);
 }
 
-function ordered(plan: SilverPlan, alias: string): string {
-  const position = byteOrder(plan.dialect, `${alias}._forebay_position`);
-  return `${position}, ${alias}._forebay_loaded_at, CAST(${alias}._forebay_execution_id AS text)`;
+/** Rows of bronze called `b`. The last word is their place in the table: bronze is only ever appended to. */
+function ordered(plan: SilverPlan): string {
+  const position = byteOrder(plan.dialect, 'b._forebay_position');
+  const place = plan.dialect === 'duckdb' ? 'b.rowid' : 'b.ctid';
+  return `${position}, b._forebay_loaded_at, CAST(b._forebay_execution_id AS text), ${place}`;
 }
 
 /** What was taken before, of bronze rows called `b`. */
@@ -60,7 +62,7 @@ export async function fillStage(warehouse: Warehouse, plan: SilverPlan): Promise
   const values = plan.columns.map(({ name }) => `, b.${quote(name)}`).join('');
   const rows = await warehouse.execute(
     `INSERT INTO ${stage}
-     SELECT row_number() OVER (ORDER BY ${ordered(plan, 'b')}), b._forebay_op, b._forebay_position,
+     SELECT row_number() OVER (ORDER BY ${ordered(plan)}), b._forebay_op, b._forebay_position,
             coalesce(b._forebay_committed_at, b._forebay_loaded_at), CAST(b._forebay_execution_id AS text),
             ${plan.tellsUnchanged ? 'b._forebay_unchanged' : 'NULL'}${values}
      FROM ${quoteTable(plan.bronze)} b

@@ -18,6 +18,7 @@ import { ownType } from './types.ts';
 import {
   CHANGES,
   count,
+  dropTemporaries,
   ensureSchemas,
   ensureTable,
   QUARANTINE,
@@ -55,6 +56,15 @@ export interface SilverRun {
   /** RFC 3339; when rows were quarantined, and what freshness is measured against. */
   readonly now: string;
 }
+
+const SESSION_TABLES = [
+  '_forebay_stage',
+  '_forebay_checked',
+  '_forebay_last',
+  '_forebay_events',
+  '_forebay_versions',
+  '_forebay_taken',
+];
 
 async function prepareTables(warehouse: Warehouse, plan: SilverPlan): Promise<void> {
   await ensureSchemas(warehouse, [SILVER, QUARANTINE, CHANGES]);
@@ -201,5 +211,9 @@ export async function runSilver(
   const plan = await planSilver(warehouse, stream);
   await prepareState(warehouse);
   await prepareTables(warehouse, plan);
-  return warehouse.transaction(() => take(warehouse, plan, run));
+  return warehouse.transaction(async () => {
+    const result = await take(warehouse, plan, run);
+    await dropTemporaries(warehouse, SESSION_TABLES);
+    return result;
+  });
 }

@@ -148,6 +148,16 @@ export async function createTemporary(
   return sql;
 }
 
+/** The session may live long: what it needed for one run is given back. */
+export async function dropTemporaries(
+  warehouse: Warehouse,
+  names: readonly string[],
+): Promise<void> {
+  for (const name of names) {
+    await warehouse.execute(`DROP TABLE IF EXISTS ${temporary(warehouse.dialect, name)}`);
+  }
+}
+
 export async function count(
   warehouse: Warehouse,
   sql: string,

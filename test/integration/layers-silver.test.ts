@@ -274,4 +274,39 @@ describeEachWarehouse('silver', (open) => {
       runSilver(warehouse, items({ bronze: 'nothing' }), run('e2')),
     ).rejects.toMatchObject({ code: 'table_missing' });
   });
+
+  test('names of any kind, structured values, and readings that nothing else tells apart', async () => {
+    await using opened = await open();
+    const { warehouse } = opened;
+    const name = 'My "items" ä';
+    await createBronze(warehouse, name, {
+      'Ke"y': 'text',
+      select: 'json',
+      '_n o': 'integer[]',
+      "it's": 'timestamp with time zone',
+    });
+    const row = (json: string, position: string, execution: string): BronzeRow => ({
+      op: 'r',
+      position,
+      execution,
+      values: { 'Ke"y': 'k', select: json, '_n o': null, "it's": '2026-01-01T00:00:00Z' },
+    });
+    await appendBronze(warehouse, name, [row('{"a": 1}', 'p', 'e1'), row('{"a": 2}', 'p', 'e1')]);
+    await warehouse.execute(
+      `UPDATE bronze."My ""items"" ä" SET _forebay_loaded_at = '2026-01-01T00:00:00Z', "_n o" = ARRAY[1, 2]`,
+    );
+    for (const load of ['current', 'history'] as const) {
+      const table = `${name} ${load}`;
+      const stream = items({ bronze: name, table, key: ['Ke"y'], load });
+      await runSilver(warehouse, stream, run('e1'));
+      const current = load === 'history' ? ' WHERE _forebay_is_current' : '';
+      const found = await rowsOf(
+        warehouse,
+        `(SELECT * FROM silver."My ""items"" ä ${load}"${current})`,
+        ['select'],
+        '1',
+      );
+      expect(found).toEqual([['{"a": 2}']]);
+    }
+  });
 });

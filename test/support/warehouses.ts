@@ -45,11 +45,13 @@ export function describeEachWarehouse(
   name: string,
   tests: (open: () => Promise<TestWarehouse>, dialect: WarehouseDialect) => void,
 ): void {
-  describe(`${name} (DuckDB)`, () => tests(openMemoryDuckdb, 'duckdb'));
+  describe(`${name} (DuckDB)`, () => {
+    tests(openMemoryDuckdb, 'duckdb');
+  });
   for (const major of postgresMajors) {
     const server = sharedServer(major);
     if (server === null) continue;
-    describe(`${name} (PostgreSQL ${major})`, () =>
+    describe(`${name} (PostgreSQL ${major})`, () => {
       tests(async () => {
         const database = await server.createDatabase();
         const connection = await PgConnection.connect(parsePostgresUrl(server.url(database)), {
@@ -63,7 +65,8 @@ export function describeEachWarehouse(
             await server.dropDatabase(database);
           },
         };
-      }, 'postgres'));
+      }, 'postgres');
+    });
   }
 }
 
