@@ -306,7 +306,7 @@ function addHooks(running: Running): void {
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(SECURITY_HEADERS).header('x-request-id', request.id);
     if (stopping.signal.aborted) {
-      throw new RequestError('metadata_unreachable', { message: 'The server is stopping' });
+      throw new ForebayError('server_starting', { message: 'The server is stopping' });
     }
     limiters.perAddress(addressKey(request.ip));
   });

@@ -5,7 +5,8 @@ import { type FieldPlace, fieldError, RequestError } from './problem.ts';
 const DEPTH = 64;
 const REFUSED_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
 const MEDIA_TYPES = new Set(['application/json', 'application/merge-patch+json']);
-const PARAMETER = /^\s*charset\s*=\s*"?utf-8"?\s*$/i;
+const PARAMETER = /^[ \t]*charset="?utf-8"?[ \t]*$/i;
+const BLANKS = /^[ \t]+|[ \t]+$/g;
 
 function pointerOf(path: readonly (string | number)[]): string {
   return path
@@ -57,7 +58,7 @@ export function checkDocument(document: unknown, place: FieldPlace): void {
 
 function checkMediaType(header: string | undefined): void {
   const [type = '', ...parameters] = (header ?? '').split(';');
-  const known = MEDIA_TYPES.has(type.trim().toLowerCase());
+  const known = MEDIA_TYPES.has(type.replaceAll(BLANKS, '').toLowerCase());
   if (known && parameters.every((parameter) => PARAMETER.test(parameter))) return;
   throw new RequestError('media_type', {
     message: header === undefined ? 'The body has no Content-Type' : 'The body is not sent as JSON',

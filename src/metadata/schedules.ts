@@ -19,14 +19,17 @@ export type ScheduleContent = Pick<
   | 'next_fire_at'
 >;
 
-/** Throws `already_exists`, as a pipeline has one, and `not_found` for the pipeline. */
+/**
+ * Intervals are counted from `nowMs`. Throws `already_exists`, as a pipeline has one, and `not_found` for the pipeline.
+ */
 export async function createSchedule(
   db: MetadataDb,
   scope: OrganizationScope,
   schedule: ScheduleContent & { readonly pipeline_id: string },
+  nowMs: number = Date.now(),
 ): Promise<SchedulesTable> {
   await requirePipeline(db, scope, schedule.pipeline_id);
-  const now = timeOf();
+  const now = timeOf(nowMs);
   const insert = db
     .insertInto('schedules')
     .values({

@@ -128,11 +128,10 @@ const create = changeRoute({
       pipelineId: row.id,
       configurationIds: body.benthos_configuration_ids ?? [],
     });
-    const state = { anchorMs: Date.now(), isPaused: false, isActive: body.is_active };
-    await createSchedule(transaction, caller.scope, {
-      pipeline_id: row.id,
-      ...scheduleContent(stored.plan, state),
-    });
+    const nowMs = Date.now();
+    const state = { anchorMs: nowMs, isPaused: false, isActive: body.is_active };
+    const schedule = { pipeline_id: row.id, ...scheduleContent(stored.plan, state, nowMs) };
+    await createSchedule(transaction, caller.scope, schedule, nowMs);
     return {
       ...(await shown(transaction, caller, row, 201)),
       headers: { location: `${PATH}/${row.id}` },
