@@ -1,13 +1,15 @@
 // The server as a user has it: from setup to the quality of the data, over HTTP alone.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { readDuckdb } from '../support/duckdb-read.ts';
 import { startServerProcess, type ServerProcess } from '../support/control-server.ts';
 import { sharedServer } from '../support/shared-servers.ts';
+import { eventually } from '../support/wait.ts';
 
 const server = sharedServer(17);
 
@@ -24,6 +26,11 @@ describe.skipIf(server === null)('server', () => {
       source,
       `create table orders (id int primary key, status text, total numeric(10,2), updated_at timestamptz default now());
        insert into orders select i, case when i % 10 = 0 then null else 'paid' end, i from generate_series(1, 100) i`,
+    );
+    mkdirSync(join(folder, 'data', 'models'), { recursive: true });
+    writeFileSync(
+      join(folder, 'data', 'models', 'paid.sql'),
+      '---\nmaterialization: table\n---\nselect count(*) as orders, sum(total) as total from silver.orders\n',
     );
     running = await startServerProcess(['--data-dir', join(folder, 'data')]);
   });
@@ -66,7 +73,7 @@ describe.skipIf(server === null)('server', () => {
       source_connection_id: from.body['id'],
       destination_connection_id: to.body['id'],
       streams: ['public.orders'],
-      layers: { gold: false },
+      layers: { models: ['paid'] },
       quality_rules: [{ rule: 'not_null', columns: ['status'], action: 'filter' }],
     });
     expect(pipeline.status).toBe(201);
@@ -77,7 +84,7 @@ describe.skipIf(server === null)('server', () => {
       layers: {
         bronze: { status: 'completed', records: 100 },
         silver: { status: 'completed', records: 90, records_filtered: 10 },
-        gold: { status: 'skipped' },
+        gold: { status: 'completed', tables_updated: ['paid'] },
       },
     });
     await server.query(
@@ -92,6 +99,8 @@ describe.skipIf(server === null)('server', () => {
       'select cast(count(*) as varchar), cast(min(total) as varchar) from silver.orders',
     );
     expect(rows).toEqual([['90', '0.00']]);
+    const paid = await readDuckdb(warehouse, 'select cast(total as varchar) from gold.paid');
+    expect(paid).toEqual([['4498.00']]);
     const quality = await running.get('/api/v1/etl/data-quality');
     expect(quality.body).toMatchObject({
       quality_metrics: { last_24h: { issues: { missing_fields: 10 } } },
@@ -100,5 +109,54 @@ describe.skipIf(server === null)('server', () => {
     const logs = await running.get(`/api/v1/etl/executions/${String(first['id'])}/logs`);
     const messages = (logs.body['logs'] as { message: string }[]).map(({ message }) => message);
     expect(messages).toContain('Fetched 100 records');
+  });
+
+  test('an execution goes on where it was when the server is killed, and ends once', async () => {
+    await server.query(
+      source,
+      `create table big (id int primary key, pad text);
+       insert into big select i, repeat('x', 200) from generate_series(1, 300000) i`,
+    );
+    const { body } = await running.get('/api/v1/connections');
+    const connections = body['connections'] as { id: string; connector_type: string }[];
+    const idOf = (type: string) =>
+      connections.find((connection) => connection.connector_type === type)?.id;
+    const pipeline = await running.post('/api/v1/pipelines', {
+      name: 'big',
+      source_connection_id: idOf('postgres'),
+      destination_connection_id: idOf('duckdb'),
+      streams: ['public.big'],
+      layers: { gold: false },
+    });
+    const token = running.token();
+    for (const wait of [0, 300, 900]) {
+      const started = await running.post('/api/v1/etl/trigger', {
+        pipeline_id: pipeline.body['id'],
+      });
+      const id = String(started.body['execution_id']);
+      await delay(wait);
+      await running.kill('SIGKILL');
+      running = await startServerProcess(['--data-dir', join(folder, 'data')]);
+      running.useToken(token);
+      let last: Record<string, unknown> = {};
+      await eventually(
+        async () => {
+          last = await running.execution(id);
+          return ['completed', 'failed'].includes(String(last['status']));
+        },
+        { timeoutMs: 60_000 },
+      );
+      expect(last).toMatchObject({ status: 'completed', error: null });
+    }
+    const rows = await readDuckdb(
+      warehouse,
+      `select cast(count(*) as varchar), cast(count(distinct id) as varchar) from silver.big`,
+    );
+    expect(rows).toEqual([['300000', '300000']]);
+    const again = await readDuckdb(
+      warehouse,
+      "select cast(count(*) as varchar) from bronze.big where _forebay_op = 'r'",
+    );
+    expect(again).toEqual([['300000']]);
   });
 });

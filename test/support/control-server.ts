@@ -20,6 +20,7 @@ export interface ServerProcess extends AsyncDisposable {
   readonly stderr: () => string;
   /** First admin; later calls carry the token. */
   setUp(): Promise<string>;
+  token(): string;
   useToken(token: string): void;
   get(path: string): Promise<Answer>;
   post(path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>;
@@ -92,6 +93,7 @@ export async function startServerProcess(
       token = String(answer.body['token']);
       return token;
     },
+    token: () => token,
     useToken: (given) => {
       token = given;
     },
@@ -105,10 +107,13 @@ export async function startServerProcess(
       expect(started).toMatchObject({ status: 200, body: { status: 'scheduled' } });
       const id = String(started.body['execution_id']);
       let last: Record<string, unknown> = {};
-      await eventually(async () => {
-        last = await execution(id);
-        return ['completed', 'failed', 'cancelled'].includes(String(last['status']));
-      });
+      await eventually(
+        async () => {
+          last = await execution(id);
+          return ['completed', 'failed', 'cancelled'].includes(String(last['status']));
+        },
+        { timeoutMs: 60_000 },
+      );
       return last;
     },
     execution,

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { ForebayError } from '../../core/errors.ts';
 import { Secret } from '../../core/secret.ts';
+import { readModels } from '../../layers/model-file.ts';
+import { planModels } from '../../layers/model-graph.ts';
 import { type MetadataPlace, openMetadata } from '../../metadata/database.ts';
 import { checkDataKeys } from '../../metadata/secrets.ts';
 import { acquireServerLock } from '../../metadata/server-lock.ts';
@@ -16,6 +18,7 @@ import { startEmbedded } from '../../orchestration/embedded/orchestrator.ts';
 import { FLOWS } from '../../orchestration/flows/index.ts';
 import type { Log } from '../../service/log.ts';
 import { startApi } from '../server.ts';
+import type { ModelDescription } from '../services.ts';
 import { createServices } from './services.ts';
 
 export interface ServerSettings {
@@ -46,6 +49,18 @@ export function metadataPlace({
   return databaseUrl === null
     ? { kind: 'sqlite', path: join(dataDir, FILE) }
     : { kind: 'postgres', url: databaseUrl };
+}
+
+async function describeModels(folder: string): Promise<readonly ModelDescription[]> {
+  const models = await readModels(folder);
+  const order = planModels(models, new Set());
+  return order.map(({ model, dependsOn }) => ({
+    name: model.name,
+    materialization: model.materialization,
+    description: model.description === '' ? null : model.description,
+    dependsOn,
+    file: model.file,
+  }));
 }
 
 /** Everything that was begun ends, the last first, whatever fails. */
@@ -101,7 +116,7 @@ export async function startControlPlane(settings: ServerSettings): Promise<Contr
       orchestrator,
       dispatcher,
       scheduleChanged: () => {},
-      models: () => Promise.resolve([]),
+      models: () => describeModels(deps.modelsFolder),
     });
     const { db } = metadata;
     // Cursors of one server are no other's: pages are asked for within minutes.

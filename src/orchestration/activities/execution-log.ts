@@ -14,7 +14,7 @@ export class ExecutionLog implements AsyncDisposable {
   readonly #deps: Pick<ActivityDeps, 'metadata'>;
   readonly #ref: ExecutionRef;
   readonly #layer: Layer | null;
-  /** A step that is done again after a crash writes the same lines under the same keys. */
+  /** Lines that are written again because the answer was lost are there once. */
   readonly #step: string;
   #lines: LogLine[] = [];
   #count = 0;
@@ -26,13 +26,13 @@ export class ExecutionLog implements AsyncDisposable {
     ref: ExecutionRef,
     place: {
       readonly layer: Layer | null;
-      readonly context: Pick<ActivityContext, 'stepKey' | 'attempt'>;
+      readonly context: Pick<ActivityContext, 'stepKey'>;
     },
   ) {
     this.#deps = deps;
     this.#ref = ref;
     this.#layer = place.layer;
-    this.#step = `${place.context.stepKey}/${place.context.attempt}`;
+    this.#step = `${place.context.stepKey}/${Date.now()}`;
   }
 
   add(

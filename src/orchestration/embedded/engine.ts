@@ -5,7 +5,14 @@ import type { JournalEntriesTable, JournalRunsTable } from '../../metadata/table
 import type { ActivityMap, FlowMap } from '../flow.ts';
 import { GroupCommit } from './group-commit.ts';
 import type { Journal } from './journal-commit.ts';
-import { claimRuns, readJournals, readNews, requestLook, type RunNews, takeWoken } from './journal-read.ts';
+import {
+  claimRuns,
+  readJournals,
+  readNews,
+  requestLook,
+  type RunNews,
+  takeWoken,
+} from './journal-read.ts';
 import { forgetOthers, Lease, register, unregister } from './lease.ts';
 import { LiveRun } from './live-run.ts';
 import { removeEnded } from './retention.ts';

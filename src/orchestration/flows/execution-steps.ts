@@ -1,13 +1,8 @@
 /** Steps of an execution that are tried again as the table of retries says, each wait durable and shown. */
 import { asForebayError, ForebayError } from '../../core/errors.ts';
 import type { FlowContext, RunOptions } from '../flow.ts';
-import {
-  decide,
-  DEFAULT_RULES,
-  NO_RETRIES,
-  type RetryCounts,
-  type RetryRules,
-} from '../retry-decision.ts';
+import { DEFAULT_RULES, type RetryRules } from '../retry-decision.ts';
+import { withRetry } from '../with-retry.ts';
 import type {
   ExecutionRef,
   FailureSummary,
@@ -51,31 +46,25 @@ export interface StepPlace {
   readonly layer: LayerName | null;
 }
 
-export async function retried<N extends keyof FlowActivities & string>(
+export function retried<N extends keyof FlowActivities & string>(
   ctx: Ctx,
   place: StepPlace,
   name: N,
   input: Parameters<FlowActivities[N]>[0],
   options: RunOptions = DATA_STEPS.has(name) ? DATA_RUN : {},
 ): Promise<Awaited<ReturnType<FlowActivities[N]>>> {
-  const rules = rulesOf(place.retry);
-  let counts: RetryCounts = NO_RETRIES;
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await ctx.run(name, input, options);
-    } catch (error) {
-      const failure = asForebayError(error);
-      if (failure.code === 'flow_cancelled') throw failure;
-      const decision = decide(failure, counts, rules);
-      if (decision.kind === 'fail') throw failure;
-      counts = decision.counts;
-      const { ref, layer } = place;
-      const nextTryAt = new Date(ctx.now() + decision.delayMs).toISOString();
-      const note = { ...ref, step: name, layer, attempt, error: summaryOf(failure), nextTryAt };
-      await ctx.run('noteRetry', note);
-      await ctx.sleep(decision.delayMs);
-    }
-  }
+  const { ref, layer } = place;
+  return withRetry(ctx, rulesOf(place.retry), {
+    name,
+    input,
+    options,
+    onRetry: async ({ attempt, cause, nextTryAt }) => {
+      const { code, class: errorClass, message, why, stream } = cause;
+      const text = why === null ? message : `${message}: ${why}`;
+      const error = { code, class: errorClass, message: text, fix: '', stream };
+      await ctx.run('noteRetry', { ...ref, step: name, layer, attempt, error, nextTryAt });
+    },
+  });
 }
 
 /** What ends an execution other than its success is recorded, whether it failed or was cancelled. */
