@@ -39,7 +39,7 @@ describe('a metadata file', () => {
       await using metadata = await openMetadata({ kind: 'sqlite', path });
       await metadata.db
         .insertInto('forebay_migrations' as never)
-        .values({ name: '9999-later', applied_at: '' } as never)
+        .values({ name: '9999-later', applied_at: '' })
         .execute();
     }
     await expect(openMetadata({ kind: 'sqlite', path })).rejects.toMatchObject({

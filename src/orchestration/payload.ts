@@ -34,7 +34,10 @@ function problemOfObject(value: object, path: string): string | null {
   );
 }
 
-function first(entries: Iterable<readonly [string | number, unknown]>, path: string): string | null {
+function first(
+  entries: Iterable<readonly [string | number, unknown]>,
+  path: string,
+): string | null {
   for (const [key, member] of entries) {
     const found = problem(member, `${path}.${key}`);
     if (found !== null) return found;

@@ -82,7 +82,10 @@ describe('a failed step', () => {
   it('of a lost worker is done again without end, at most a minute later', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 10_000 }), (lost) => {
-        const decision = decide(failureOf({ code: 'worker_lost' }), { ...NO_RETRIES, worker: lost });
+        const decision = decide(failureOf({ code: 'worker_lost' }), {
+          ...NO_RETRIES,
+          worker: lost,
+        });
         if (decision.kind === 'fail') return false;
         return decision.delayMs === Math.min(1000 * 2 ** Math.min(lost, 20), 60_000);
       }),

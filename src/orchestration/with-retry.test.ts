@@ -48,8 +48,7 @@ async function play(script: Script) {
     }
     const { error, progress } = script[answered] ?? {};
     answered += 1;
-    const answer =
-      error === undefined ? ({ ok: true, result: 'done' } as const) : failed(error);
+    const answer = error === undefined ? ({ ok: true, result: 'done' } as const) : failed(error);
     if (!answer.ok && progress !== undefined) answer.failure.progress = progress;
     await machine.deliver(next.seq, answer, nowMs);
   }

@@ -111,7 +111,9 @@ describe.each(subjects)('orchestration, $name', (kind) => {
     const id = workflowId();
     const before = on.recorder.aborts.length;
     await on.orchestrator.start('cleanUp', { workflowId: id, input: { door: id } });
-    await eventually(() => on.recorder.inputsOf('behindDoor').some((i) => JSON.stringify(i).includes(id)));
+    await eventually(() =>
+      on.recorder.inputsOf('behindDoor').some((i) => JSON.stringify(i).includes(id)),
+    );
     await on.orchestrator.cancel(id);
     expect(await on.orchestrator.result(id)).toMatchObject({
       status: 'cancelled',
@@ -145,7 +147,9 @@ describe.each(subjects)('orchestration, $name', (kind) => {
     const id = workflowId();
     const input = { child: 'cleanUp', input: { door: id } };
     await on.orchestrator.start('parent', { workflowId: id, input });
-    await eventually(() => on.recorder.inputsOf('behindDoor').some((i) => JSON.stringify(i).includes(id)));
+    await eventually(() =>
+      on.recorder.inputsOf('behindDoor').some((i) => JSON.stringify(i).includes(id)),
+    );
     await on.orchestrator.cancel(id);
     expect(await on.orchestrator.result(id)).toMatchObject({
       status: 'completed',

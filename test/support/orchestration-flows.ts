@@ -156,7 +156,7 @@ async function timesFlow(ctx: Ctx): Promise<Json> {
   const first = [ctx.now(), ctx.uuid(), ctx.uuid()];
   await ctx.sleep(30);
   await ctx.signal('go');
-  return { first, later: [ctx.now(), ctx.uuid()] } as Json;
+  return { first, later: [ctx.now(), ctx.uuid()] };
 }
 
 async function raceFlow(ctx: Ctx): Promise<Json> {
@@ -179,10 +179,7 @@ async function timeoutFlow(ctx: Ctx): Promise<Json> {
 
 async function largeFlow(ctx: Ctx): Promise<Json> {
   const codes: Json[] = [];
-  for (const act of [
-    () => ctx.run('large', null),
-    () => ctx.run('echo', 'y'.repeat(70_000)),
-  ]) {
+  for (const act of [() => ctx.run('large', null), () => ctx.run('echo', 'y'.repeat(70_000))]) {
     try {
       await act();
     } catch (error) {

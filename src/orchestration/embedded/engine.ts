@@ -1,11 +1,18 @@
 /** The engine that needs no server: flows whose journals stand in the metadata database. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Metadata } from '../../metadata/database.ts';
-import type { JournalEntriesTable, JournalRunsTable } from '../../metadata/tables.ts';
+import type { JournalEntriesTable, JournalRunsTable } from '../../metadata/journal-tables.ts';
 import type { ActivityMap, FlowMap } from '../flow.ts';
 import { GroupCommit } from './group-commit.ts';
 import type { Journal } from './journal-commit.ts';
-import { claimRuns, readJournals, readNews, requestLook, type RunNews, takeWoken } from './journal-read.ts';
+import {
+  claimRuns,
+  readJournals,
+  readNews,
+  requestLook,
+  type RunNews,
+  takeWoken,
+} from './journal-read.ts';
 import { forgetOthers, Lease, register, unregister } from './lease.ts';
 import { LiveRun } from './live-run.ts';
 import { removeEnded } from './retention.ts';

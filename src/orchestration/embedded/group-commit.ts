@@ -1,6 +1,11 @@
 /** One transaction at a time for whatever came meanwhile: the cost of a commit is shared by all runs. */
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
-import { commitWrites, type Journal, type JournalWrite, type WriteResult } from './journal-commit.ts';
+import {
+  commitWrites,
+  type Journal,
+  type JournalWrite,
+  type WriteResult,
+} from './journal-commit.ts';
 
 /** Writes of one transaction. */
 const MOST_WRITES = 500;
@@ -64,7 +69,8 @@ export class GroupCommit {
       this.#journal(),
       batch.map(({ write }) => write),
     );
-    for (const [index, { resolve }] of batch.entries()) resolve(results[index] ?? { kind: 'fenced' });
+    for (const [index, { resolve }] of batch.entries())
+      resolve(results[index] ?? { kind: 'fenced' });
   }
 
   async #insist(queued: Queued): Promise<void> {

@@ -5,9 +5,9 @@ import type { MetadataDb } from '../../metadata/database.ts';
 import type {
   JournalEntriesTable,
   JournalRunsTable,
-  MetadataTables,
   RunStatus,
-} from '../../metadata/tables.ts';
+} from '../../metadata/journal-tables.ts';
+import type { MetadataTables } from '../../metadata/tables.ts';
 
 export interface JournalWrite {
   readonly runId: string;
@@ -33,7 +33,11 @@ export interface RunEnding {
 
 export type WriteResult =
   /** Steps whose child could not begin, because a workflow of its id is open; `kept` is a run that was not let go. */
-  | { readonly kind: 'written'; readonly refusedChildren: readonly number[]; readonly kept: boolean }
+  | {
+      readonly kind: 'written';
+      readonly refusedChildren: readonly number[];
+      readonly kept: boolean;
+    }
   | { readonly kind: 'fenced' };
 
 type Tx = Transaction<MetadataTables>;

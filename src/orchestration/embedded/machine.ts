@@ -160,8 +160,7 @@ export class FlowMachine {
   #ask(kind: CommandKind, name: string, asked: Asked): Promise<Json> {
     const shielded = shield.getStore() === true;
     if (this.#ending !== null) return new Promise(() => {});
-    if (this.#cancelled && !shielded)
-      return Promise.reject(cancelled(this.#setup.workflowId));
+    if (this.#cancelled && !shielded) return Promise.reject(cancelled(this.#setup.workflowId));
     this.#asked += 1;
     const command: Command = {
       kind,

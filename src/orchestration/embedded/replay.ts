@@ -1,7 +1,7 @@
 /** Brings a flow back to where its journal ends, and finds out when it does something else than the journal tells. */
 import { createHash } from 'node:crypto';
 import { ForebayError } from '../../core/errors.ts';
-import type { JournalEntriesTable, JournalRunsTable } from '../../metadata/tables.ts';
+import type { JournalEntriesTable, JournalRunsTable } from '../../metadata/journal-tables.ts';
 import { failureSchema } from '../failure.ts';
 import type { FlowMap } from '../flow.ts';
 import { fromPayload } from '../payload.ts';
@@ -42,7 +42,9 @@ function sort(entries: readonly JournalEntriesTable[]): Recorded {
 }
 
 export function hashOf({ input, waitMs, workflowId }: Command): string {
-  return createHash('sha256').update(JSON.stringify([input, waitMs, workflowId])).digest('base64url');
+  return createHash('sha256')
+    .update(JSON.stringify([input, waitMs, workflowId]))
+    .digest('base64url');
 }
 
 export function answerOf({ status, result, error }: JournalEntriesTable): Answer {
@@ -102,7 +104,11 @@ export async function replay(
     seen += 1;
     divergence = await deliverRecorded(machine, run, end);
   }
-  if (divergence === null && machine.asked < recorded.last && machine.ending?.kind !== 'cancelled') {
+  if (
+    divergence === null &&
+    machine.asked < recorded.last &&
+    machine.ending?.kind !== 'cancelled'
+  ) {
     const left = recorded.bySeq.get(machine.asked + 1);
     const why = `the journal has ${left?.kind} ${left?.name}, the flow asks for nothing`;
     divergence = diverged(run.flow, machine.asked + 1, why);

@@ -1,8 +1,8 @@
 /** An open step of a run that is in memory, and how it is written. */
-import type { JournalEntriesTable, JournalRunsTable } from '../../metadata/tables.ts';
+import type { JournalEntriesTable, JournalRunsTable } from '../../metadata/journal-tables.ts';
 import { toFailure } from '../failure.ts';
 import type { Answer, Command } from './machine.ts';
-import { hashOf } from './replay.ts';
+import { CANCEL_SEQ, hashOf } from './replay.ts';
 
 export interface Step {
   readonly command: Command;
@@ -24,9 +24,10 @@ export function newEntry(run: JournalRunsTable, command: Command): JournalEntrie
     attempt: 0,
     result: null,
     error: null,
-    heartbeat: command.options.lastHeartbeat === undefined
-      ? null
-      : JSON.stringify(command.options.lastHeartbeat),
+    heartbeat:
+      command.options.lastHeartbeat === undefined
+        ? null
+        : JSON.stringify(command.options.lastHeartbeat),
     due_at: null,
     delivered: null,
     updated_at: run.created_at,
@@ -65,4 +66,26 @@ export function dueMs({ entry }: Step): number | null {
 export function earliest(steps: Iterable<Step>): number | null {
   const due = [...steps].map(dueMs).filter((ms) => ms !== null);
   return due.length === 0 ? null : Math.min(...due);
+}
+
+/** That the flow was told to end, among the ends of its steps. */
+export function cancelEntry(
+  run: JournalRunsTable,
+  at: { readonly delivered: number; readonly nowMs: number },
+): JournalEntriesTable {
+  return {
+    run_id: run.id,
+    seq: CANCEL_SEQ,
+    kind: 'cancel',
+    name: '',
+    input_hash: '',
+    status: 'completed',
+    attempt: 1,
+    result: null,
+    error: null,
+    heartbeat: null,
+    due_at: null,
+    delivered: at.delivered,
+    updated_at: new Date(at.nowMs).toISOString(),
+  };
 }
