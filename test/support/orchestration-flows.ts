@@ -156,7 +156,7 @@ async function timesFlow(ctx: Ctx): Promise<Json> {
   const first = [ctx.now(), ctx.uuid(), ctx.uuid()];
   await ctx.sleep(30);
   await ctx.signal('go');
-  return { first, later: [ctx.now(), ctx.uuid()] } as Json;
+  return { first, later: [ctx.now(), ctx.uuid()] };
 }
 
 async function raceFlow(ctx: Ctx): Promise<Json> {

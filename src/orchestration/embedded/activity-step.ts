@@ -1,7 +1,7 @@
 /** An activity from the wait for its place to its end, over the attempts that a lost worker or silence costs. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { asForebayError } from '../../core/errors.ts';
-import type { JournalEntriesTable } from '../../metadata/tables.ts';
+import type { JournalEntriesTable } from '../../metadata/journal-tables.ts';
 import { fromPayload } from '../payload.ts';
 import { workerDelayMs } from '../retry-decision.ts';
 import { type AttemptEnd, runAttempt } from './attempt.ts';

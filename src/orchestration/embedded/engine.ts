@@ -1,7 +1,7 @@
 /** The engine that needs no server: flows whose journals stand in the metadata database. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Metadata } from '../../metadata/database.ts';
-import type { JournalEntriesTable, JournalRunsTable } from '../../metadata/tables.ts';
+import type { JournalEntriesTable, JournalRunsTable } from '../../metadata/journal-tables.ts';
 import type { ActivityMap, FlowMap } from '../flow.ts';
 import { GroupCommit } from './group-commit.ts';
 import type { Journal } from './journal-commit.ts';

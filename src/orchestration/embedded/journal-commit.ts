@@ -5,9 +5,9 @@ import type { MetadataDb } from '../../metadata/database.ts';
 import type {
   JournalEntriesTable,
   JournalRunsTable,
-  MetadataTables,
   RunStatus,
-} from '../../metadata/tables.ts';
+} from '../../metadata/journal-tables.ts';
+import type { MetadataTables } from '../../metadata/tables.ts';
 
 export interface JournalWrite {
   readonly runId: string;

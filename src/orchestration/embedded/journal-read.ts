@@ -5,7 +5,7 @@ import type {
   JournalEntriesTable,
   JournalRunsTable,
   JournalSignalsTable,
-} from '../../metadata/tables.ts';
+} from '../../metadata/journal-tables.ts';
 import { AT_ONCE, insertRun, type Journal, padded } from './journal-commit.ts';
 
 export type SignalRow = Omit<JournalSignalsTable, 'id'> & { readonly id: number };

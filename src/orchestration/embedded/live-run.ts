@@ -1,17 +1,17 @@
 /** A run in the memory of its owner: does what the flow asks, and tells the flow what is durable. */
 import { ForebayError } from '../../core/errors.ts';
-import { uuidv7 } from '../../core/uuid.ts';
-import type { JournalEntriesTable, JournalRunsTable } from '../../metadata/tables.ts';
-import { cancelled, toFailure } from '../failure.ts';
+import type { JournalEntriesTable, JournalRunsTable } from '../../metadata/journal-tables.ts';
+import { cancelled, type FailureReport, toFailure } from '../failure.ts';
 import type { Json } from '../flow.ts';
 import { fromPayload } from '../payload.ts';
 import { performStep } from './activity-step.ts';
-import { AT_ONCE, type JournalWrite, type WriteResult } from './journal-commit.ts';
+import { AT_ONCE, type JournalWrite, type RunEnding, type WriteResult } from './journal-commit.ts';
 import type { RunNews, SignalRow } from './journal-read.ts';
 import type { Answer, Command, Ending } from './machine.ts';
-import { answerOf, CANCEL_SEQ, type Replay, replay } from './replay.ts';
+import { answerOf, type Replay, replay } from './replay.ts';
 import type { Closing, RunHost } from './run-host.ts';
-import { dueMs, earliest, ended, failed, newEntry, type Step } from './step.ts';
+import { continuationOf, newRun } from './run-row.ts';
+import { cancelEntry, dueMs, earliest, ended, failed, newEntry, type Step } from './step.ts';
 
 type Delivery =
   | {
@@ -83,7 +83,7 @@ export class LiveRun {
     }
     if (news.cancelRequested) this.#tellCancel();
     this.#signals = news.signals;
-    for (const step of [...this.#steps.values()]) this.#giveSignal(step);
+    for (const step of this.#steps.values()) this.#giveSignal(step);
     for (const child of news.endedChildren) {
       const step = this.#steps.get(child.parent_seq ?? 0);
       if (step?.command.kind !== 'child') continue;
@@ -146,22 +146,8 @@ export class LiveRun {
     this.#cancelTold = true;
     const nowMs = this.#nowMs();
     this.#delivered += 1;
-    const command: Command = {
-      kind: 'signal',
-      seq: CANCEL_SEQ,
-      name: 'cancel',
-      input: 'null',
-      options: {},
-      waitMs: null,
-      workflowId: null,
-      shielded: true,
-    };
-    const entry = ended(
-      newEntry(this.row, command),
-      { ok: true, result: null },
-      { delivered: this.#delivered, nowMs },
-    );
-    this.#save({ entries: [{ ...entry, kind: 'cancel' }] }, () => {
+    const entry = cancelEntry(this.row, { delivered: this.#delivered, nowMs });
+    this.#save({ entries: [entry] }, () => {
       this.#tell({ kind: 'cancel', atMs: nowMs });
     });
   }
@@ -190,7 +176,7 @@ export class LiveRun {
   async #settled(replayed: Replay): Promise<void> {
     if (this.#state === 'closed' || this.#state === 'stopping') return;
     const divergence = replayed.divergence();
-    if (divergence !== null) return this.#finish('parked', divergence);
+    if (divergence !== null) return this.#finish('parked', toFailure(divergence));
     const { ending } = replayed.machine;
     if (ending !== null) return this.#end(ending);
     this.#act(replayed);
@@ -314,7 +300,7 @@ export class LiveRun {
   #ring(): void {
     if (this.#state !== 'open') return;
     const nowMs = this.#nowMs();
-    for (const step of [...this.#steps.values()]) {
+    for (const step of this.#steps.values()) {
       const due = dueMs(step);
       if (due !== null && due <= nowMs) this.#complete(step, { ok: true, result: null });
     }
@@ -329,15 +315,8 @@ export class LiveRun {
       case 'cancelled':
         return this.#finish(ending.kind, ending.failure);
       case 'continued': {
-        const next: JournalRunsTable = {
-          ...newRun(this.row.flow, this.row.workflow_id, ending.input, this.#nowMs()),
-          parent_run_id: this.row.parent_run_id,
-          parent_seq: this.row.parent_seq,
-          owner: this.#host.journal().owner,
-          epoch: this.row.epoch + 1,
-          wake_at: null,
-          continued: this.row.continued + 1,
-        };
+        const { owner } = this.#host.journal();
+        const next = continuationOf(this.row, ending.input, { owner, nowMs: this.#nowMs() });
         this.#close();
         const result = await this.#write({ continuation: next });
         const how: Closing =
@@ -347,19 +326,15 @@ export class LiveRun {
     }
   }
 
-  async #finish(
-    status: 'completed' | 'failed' | 'cancelled' | 'parked',
-    outcome: unknown,
-  ): Promise<void> {
+  async #finish(status: RunEnding['status'], outcome: string | FailureReport): Promise<void> {
     this.#close();
-    const text = status === 'completed' ? null : JSON.stringify(asFailure(outcome));
-    const parentRunId = this.row.parent_run_id;
+    const isResult = typeof outcome === 'string';
     const result = await this.#write({
       ending: {
         status,
-        result: typeof outcome === 'string' ? outcome : null,
-        error: text,
-        parentRunId,
+        result: isResult ? outcome : null,
+        error: isResult ? null : JSON.stringify(outcome),
+        parentRunId: this.row.parent_run_id,
       },
     });
     this.#host.closed(this, { kind: result.kind === 'written' ? 'ended' : 'lost' });
@@ -418,36 +393,4 @@ export class LiveRun {
     this.#state = 'closed';
     if (result.kind === 'written') this.#host.closed(this, { kind: 'released', lookAgain: false });
   }
-}
-
-function asFailure(outcome: unknown): unknown {
-  return outcome instanceof Error ? toFailure(outcome) : outcome;
-}
-
-export function newRun(
-  flow: string,
-  workflowId: string,
-  input: string,
-  nowMs: number,
-): JournalRunsTable {
-  const now = new Date(nowMs).toISOString();
-  return {
-    id: uuidv7(nowMs),
-    workflow_id: workflowId,
-    flow,
-    input,
-    status: 'running',
-    result: null,
-    error: null,
-    parent_run_id: null,
-    parent_seq: null,
-    owner: null,
-    epoch: 0,
-    wake_at: AT_ONCE,
-    cancel_requested: 0,
-    continued: 0,
-    created_at: now,
-    updated_at: now,
-    completed_at: null,
-  };
 }

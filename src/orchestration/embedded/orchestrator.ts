@@ -1,15 +1,15 @@
 /** The engine's face: what is asked by the id of a workflow, from any process that has the database. */
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 import { ForebayError } from '../../core/errors.ts';
-import type { JournalRunsTable } from '../../metadata/tables.ts';
+import type { JournalRunsTable } from '../../metadata/journal-tables.ts';
 import { type FailureReport, failureSchema } from '../failure.ts';
 import type { Json } from '../flow.ts';
 import type { FlowOutcome, Orchestrator, RunDescription } from '../orchestrator.ts';
 import { fromPayload, toPayload } from '../payload.ts';
 import { Engine, type EngineOptions } from './engine.ts';
 import { latestRun, readEntries, requestCancel, sendSignal, startRun } from './journal-read.ts';
-import { newRun } from './live-run.ts';
 import { replay } from './replay.ts';
+import { newRun } from './run-row.ts';
 
 export interface EmbeddedOrchestrator extends Orchestrator {
   /** Runs that are in memory. */

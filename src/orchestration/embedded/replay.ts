@@ -1,7 +1,7 @@
 /** Brings a flow back to where its journal ends, and finds out when it does something else than the journal tells. */
 import { createHash } from 'node:crypto';
 import { ForebayError } from '../../core/errors.ts';
-import type { JournalEntriesTable, JournalRunsTable } from '../../metadata/tables.ts';
+import type { JournalEntriesTable, JournalRunsTable } from '../../metadata/journal-tables.ts';
 import { failureSchema } from '../failure.ts';
 import type { FlowMap } from '../flow.ts';
 import { fromPayload } from '../payload.ts';

@@ -1,5 +1,5 @@
 /** What a run in memory needs of the engine that owns it. */
-import type { JournalRunsTable } from '../../metadata/tables.ts';
+import type { JournalRunsTable } from '../../metadata/journal-tables.ts';
 import type { ActivityMap, FlowMap } from '../flow.ts';
 import type { Journal, JournalWrite, WriteResult } from './journal-commit.ts';
 import type { LiveRun } from './live-run.ts';

@@ -1,8 +1,8 @@
 /** An open step of a run that is in memory, and how it is written. */
-import type { JournalEntriesTable, JournalRunsTable } from '../../metadata/tables.ts';
+import type { JournalEntriesTable, JournalRunsTable } from '../../metadata/journal-tables.ts';
 import { toFailure } from '../failure.ts';
 import type { Answer, Command } from './machine.ts';
-import { hashOf } from './replay.ts';
+import { CANCEL_SEQ, hashOf } from './replay.ts';
 
 export interface Step {
   readonly command: Command;
@@ -66,4 +66,26 @@ export function dueMs({ entry }: Step): number | null {
 export function earliest(steps: Iterable<Step>): number | null {
   const due = [...steps].map(dueMs).filter((ms) => ms !== null);
   return due.length === 0 ? null : Math.min(...due);
+}
+
+/** That the flow was told to end, among the ends of its steps. */
+export function cancelEntry(
+  run: JournalRunsTable,
+  at: { readonly delivered: number; readonly nowMs: number },
+): JournalEntriesTable {
+  return {
+    run_id: run.id,
+    seq: CANCEL_SEQ,
+    kind: 'cancel',
+    name: '',
+    input_hash: '',
+    status: 'completed',
+    attempt: 1,
+    result: null,
+    error: null,
+    heartbeat: null,
+    due_at: null,
+    delivered: at.delivered,
+    updated_at: new Date(at.nowMs).toISOString(),
+  };
 }
