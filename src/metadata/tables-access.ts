@@ -1,5 +1,5 @@
 /** Who may come in, and the keys of what is secret. Part of `tables.ts`. */
-import type { Time } from './tables.ts';
+import type { Time } from './column-types.ts';
 
 export interface OrganizationsTable {
   id: string;

@@ -5,7 +5,13 @@
  * Ids are UUIDv7. Counters and sizes are 64-bit integers and come as JavaScript numbers.
  */
 import type { Generated } from 'kysely';
-<<<<<<< HEAD
+import type { Flag, Json, Time } from './column-types.ts';
+import type {
+  JournalEnginesTable,
+  JournalEntriesTable,
+  JournalRunsTable,
+  JournalSignalsTable,
+} from './journal-tables.ts';
 import type {
   ApiTokensTable,
   DataKeysTable,
@@ -14,21 +20,8 @@ import type {
   UsersTable,
 } from './tables-access.ts';
 
-export type * from './tables-access.ts';
-
-export type Time = string;
-export type Json = string;
-export type Flag = 0 | 1;
-=======
-import type { Flag, Json, Time } from './column-types.ts';
 export type { Flag, Json, Time } from './column-types.ts';
-import type {
-  JournalEnginesTable,
-  JournalEntriesTable,
-  JournalRunsTable,
-  JournalSignalsTable,
-} from './journal-tables.ts';
->>>>>>> cp-orchestration
+export type * from './tables-access.ts';
 
 export type ConnectionStatus = 'pending' | 'active' | 'error';
 
