@@ -8,7 +8,7 @@ import type {
 } from '../core/connector.ts';
 import type { Credentials } from '../core/credentials.ts';
 import { ForebayError } from '../core/errors.ts';
-import type { Warehouse } from '../core/warehouse.ts';
+import type { OpenWarehouse } from '../core/warehouse.ts';
 import { nearest } from './nearest.ts';
 
 export interface ConnectorEntry {
@@ -135,7 +135,7 @@ export async function openDestination(
 export async function openWarehouse(
   system: NamedSystem,
   context: ConnectorContext,
-): Promise<Warehouse & AsyncDisposable> {
+): Promise<OpenWarehouse> {
   const connector = await system.entry.load();
   if (connector.openWarehouse === undefined) throw cannotBe(system, 'warehouse');
   return await connector.openWarehouse(system.address, context);

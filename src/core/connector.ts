@@ -14,7 +14,7 @@ import type { Secret } from './secret.ts';
 import type { SlabPool } from './slab.ts';
 import type { StreamId, StreamSchema } from './stream-schema.ts';
 import type { CellEncoding } from './value.ts';
-import type { Warehouse } from './warehouse.ts';
+import type { OpenWarehouse } from './warehouse.ts';
 
 export type * from './destination.ts';
 
@@ -50,11 +50,11 @@ export interface Connector {
     address: SystemAddress,
     context: ConnectorContext,
   ) => Promise<Destination>;
-  /** A session of its own in which layers are made. */
+  /** Where layers can be made. */
   readonly openWarehouse?: (
     address: SystemAddress,
     context: ConnectorContext,
-  ) => Promise<Warehouse & AsyncDisposable>;
+  ) => Promise<OpenWarehouse>;
 }
 
 export interface Finding {

@@ -59,8 +59,18 @@ interface Step {
   readonly state: ReadonlyMap<number, string | null>;
 }
 
+const NAMED: SilverStream['rules'] = [{ rule: 'not_null', columns: ['name'], action: 'filter' }];
+
+const MODES: readonly (readonly [SilverStream['load'], string, SilverStream['rules']])[] = [
+  ['current', 'current', []],
+  ['history', 'history', []],
+  ['current', 'filtered', NAMED],
+];
+
+/** `named`: events without a name count for nothing. */
 function play(
   history: readonly { events: readonly Event[]; repeats: readonly number[] }[],
+  named: boolean,
 ): Step[] {
   const state = new Map<number, string | null>();
   const all: BronzeRow[] = [];

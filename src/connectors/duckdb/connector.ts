@@ -9,20 +9,5 @@ export const connector: Connector = {
   openSource: async (address, context) => new DuckdbSource(new DuckdbFile(address, context)),
   openDestination: async (address, context) =>
     new DuckdbDestination(new DuckdbFile(address, context)),
-  openWarehouse: async (address, context) => {
-    const file = new DuckdbFile(address, context);
-    try {
-      const session = await openDuckdbWarehouse(file);
-      return {
-        ...session,
-        [Symbol.asyncDispose]: async () => {
-          await session[Symbol.asyncDispose]();
-          await file[Symbol.asyncDispose]();
-        },
-      };
-    } catch (error) {
-      await file[Symbol.asyncDispose]();
-      throw error;
-    }
-  },
+  openWarehouse: (address, context) => openDuckdbWarehouse(new DuckdbFile(address, context)),
 };

@@ -43,12 +43,12 @@ export const connector: Connector = {
     checkOptions(context);
     return openPostgresDestination(configOf(address), context);
   },
-  openWarehouse: async (address, { signal }) => {
-    const options = { applicationName: 'forebay layers', signal };
-    const connection = await PgConnection.connect(configOf(address), options);
-    return {
-      ...postgresWarehouse(connection),
-      [Symbol.asyncDispose]: () => connection[Symbol.asyncDispose](),
-    };
+  openWarehouse: async (address, context) => {
+    checkOptions(context);
+    const { signal } = context;
+    const applicationName = 'forebay layers';
+    return postgresWarehouse(
+      await PgConnection.connect(configOf(address), { applicationName, signal }),
+    );
   },
 };
