@@ -85,13 +85,32 @@ interface Running {
   readonly registered: { readonly pattern: RegExp; readonly method: string }[];
 }
 
+/** What a signal broke off; null where it was none. */
+function interruption({ stopping }: Running, error: unknown): ForebayError | null {
+  const name = error instanceof Error ? error.name : '';
+  if (name !== 'AbortError' && name !== 'TimeoutError') return null;
+  return stopping.signal.aborted
+    ? new ForebayError('server_starting', { message: 'The server is stopping' })
+    : new ForebayError('timeout', { message: 'The request took too long', cause: error });
+}
+
+function logRefusal(running: Running, failure: ForebayError, request: FastifyRequest): void {
+  running.options.log.at('warn', 'request_refused', {
+    trace_id: request.id,
+    code: failure.code,
+    method: request.method,
+    path: pathOf(request),
+    address: request.ip,
+  });
+}
+
 function sendProblem(
   running: Running,
   error: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
 ) {
-  const failure = frameworkError(error);
+  const failure = interruption(running, error) ?? frameworkError(error);
   const { status, headers, document } = problemOf(failure, request.id, pathOf(request));
   if (status >= 500) {
     running.options.log.at('error', 'request_failed', {
@@ -102,6 +121,7 @@ function sendProblem(
       stack: failure.cause instanceof Error ? failure.cause.stack : failure.stack,
     });
   }
+  if (status === 401 || status === 403) logRefusal(running, failure, request);
   return reply
     .code(status)
     .headers({ ...SECURITY_HEADERS, ...headers })
@@ -148,6 +168,10 @@ function whenGone(reply: FastifyReply): AbortSignal {
   return gone.signal;
 }
 
+function timeoutOf(route: Route): number {
+  return route.kind === 'change' ? (route.timeoutMs ?? REQUEST_MS) : REQUEST_MS;
+}
+
 function callOf(
   running: Running,
   route: Route,
@@ -164,7 +188,7 @@ function callOf(
     signal: AbortSignal.any([
       whenGone(reply),
       running.stopping.signal,
-      AbortSignal.timeout(REQUEST_MS),
+      AbortSignal.timeout(timeoutOf(route)),
     ]),
     address: request.ip,
     caller: running.callers.get(request),

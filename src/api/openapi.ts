@@ -137,7 +137,7 @@ function responsesOf(route: Route, components: Components): Json {
   }
   for (const [status, codes] of failuresOf(route)) {
     responses[status] = {
-      description: codes.map((code) => `\`${code}\`: ${ERROR_TABLE[code].meaning}`).join('\n\n'),
+      description: codes.map((code) => `\`${code}\``).join(', '),
       content: { [PROBLEM_TYPE]: { schema: components.add(problemSchema, 'output') } },
     };
   }
@@ -145,7 +145,8 @@ function responsesOf(route: Route, components: Components): Json {
 }
 
 function contentOf(route: Route, reply: z.ZodType | string, components: Components): Json {
-  if (typeof reply === 'string') return { [reply]: { schema: { type: 'string' } } };
+  if (typeof reply === 'string')
+    return { [reply]: { schema: { type: reply === 'application/json' ? 'object' : 'string' } } };
   const live = route.kind === 'read' && route.feed !== undefined;
   return {
     'application/json': { schema: components.add(reply, 'output') },
