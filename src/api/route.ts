@@ -81,8 +81,8 @@ export interface Asked<P, Q, B> {
   readonly query: Q;
   readonly body: B;
   readonly headers: IncomingHttpHeaders;
-  /** Aborted when the asker is gone or the server stops. */
-  readonly signal: AbortSignal;
+  /** One that is aborted when the asker is gone, the server stops, or it takes too long. */
+  readonly signal: () => AbortSignal;
   readonly address: string;
 }
 

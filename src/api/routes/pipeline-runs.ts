@@ -130,7 +130,7 @@ const compare = changeRoute({
   timeoutMs: COMPARE_MS,
   prepare: async (call) => {
     const row = await requiredPipeline(call.context.db, call);
-    const options = { streams: call.body?.streams ?? null, signal: call.signal };
+    const options = { streams: call.body?.streams ?? null, signal: call.signal() };
     try {
       return await call.context.services.comparePipeline(call.caller.scope, row, options);
     } catch (error) {
