@@ -17,3 +17,6 @@ export interface Warehouse {
   /** All of `act` or nothing; transactions do not nest. */
   transaction<T>(act: () => Promise<T>): Promise<T>;
 }
+
+/** A warehouse with a session of its own, which ends when it is disposed of. */
+export type OpenWarehouse = Warehouse & AsyncDisposable;

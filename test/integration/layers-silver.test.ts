@@ -59,8 +59,18 @@ interface Step {
   readonly state: ReadonlyMap<number, string | null>;
 }
 
+const NAMED: SilverStream['rules'] = [{ rule: 'not_null', columns: ['name'], action: 'filter' }];
+
+const MODES: readonly (readonly [SilverStream['load'], string, SilverStream['rules']])[] = [
+  ['current', 'current', []],
+  ['history', 'history', []],
+  ['current', 'filtered', NAMED],
+];
+
+/** `named`: events without a name count for nothing. */
 function play(
   history: readonly { events: readonly Event[]; repeats: readonly number[] }[],
+  named: boolean,
 ): Step[] {
   const state = new Map<number, string | null>();
   const all: BronzeRow[] = [];
@@ -72,7 +82,7 @@ function play(
       position += 1;
       if (event.op === 't') state.clear();
       else if (event.op === 'd') state.delete(event.id);
-      else state.set(event.id, event.name);
+      else if (event.name !== null || !named) state.set(event.id, event.name);
       const values =
         event.op === 't' ? {} : { id: event.id, name: event.op === 'd' ? null : event.name };
       return { op: event.op, position: at(position), execution, at: position, values };
@@ -98,15 +108,15 @@ describeEachWarehouse('silver', (open) => {
         const name = `items_${runs}`;
         const bronze = { id: 'integer', name: 'text' };
         await createBronze(warehouse, name, bronze);
-        for (const load of ['current', 'history'] as const) {
+        for (const [load, table, rules] of MODES) {
           await warehouse.execute(`DELETE FROM bronze.${name}`);
-          const stream = items({ bronze: name, table: `${name}_${load}`, load });
-          for (const [index, { rows, state }] of play(history).entries()) {
+          const stream = items({ bronze: name, table: `${name}_${table}`, load, rules });
+          for (const [index, { rows, state }] of play(history, rules.length > 0).entries()) {
             await appendBronze(warehouse, name, rows);
             const result = await runSilver(warehouse, stream, run(`e${index}`));
             const current = load === 'history' ? ' WHERE _forebay_is_current' : '';
-            const table = `(SELECT * FROM silver.${stream.table}${current})`;
-            expect(await rowsOf(warehouse, table, ['id', 'name'], 'id')).toEqual(expected(state));
+            const now = `(SELECT * FROM silver.${stream.table}${current})`;
+            expect(await rowsOf(warehouse, now, ['id', 'name'], 'id')).toEqual(expected(state));
             expect(result).toMatchObject({ kind: 'completed', recordsIn: rows.length });
             expect(await runSilver(warehouse, stream, run(`e${index}`))).toEqual(result);
           }

@@ -1,18 +1,9 @@
 // The warehouses that layers are tested on, and bronze rows as a pipeline appends them.
 import { describe } from 'vitest';
-import { DuckdbFile } from '../../src/connectors/duckdb/connection.ts';
-import { parseAddress } from '../../src/connectors/duckdb/config.ts';
-import { openDuckdbWarehouse } from '../../src/connectors/duckdb/warehouse.ts';
-import { parsePostgresUrl } from '../../src/connectors/postgres/config.ts';
-import { PgConnection } from '../../src/connectors/postgres/connection.ts';
-import { postgresWarehouse } from '../../src/connectors/postgres/warehouse.ts';
+import { openWarehouse, resolveSystem } from '../../src/connectors/registry.ts';
 import { SlabPool } from '../../src/core/slab.ts';
-import {
-  quote,
-  quoteTable,
-  type Warehouse,
-  type WarehouseDialect,
-} from '../../src/layers/warehouse.ts';
+import type { OpenWarehouse, Warehouse } from '../../src/core/warehouse.ts';
+import { quote, quoteTable } from '../../src/layers/warehouse.ts';
 import { sharedServer } from './shared-servers.ts';
 import { postgresMajors } from './server-binaries.ts';
 
@@ -20,33 +11,28 @@ export interface TestWarehouse extends AsyncDisposable {
   readonly warehouse: Warehouse;
 }
 
-const signal = new AbortController().signal;
-
-export async function openMemoryDuckdb(): Promise<TestWarehouse> {
-  const file = new DuckdbFile(parseAddress('duckdb::memory:'), {
-    signal,
+async function openSystem(url: string): Promise<OpenWarehouse> {
+  return openWarehouse(await resolveSystem(url), {
+    signal: new AbortController().signal,
     slabs: new SlabPool(1024 * 1024),
     memoryBytes: 512 * 1024 * 1024,
     options: {},
     notice: () => {},
   });
-  const warehouse = await openDuckdbWarehouse(file);
-  return {
-    warehouse,
-    [Symbol.asyncDispose]: async () => {
-      await warehouse[Symbol.asyncDispose]();
-      await file[Symbol.asyncDispose]();
-    },
-  };
+}
+
+export async function openMemoryDuckdb(): Promise<TestWarehouse> {
+  const warehouse = await openSystem('duckdb::memory:');
+  return { warehouse, [Symbol.asyncDispose]: () => warehouse[Symbol.asyncDispose]() };
 }
 
 /** A block of tests on DuckDB and on each PostgreSQL that is there. */
 export function describeEachWarehouse(
   name: string,
-  tests: (open: () => Promise<TestWarehouse>, dialect: WarehouseDialect) => void,
+  tests: (open: () => Promise<TestWarehouse>) => void,
 ): void {
   describe(`${name} (DuckDB)`, () => {
-    tests(openMemoryDuckdb, 'duckdb');
+    tests(openMemoryDuckdb);
   });
   for (const major of postgresMajors) {
     const server = sharedServer(major);
@@ -54,18 +40,15 @@ export function describeEachWarehouse(
     describe(`${name} (PostgreSQL ${major})`, () => {
       tests(async () => {
         const database = await server.createDatabase();
-        const connection = await PgConnection.connect(parsePostgresUrl(server.url(database)), {
-          applicationName: 'layers',
-          signal,
-        });
+        const warehouse = await openSystem(server.url(database));
         return {
-          warehouse: postgresWarehouse(connection),
+          warehouse,
           [Symbol.asyncDispose]: async () => {
-            await connection.close();
+            await warehouse[Symbol.asyncDispose]();
             await server.dropDatabase(database);
           },
         };
-      }, 'postgres');
+      });
     });
   }
 }

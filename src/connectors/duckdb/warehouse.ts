@@ -1,10 +1,8 @@
 /** A DuckDB file as a warehouse: a session of its own in the worker that has the file open. */
-import type { Warehouse } from '../../core/warehouse.ts';
+import type { OpenWarehouse } from '../../core/warehouse.ts';
 import type { DuckdbFile } from './connection.ts';
 
-export type OpenWarehouse = Warehouse & AsyncDisposable;
-
-/** The session ends when it is disposed of; the file stays open as long as others use it. */
+/** Takes the file over; others in this process may have it open too. */
 export async function openDuckdbWarehouse(file: DuckdbFile): Promise<OpenWarehouse> {
   const client = await file.client();
   const id = await client.call('openWarehouse');
@@ -26,6 +24,9 @@ export async function openDuckdbWarehouse(file: DuckdbFile): Promise<OpenWarehou
         throw error;
       }
     },
-    [Symbol.asyncDispose]: () => client.call('closeWarehouse', id),
+    [Symbol.asyncDispose]: async () => {
+      await client.call('closeWarehouse', id);
+      await file[Symbol.asyncDispose]();
+    },
   };
 }

@@ -1,8 +1,8 @@
-/** PostgreSQL as a warehouse, over one connection that nothing else uses meanwhile. */
-import type { Warehouse } from '../../core/warehouse.ts';
+/** PostgreSQL as a warehouse, over a connection that it takes over. */
+import type { OpenWarehouse } from '../../core/warehouse.ts';
 import type { PgConnection } from './connection.ts';
 
-export function postgresWarehouse(connection: PgConnection): Warehouse {
+export function postgresWarehouse(connection: PgConnection): OpenWarehouse {
   return {
     dialect: 'postgres',
     query: async (sql, parameters = []) => {
@@ -24,5 +24,6 @@ export function postgresWarehouse(connection: PgConnection): Warehouse {
         throw error;
       }
     },
+    [Symbol.asyncDispose]: () => connection.close(),
   };
 }
