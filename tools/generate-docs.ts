@@ -4,10 +4,13 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { argv, exit, stdout } from 'node:process';
 
+import { openApiDocument } from '../src/api/openapi.ts';
+import { ROUTES } from '../src/api/routes/index.ts';
 import { runCommandLine } from '../src/cli/command-line.ts';
 import { openTerminal } from '../src/cli/terminal.ts';
 import { ERROR_TABLE } from '../src/core/errors.ts';
 import { configurationJsonSchema } from '../src/service/configuration/json-schema.ts';
+import { apiPage } from './api-page.ts';
 import { configurationPage } from './configuration-page.ts';
 
 const exitCodes: readonly (readonly [number, string])[] = [
@@ -123,6 +126,8 @@ const pages = new Map([
   ['docs/errors.md', errorsPage()],
   ['docs/cli.md', await commandsPage()],
   ['docs/configuration.md', configurationPage(schema)],
+  ['docs/api-reference.md', apiPage(ROUTES)],
+  ['schema/openapi.json', `${JSON.stringify(openApiDocument(ROUTES), null, 2)}\n`],
   ['schema/configuration.schema.json', `${JSON.stringify(schema, null, 2)}\n`],
 ]);
 const stale = [...pages].filter(

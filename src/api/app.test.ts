@@ -20,7 +20,7 @@ describe('what cannot be served is a problem of its own', () => {
     ['a limit of 201', 'GET', '/api/v1/connections?limit=201', 400, 'request_invalid'],
     ['a limit given twice', 'GET', '/api/v1/connections?limit=1&limit=2', 400, 'request_invalid'],
     ['a NUL in a query', 'GET', '/api/v1/connections?cursor=%00', 400, 'request_invalid'],
-  ])('%s', async (_what, method, url, status, code) => {
+  ])('%s', async (...[_what, method, url, status, code]) => {
     const answer = await api.ask(method, url);
     expect(asProblem(answer)).toMatchObject({ status, code });
   });
@@ -159,6 +159,36 @@ describe('every answer', () => {
     expect(response.body).not.toContain('secrets');
     expect(JSON.stringify(api.logged.at(-1))).toContain('select * from secrets');
     await app.close();
+  });
+});
+
+describe('a request that takes too long', () => {
+  it('is answered as that, not as a failure of the server', async () => {
+    const slow: Route = openRoute({
+      method: 'GET',
+      path: '/slow',
+      operation: 'slow',
+      summary: '',
+      tag: '',
+      replies: { 200: null },
+      handle: () => Promise.reject(AbortSignal.abort(new DOMException('', 'TimeoutError')).reason),
+    });
+    const app = createApp(api.options, [slow]);
+    const response = await app.inject('/slow');
+    expect(response.json()).toMatchObject({ status: 504, code: 'timeout', retryable: true });
+    await app.close();
+  });
+});
+
+describe('who is turned away', () => {
+  it('is logged with address and path, without the token', async () => {
+    const token = api.token('viewer');
+    await api.ask('GET', '/api/v1/users', { role: 'viewer' });
+    expect(api.logged.at(-1)).toMatchObject({
+      event: 'request_refused',
+      fields: { code: 'forbidden', path: '/api/v1/users', address: '127.0.0.1' },
+    });
+    expect(JSON.stringify(api.logged)).not.toContain(token);
   });
 });
 

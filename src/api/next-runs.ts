@@ -1,27 +1,30 @@
-/** When a schedule comes next. Pure. */
-import { Cron } from 'croner';
+/** When a schedule, as it is stored, comes next. Pure. */
 import type { SchedulesTable } from '../metadata/tables.ts';
+import { nextFires, type ScheduleTiming } from '../orchestration/schedules/next-fire.ts';
 
-type Plan = Pick<
+export type StoredTiming = Pick<
   SchedulesTable,
   'schedule_type' | 'cron_expression' | 'interval_seconds' | 'time_zone'
 >;
 
-/** The next `count` times after a moment; intervals are counted from `anchorMs`. */
+const MANUAL: ScheduleTiming = { kind: 'manual' };
+
+function timingOf(plan: StoredTiming, createdAtMs: number): ScheduleTiming {
+  const { schedule_type: type, cron_expression: expression, interval_seconds: seconds } = plan;
+  if (type === 'cron' && expression !== null) {
+    return { kind: 'cron', expression, timeZone: plan.time_zone };
+  }
+  if (type === 'interval' && seconds !== null) return { kind: 'interval', seconds, createdAtMs };
+  return MANUAL;
+}
+
+/** The next `count` times after a moment; intervals are counted from when the schedule was made. */
 export function nextRuns(
-  plan: Plan,
-  anchorMs: number,
+  plan: StoredTiming,
+  createdAtMs: number,
   afterMs: number,
   count: number,
 ): readonly string[] {
-  if (plan.schedule_type === 'cron' && plan.cron_expression !== null) {
-    const cron = new Cron(plan.cron_expression, { timezone: plan.time_zone, paused: true });
-    return cron.nextRuns(count, new Date(afterMs)).map((date) => date.toISOString());
-  }
-  if (plan.schedule_type !== 'interval' || plan.interval_seconds === null) return [];
-  const stepMs = plan.interval_seconds * 1000;
-  const passed = Math.max(0, Math.floor((afterMs - anchorMs) / stepMs));
-  return Array.from({ length: count }, (_, index) =>
-    new Date(anchorMs + (passed + index + 1) * stepMs).toISOString(),
-  );
+  const times = nextFires(timingOf(plan, createdAtMs), afterMs, count);
+  return times.map((at) => new Date(at).toISOString());
 }

@@ -51,12 +51,19 @@ function published(schema: Json): Json {
   return rest;
 }
 
+/** A format says what its pattern spells out. */
+function withoutSpelling(part: object): object {
+  const { pattern, ...rest } = part as { pattern?: unknown };
+  const hasFormat = 'format' in rest && typeof rest.format === 'string';
+  return hasFormat && typeof pattern === 'string' ? rest : part;
+}
+
 /** References into `components`; the ids are told by the names there. */
 function renamed(part: unknown, names: ReadonlyMap<string, string>): unknown {
   if (Array.isArray(part)) return part.map((item) => renamed(item, names));
   if (typeof part !== 'object' || part === null) return part;
   return Object.fromEntries(
-    Object.entries(part).map(([key, value]) => {
+    Object.entries(withoutSpelling(part)).map(([key, value]) => {
       if (key !== '$ref' || typeof value !== 'string') return [key, renamed(value, names)];
       const id = value.slice('#/$defs/'.length);
       return [key, `#/components/schemas/${names.get(id) ?? id}`];
@@ -137,7 +144,7 @@ function responsesOf(route: Route, components: Components): Json {
   }
   for (const [status, codes] of failuresOf(route)) {
     responses[status] = {
-      description: codes.map((code) => `\`${code}\`: ${ERROR_TABLE[code].meaning}`).join('\n\n'),
+      description: codes.map((code) => `\`${code}\``).join(', '),
       content: { [PROBLEM_TYPE]: { schema: components.add(problemSchema, 'output') } },
     };
   }
@@ -145,7 +152,8 @@ function responsesOf(route: Route, components: Components): Json {
 }
 
 function contentOf(route: Route, reply: z.ZodType | string, components: Components): Json {
-  if (typeof reply === 'string') return { [reply]: { schema: { type: 'string' } } };
+  if (typeof reply === 'string')
+    return { [reply]: { schema: { type: reply === 'application/json' ? 'object' : 'string' } } };
   const live = route.kind === 'read' && route.feed !== undefined;
   return {
     'application/json': { schema: components.add(reply, 'output') },

@@ -81,8 +81,8 @@ export interface Asked<P, Q, B> {
   readonly query: Q;
   readonly body: B;
   readonly headers: IncomingHttpHeaders;
-  /** Aborted when the asker is gone or the server stops. */
-  readonly signal: AbortSignal;
+  /** One that is aborted when the asker is gone, the server stops, or it takes too long. */
+  readonly signal: () => AbortSignal;
   readonly address: string;
 }
 
@@ -162,6 +162,8 @@ interface ChangeRoute<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
   readonly permission: Permission;
   /** If-Match must name the version that is changed. */
   readonly conditional?: true;
+  /** How long it may take; left out, a minute. */
+  readonly timeoutMs?: number;
   /** What takes long or asks other systems; before the transaction, and not for a request that was done already. */
   readonly prepare?: (call: Call<Out<P>, Out<Q>, Out<B>>) => Promise<R>;
   /** In one transaction with the audit and the record of the Idempotency-Key. */

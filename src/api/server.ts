@@ -1,7 +1,8 @@
 /** The API on a port. */
 import type { AddressInfo } from 'node:net';
 import { ForebayError } from '../core/errors.ts';
-import { type ApiOptions, createApp } from './app.ts';
+import { createApp } from './app.ts';
+import type { ApiOptions } from './running.ts';
 
 export interface ApiServer extends AsyncDisposable {
   /** Where it answers. */

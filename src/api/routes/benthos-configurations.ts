@@ -93,7 +93,7 @@ async function lint(
   configuration: string,
 ): Promise<z.output<typeof lintSchema>> {
   try {
-    return await call.context.services.lintBenthos(configuration, call.signal);
+    return await call.context.services.lintBenthos(configuration, call.signal());
   } catch (error) {
     throw upstreamError(error);
   }

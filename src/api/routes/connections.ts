@@ -232,7 +232,7 @@ const test = changeRoute({
   prepare: async (call): Promise<ConnectionTest> => {
     const row = await required(call.context.db, call);
     try {
-      return await call.context.services.testConnection(call.caller.scope, row, call.signal);
+      return await call.context.services.testConnection(call.caller.scope, row, call.signal());
     } catch (error) {
       throw upstreamError(error);
     }
@@ -312,7 +312,7 @@ export const connectionRoutes: readonly Route[] = [
       const row = await required(call.context.db, call);
       try {
         const { services } = call.context;
-        return { status: 200, body: await services.catalog(call.caller.scope, row, call.signal) };
+        return { status: 200, body: await services.catalog(call.caller.scope, row, call.signal()) };
       } catch (error) {
         throw upstreamError(error);
       }

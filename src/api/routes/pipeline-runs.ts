@@ -18,6 +18,8 @@ import {
 } from '../schemas/pipelines.ts';
 
 const PATH = '/api/v1/pipelines/{id}';
+/** Whole tables are read on both sides. */
+const COMPARE_MS = 1_800_000;
 
 const audit = (
   action: string,
@@ -124,10 +126,11 @@ const compare = changeRoute({
   body: compareInput,
   example: { streams: ['public.orders'] },
   replies: { 200: comparisonSchema },
-  failures: ['capability_missing', 'unreachable', 'request_unprocessable'],
+  failures: ['capability_missing', 'unreachable', 'request_unprocessable', 'timeout'],
+  timeoutMs: COMPARE_MS,
   prepare: async (call) => {
     const row = await requiredPipeline(call.context.db, call);
-    const options = { streams: call.body?.streams ?? null, signal: call.signal };
+    const options = { streams: call.body?.streams ?? null, signal: call.signal() };
     try {
       return await call.context.services.comparePipeline(call.caller.scope, row, options);
     } catch (error) {

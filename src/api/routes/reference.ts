@@ -2,13 +2,13 @@
 import { DOCS_POLICY, docsPage } from '../docs-page.ts';
 import { openApiDocument } from '../openapi.ts';
 import { openRoute, type Route } from '../route.ts';
-import { z } from 'zod';
 
+const JSON_TYPE = 'application/json';
 const HTML = 'text/html; charset=utf-8';
 
 /** Made at the first request and kept: the routes of a process do not change. */
 export function referenceRoutes(all: () => readonly Route[]): readonly Route[] {
-  let document: Record<string, unknown> | null = null;
+  let document: string | null = null;
   let page: string | null = null;
   return [
     openRoute({
@@ -17,10 +17,10 @@ export function referenceRoutes(all: () => readonly Route[]): readonly Route[] {
       operation: 'getOpenApi',
       summary: 'This description, OpenAPI 3.1.',
       tag: 'Reference',
-      replies: { 200: z.record(z.string(), z.unknown()) },
+      replies: { 200: JSON_TYPE },
       handle: () => {
-        document ??= openApiDocument(all());
-        return Promise.resolve({ status: 200, body: document });
+        document ??= JSON.stringify(openApiDocument(all()));
+        return Promise.resolve({ status: 200, text: { type: JSON_TYPE, content: document } });
       },
     }),
     openRoute({

@@ -1,6 +1,7 @@
 /** When pipelines run by themselves. */
-import { Cron } from 'croner';
 import { z } from 'zod';
+import { asForebayError } from '../../core/errors.ts';
+import { checkTiming } from '../../orchestration/schedules/next-fire.ts';
 import { nextCursor, time, uuid, version } from './fields.ts';
 
 export const SCHEDULE_TYPES = ['manual', 'interval', 'cron'] as const;
@@ -8,7 +9,6 @@ export const OVERLAP_POLICIES = ['skip', 'buffer_one', 'cancel_other', 'allow'] 
 
 /** A century; longer ones overflow the dates of JavaScript. */
 const LONGEST_INTERVAL_SECONDS = 3_153_600_000;
-const CRON_FIELDS = /^\S+(?:[ \t]+\S+){4,5}$/;
 
 export const scheduleFields = {
   schedule_type: z.enum(SCHEDULE_TYPES).default('manual'),
@@ -55,15 +55,13 @@ function zoneFault(zone: string): ScheduleFault | null {
   }
 }
 
-function cronFault(expression: string, zone: string): ScheduleFault | null {
-  if (!CRON_FIELDS.test(expression)) {
-    return { field: 'cron_expression', message: 'has not five or six fields' };
-  }
+function cronFault(expression: string, timeZone: string): ScheduleFault | null {
   try {
-    const next = new Cron(expression, { timezone: zone, paused: true }).nextRun();
-    return next === null ? { field: 'cron_expression', message: 'never comes' } : null;
-  } catch {
-    return { field: 'cron_expression', message: 'is no cron expression' };
+    checkTiming({ kind: 'cron', expression, timeZone }, Date.now());
+    return null;
+  } catch (error) {
+    const { message } = asForebayError(error);
+    return { field: 'cron_expression', message };
   }
 }
 
