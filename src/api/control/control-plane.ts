@@ -16,6 +16,8 @@ import { Turns } from '../../orchestration/activities/turns.ts';
 import { Dispatcher } from '../../orchestration/dispatcher.ts';
 import { startEmbedded } from '../../orchestration/embedded/orchestrator.ts';
 import { FLOWS } from '../../orchestration/flows/index.ts';
+import { fireSchedule } from '../../orchestration/schedule-execution.ts';
+import { startScheduler } from '../../orchestration/schedules/scheduler.ts';
 import type { Log } from '../../service/log.ts';
 import { startApi } from '../server.ts';
 import type { ModelDescription } from '../services.ts';
@@ -111,11 +113,19 @@ export async function startControlPlane(settings: ServerSettings): Promise<Contr
       }),
     );
     const dispatcher = parts.use(new Dispatcher({ db: metadata.db, orchestrator, onFault }));
+    const scheduler = parts.use(
+      startScheduler({
+        db: metadata.db,
+        fire: fireSchedule,
+        fired: () => dispatcher.hint(),
+        onFault,
+      }),
+    );
     const services = createServices({
       deps,
       orchestrator,
       dispatcher,
-      scheduleChanged: () => {},
+      scheduleChanged: () => void scheduler.look().catch(onFault),
       models: () => describeModels(deps.modelsFolder),
     });
     const { db } = metadata;

@@ -2,18 +2,18 @@
 import { CONNECTORS } from '../../connectors/registry.ts';
 import { ForebayError } from '../../core/errors.ts';
 import { uuidv7 } from '../../core/uuid.ts';
-import { claimExecution, findExecution, openExecutions } from '../../metadata/executions.ts';
+import { findExecution, openExecutions } from '../../metadata/executions.ts';
 import type { OrganizationScope } from '../../metadata/scope.ts';
 import type { PipelinesTable } from '../../metadata/tables.ts';
-import { inTransaction, type MetadataTransaction, timeOf } from '../../metadata/transaction.ts';
+import { inTransaction } from '../../metadata/transaction.ts';
 import { type ActivityDeps, connectionSystem } from '../../orchestration/activities/deps.ts';
 import type { Dispatcher } from '../../orchestration/dispatcher.ts';
 import type { Control, TriggerParameters } from '../../orchestration/flows/activities.ts';
-import type { FlowName } from '../../orchestration/flows/index.ts';
 import type { Orchestrator } from '../../orchestration/orchestrator.ts';
+import { scheduleExecution, workflowOf } from '../../orchestration/schedule-execution.ts';
 import type { ConnectorType } from '../schemas/connectors.ts';
 import type { PipelineState } from '../schemas/pipelines.ts';
-import type { ConnectorCapabilities, ControlServices, ScheduledExecution } from '../services.ts';
+import type { ConnectorCapabilities, ControlServices } from '../services.ts';
 import { readCatalog, testSystem } from './look.ts';
 import { metricsText } from './metrics.ts';
 
@@ -26,13 +26,6 @@ export interface ServiceParts {
   readonly models: ControlServices['models'];
 }
 
-const WORKFLOW_OF_KIND: Readonly<Record<string, FlowName>> = {
-  etl: 'ETLWorkflow',
-  sync: 'DataSourceSyncWorkflow',
-  ingestion: 'DataIngestionWorkflow',
-  replication: 'ReplicationWorkflow',
-};
-
 function capabilities(): Readonly<Partial<Record<ConnectorType, ConnectorCapabilities>>> {
   return Object.fromEntries(
     Object.entries(CONNECTORS).map(([type, { source, destination }]) => [
@@ -40,33 +33,6 @@ function capabilities(): Readonly<Partial<Record<ConnectorType, ConnectorCapabil
       { source: [...source], destination: [...destination] },
     ]),
   );
-}
-
-export function workflowOf({ kind }: Pick<PipelinesTable, 'kind'>): FlowName {
-  return WORKFLOW_OF_KIND[kind] ?? 'ETLWorkflow';
-}
-
-/** One workflow follows a pipeline, so that no two can write at once; executions have each their own. */
-export async function scheduleExecution(
-  transaction: MetadataTransaction,
-  scope: OrganizationScope,
-  what: {
-    readonly pipeline: PipelinesTable;
-    readonly trigger: 'manual' | 'schedule' | 'backfill';
-    readonly workflow?: FlowName;
-    readonly parameters: object;
-  },
-): Promise<ScheduledExecution> {
-  const { pipeline, trigger, parameters } = what;
-  const workflow = what.workflow ?? workflowOf(pipeline);
-  const { execution } = await claimExecution(transaction, scope, {
-    pipeline_id: pipeline.id,
-    workflow,
-    trigger,
-    parameters: JSON.stringify(parameters),
-    ...(workflow === 'ReplicationWorkflow' ? { workflow_id: pipeline.id } : {}),
-  });
-  return { executionId: execution.id, estimatedStart: timeOf() };
 }
 
 export function createServices(parts: ServiceParts): ControlServices {
