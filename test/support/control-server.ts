@@ -18,6 +18,8 @@ export interface ServerProcess extends AsyncDisposable {
   readonly url: string;
   readonly pid: number;
   readonly stderr: () => string;
+  /** As it was printed; once. */
+  setupToken(): Promise<string>;
   /** First admin; later calls carry the token. */
   setUp(): Promise<string>;
   token(): string;
@@ -77,14 +79,15 @@ export async function startServerProcess(
   const execution = async (id: string): Promise<Record<string, unknown>> =>
     (await ask('GET', `/api/v1/etl/executions/${id}`)).body;
   const exited = once(child, 'exit');
+  const setupToken = async (): Promise<string> => /: (fb_\w+)$/.exec(await nextLine())?.[1] ?? '';
   return {
     url,
     pid: child.pid ?? 0,
     stderr: () => stderr,
+    setupToken,
     setUp: async () => {
-      const setupToken = /: (fb_\w+)$/.exec(await nextLine())?.[1] ?? '';
       const answer = await post('/api/v1/setup', {
-        token: setupToken,
+        token: await setupToken(),
         organization: 'acme',
         email: 'admin@example.org',
         password: 'correct horse battery staple',
