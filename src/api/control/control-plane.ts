@@ -126,6 +126,7 @@ export async function startControlPlane(settings: ServerSettings): Promise<Contr
       orchestrator,
       dispatcher,
       scheduleChanged: () => void scheduler.look().catch(onFault),
+      onFault,
       models: () => describeModels(deps.modelsFolder),
     });
     const { db } = metadata;

@@ -1,6 +1,6 @@
 /** What the routes ask of the running system, done by the engine, the flows and the connectors. */
 import { CONNECTORS } from '../../connectors/registry.ts';
-import { ForebayError } from '../../core/errors.ts';
+import { asForebayError, ForebayError } from '../../core/errors.ts';
 import { uuidv7 } from '../../core/uuid.ts';
 import { findExecution, openExecutions } from '../../metadata/executions.ts';
 import type { OrganizationScope } from '../../metadata/scope.ts';
@@ -24,6 +24,7 @@ export interface ServiceParts {
   /** Looks again at what is due. */
   readonly scheduleChanged: () => void;
   readonly models: ControlServices['models'];
+  readonly onFault: (error: unknown) => void;
 }
 
 function capabilities(): Readonly<Partial<Record<ConnectorType, ConnectorCapabilities>>> {
@@ -80,7 +81,10 @@ export function createServices(parts: ServiceParts): ControlServices {
           message: 'pipelines cannot be compared in this release',
         }),
       ),
-    pipelineChanged: () => parts.scheduleChanged(),
+    pipelineChanged: (id) => {
+      parts.scheduleChanged();
+      void replication.reconfigure(id).catch(parts.onFault);
+    },
     lintBenthos: () =>
       Promise.reject(
         new ForebayError('capability_missing', {
@@ -131,11 +135,21 @@ class Replications {
   ): Promise<PipelineState> {
     const state = await this.#state(scope, pipeline);
     const after = { stop: 'stopping', pause: 'paused', resume: 'running' } as const;
-    const isSo = state === 'stopped' || state === after[control];
-    if (isSo) return this.#answer(pipeline, state);
+    if (state === 'stopped') return this.#answer(pipeline, state);
+    // Also where it seems to be so already: what was asked before may be on its way still.
     const signal = { name: 'control', id: uuidv7(), payload: control };
     await this.#parts.orchestrator.signal(pipeline.id, signal);
     return this.#answer(pipeline, after[control]);
+  }
+
+  /** One that runs takes up what was changed; where none is open there is nobody to tell. */
+  async reconfigure(pipelineId: string): Promise<void> {
+    const signal = { name: 'control', id: uuidv7(), payload: 'reconfigure' };
+    try {
+      await this.#parts.orchestrator.signal(pipelineId, signal);
+    } catch (error) {
+      if (asForebayError(error).code !== 'not_found') throw error;
+    }
   }
 
   async #state(

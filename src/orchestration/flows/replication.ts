@@ -66,7 +66,9 @@ export const ReplicationWorkflow: Flow<FlowActivities, ExecutionRef, null> = asy
       const told: Control | null =
         state === 'running' ? await follow(ctx, ref, controls) : await controls.take();
       if (told === 'stop' || (told === null && state === 'running')) break;
-      state = told === 'pause' ? 'paused' : told === null ? state : 'running';
+      // What was changed is taken up by the next start.
+      if (told === 'pause') state = 'paused';
+      else if (told === 'resume') state = 'running';
     }
     const end = { ...ref, status: 'completed', layer: null, error: null, output: null } as const;
     await retried(ctx, { ref, retry: null, layer: null }, 'endExecution', end);
