@@ -15,7 +15,7 @@ import { eventually } from '../support/wait.ts';
 type Ctx = FlowContext<TestActivities>;
 const flowsWith = (flow: (ctx: Ctx, input: never) => Promise<unknown>): FlowMap => ({
   ...FLOWS,
-  changing: flow as FlowMap[string],
+  changing: flow,
 });
 
 const waiting = (engine: StartedEngine, id: string): Promise<unknown> =>

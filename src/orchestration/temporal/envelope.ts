@@ -22,8 +22,8 @@ export interface ActivityEnvelope {
   readonly attempt: number;
   readonly stepKey: string;
   readonly lastHeartbeat: Json | null;
-  /** Null means none. */
-  readonly timeoutMs: number | null;
+  /** Null means none; left out, the worker's own. */
+  readonly timeoutMs?: number | null;
   readonly heartbeatTimeoutMs: number | null;
 }
 

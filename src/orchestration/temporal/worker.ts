@@ -9,6 +9,7 @@ import {
   bundleWorkflowCode,
   DefaultLogger,
   NativeConnection,
+  Runtime,
   Worker,
   type WorkerOptions,
   type WorkflowBundleWithSourceMap,
@@ -28,6 +29,7 @@ export interface TemporalWorkerOptions {
   readonly flowsModule: URL;
   readonly activities: ActivityMap;
   readonly maxActivities?: number;
+  readonly activityTimeoutMs?: number;
   /** Queues with workers of their own, and how many activities each does at a time. */
   readonly queues?: Readonly<Record<string, number>>;
   readonly graceMs?: number;
@@ -37,8 +39,18 @@ export interface TemporalWorkerOptions {
 }
 
 const DEFAULT_ACTIVITIES = 10;
+const DEFAULT_TIMEOUT_MS = 30 * 60_000;
 const DEFAULT_GRACE_MS = 10_000;
 const DEFAULT_HEARTBEAT_MS = 5000;
+
+let installed = false;
+
+/** Signals of the process are ours to handle; the SDK tells what goes wrong and nothing else. */
+function installRuntime(): void {
+  if (installed) return;
+  installed = true;
+  Runtime.install({ logger: new DefaultLogger('WARN'), shutdownSignals: [] });
+}
 
 /** The code of the flows as the sandbox runs it. */
 export async function bundleFlows(flowsModule: URL): Promise<WorkflowBundleWithSourceMap> {
@@ -81,13 +93,15 @@ export async function startTemporalWorker(
   options: TemporalWorkerOptions,
 ): Promise<AsyncDisposable> {
   const { settings, graceMs = DEFAULT_GRACE_MS, queues = {} } = options;
+  const limits: Limits = { graceMs, timeoutMs: options.activityTimeoutMs ?? DEFAULT_TIMEOUT_MS };
   const { address, namespace, taskQueue, payloadKeys } = settings;
+  installRuntime();
   const connection = await connect(settings);
   const [key, ...others] = payloadKeys;
   const shared: Omit<WorkerOptions, 'taskQueue'> = {
     connection,
     namespace,
-    activities: wrapAll(options.activities, graceMs),
+    activities: wrapAll(options.activities, limits),
     shutdownGraceTime: 0,
     shutdownForceTime: graceMs + 5000,
     maxHeartbeatThrottleInterval: options.heartbeatEveryMs ?? DEFAULT_HEARTBEAT_MS,
@@ -141,16 +155,21 @@ function unreachable(address: string, error: unknown): ForebayError {
 
 type Wrapped = (envelope: ActivityEnvelope) => Promise<ActivityReply>;
 
-function wrapAll(activities: ActivityMap, graceMs: number): Record<string, Wrapped> {
+interface Limits {
+  readonly graceMs: number;
+  readonly timeoutMs: number;
+}
+
+function wrapAll(activities: ActivityMap, limits: Limits): Record<string, Wrapped> {
   return Object.fromEntries(
-    Object.entries(activities).map(([name, activity]) => [name, wrap(name, activity, graceMs)]),
+    Object.entries(activities).map(([name, activity]) => [name, wrap(name, activity, limits)]),
   );
 }
 
 /** The worker says that it is being stopped with this message; the SDK has no other sign. */
 const SHUTDOWN = 'WORKER_SHUTDOWN';
 
-function wrap(name: string, activity: Activity, graceMs: number): Wrapped {
+function wrap(name: string, activity: Activity, limits: Limits): Wrapped {
   return async (envelope) => {
     const context = Context.current();
     const { info, cancellationSignal } = context;
@@ -166,13 +185,13 @@ function wrap(name: string, activity: Activity, graceMs: number): Wrapped {
       activity,
       input: toPayload(envelope.input, `the input of ${name}`),
       options: {
-        timeoutMs: envelope.timeoutMs,
+        ...(envelope.timeoutMs === undefined ? {} : { timeoutMs: envelope.timeoutMs }),
         ...(envelope.heartbeatTimeoutMs === null
           ? {}
           : { heartbeatTimeoutMs: envelope.heartbeatTimeoutMs }),
       },
-      defaultTimeoutMs: 0,
-      graceMs,
+      defaultTimeoutMs: limits.timeoutMs,
+      graceMs: limits.graceMs,
       attempt: envelope.attempt,
       // The server's clock, which grows with each attempt of each step.
       epoch: info.currentAttemptScheduledTimestampMs,

@@ -38,10 +38,8 @@ import {
   queueName,
 } from './envelope.ts';
 
-const HOUR_MS = 3_600_000;
 /** Temporal wants a limit; nothing runs for ten years. */
-const NO_LIMIT_MS = 10 * 365 * 24 * HOUR_MS;
-const DEFAULT_TIMEOUT_MS = HOUR_MS / 2;
+const NO_LIMIT_MS = 10 * 365 * 24 * 3_600_000;
 /** The worker beats as long as it lives. */
 const WORKER_SILENCE_MS = 30_000;
 /** The worker ends activities itself; the server's limit is for one that does not. */
@@ -96,10 +94,11 @@ export async function runFlow(flows: FlowMap, envelope: FlowEnvelope): Promise<J
   } catch (error) {
     if (error instanceof Continued) return continueAsNew(inbox.envelope(error.input));
     const known = translated(error, workflowId);
-    if (known.code === 'flow_cancelled') throw new CancelledFailure(known.message);
+    if (known.code === 'flow_cancelled') throw new CancelledFailure(known.code);
     throw ApplicationFailure.create({
       type: known.code,
-      message: known.message,
+      // Details are sealed, messages are not.
+      message: known.code,
       nonRetryable: true,
       details: [toFailure(known)],
     });
@@ -182,12 +181,12 @@ async function runActivity(
   step: { readonly input: Json; readonly options: RunOptions; readonly stepKey: string },
 ): Promise<Json> {
   const { options } = step;
-  const timeoutMs = options.timeoutMs === undefined ? DEFAULT_TIMEOUT_MS : options.timeoutMs;
+  const { timeoutMs } = options;
   const activities = proxyActivities<
     Record<string, (envelope: ActivityEnvelope) => Promise<ActivityReply>>
   >({
     taskQueue: queueName(workflowInfo().taskQueue, options.queue),
-    startToCloseTimeout: timeoutMs === null ? NO_LIMIT_MS : timeoutMs + SPARE_MS,
+    startToCloseTimeout: timeoutMs == null ? NO_LIMIT_MS : timeoutMs + SPARE_MS,
     heartbeatTimeout: WORKER_SILENCE_MS,
     retry: { maximumAttempts: 1 },
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -203,7 +202,7 @@ async function runActivity(
         attempt,
         stepKey: step.stepKey,
         lastHeartbeat,
-        timeoutMs,
+        ...(timeoutMs === undefined ? {} : { timeoutMs }),
         heartbeatTimeoutMs: options.heartbeatTimeoutMs ?? null,
       }),
     );
