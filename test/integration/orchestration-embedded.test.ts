@@ -2,12 +2,8 @@
 import { describe, expect, test } from 'vitest';
 
 import type { FlowContext, FlowMap, Json } from '../../src/orchestration/flow.ts';
-import {
-  Recorder,
-  testActivities,
-  type TestActivities,
-  testFlows,
-} from '../support/orchestration-flows.ts';
+import { Recorder, testActivities } from '../support/orchestration-activities.ts';
+import { FLOWS, type TestActivities } from '../support/orchestration-flows.ts';
 import {
   postgresPlace,
   sqlitePlace,
@@ -18,8 +14,8 @@ import { eventually } from '../support/wait.ts';
 
 type Ctx = FlowContext<TestActivities>;
 const flowsWith = (flow: (ctx: Ctx, input: never) => Promise<unknown>): FlowMap => ({
-  ...testFlows,
-  changing: flow as FlowMap[string],
+  ...FLOWS,
+  changing: flow,
 });
 
 const waiting = (engine: StartedEngine, id: string): Promise<unknown> =>
