@@ -54,6 +54,8 @@ function addHooks(running: Running): void {
       throw new ForebayError('server_starting', { message: 'The server is stopping' });
     }
     limiters.perAddress(addressKey(request.ip));
+    // Before Fastify looks at the body, or demands one.
+    if (request.is404) throw notServed(running, request);
   });
   app.addHook('onRoute', ({ config, path }) => {
     if (config?.permission === undefined) {

@@ -52,7 +52,10 @@ export function sendProblem(
 
 export function notServed(running: Running, request: FastifyRequest): RequestError {
   const path = pathOf(request);
-  const methods = running.registered.filter(({ pattern }) => pattern.test(path));
+  const fitting = running.registered.filter(({ pattern }) => pattern.test(path));
+  // An address that is written out goes before one with a parameter in its place.
+  const exact = fitting.filter((route) => route.path === path);
+  const methods = exact.length > 0 ? exact : fitting;
   if (methods.length === 0) {
     return new RequestError('not_found', {
       message: 'There is no such address',
