@@ -1,5 +1,6 @@
 /** Sends what went wrong. */
 import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ForebayError } from '../core/errors.ts';
@@ -66,6 +67,17 @@ export function notServed(running: Running, request: FastifyRequest): RequestErr
     message: `The address does not take ${request.method}`,
     headers: { allow: [...new Set(methods.map(({ method }) => method))].join(', ') },
   });
+}
+
+/** Of the header Expect there is one form that is known, and Node does that one itself. */
+export function refuseExpectation(_request: IncomingMessage, response: ServerResponse): void {
+  const refusal = new RequestError('request_invalid', {
+    message: 'The header Expect asks for what is not known',
+    status: 417,
+  });
+  const { document } = problemOf(refusal, randomBytes(16).toString('hex'), '/');
+  response.writeHead(417, { ...SECURITY_HEADERS, 'content-type': PROBLEM_TYPE });
+  response.end(JSON.stringify(document));
 }
 
 /** What Node refuses before there is a request. */
