@@ -32,7 +32,11 @@ export interface Running {
   readonly places: FeedPlaces;
   readonly stopping: AbortController;
   readonly callers: WeakMap<FastifyRequest, Caller>;
-  readonly registered: { readonly pattern: RegExp; readonly method: string }[];
+  readonly registered: {
+    readonly pattern: RegExp;
+    readonly method: string;
+    readonly path: string;
+  }[];
 }
 
 export const SECURITY_HEADERS = {
