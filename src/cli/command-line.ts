@@ -125,6 +125,12 @@ function addMoving(program: Command, session: Session): void {
     .option('--port <port>', 'port of the API (FOREBAY_PORT, default: 8004)')
     .option('--json', 'the log as JSON lines');
   act(session, server, async () => (await import('./commands/server.ts')).run);
+  const worker = program
+    .command('worker')
+    .description('Do the work of a Temporal cluster (FOREBAY_TEMPORAL_ADDRESS)')
+    .option('--data-dir <folder>', 'where the models are (FOREBAY_DATA_DIR, default: .forebay)')
+    .option('--json', 'the log as JSON lines');
+  act(session, worker, async () => (await import('./commands/worker.ts')).run);
   const recover = pipelineOptions(
     pipelineCommand(
       program,

@@ -11,16 +11,14 @@ import { acquireServerLock } from '../../metadata/server-lock.ts';
 import { createSetupToken } from '../../metadata/setup-tokens.ts';
 import { loadWrappingKeys } from '../../metadata/wrapping-keys.ts';
 import type { ActivityDeps } from '../../orchestration/activities/deps.ts';
-import { createActivities } from '../../orchestration/activities/index.ts';
 import { Turns } from '../../orchestration/activities/turns.ts';
 import { Dispatcher } from '../../orchestration/dispatcher.ts';
-import { startEmbedded } from '../../orchestration/embedded/orchestrator.ts';
-import { FLOWS } from '../../orchestration/flows/index.ts';
 import { fireSchedule } from '../../orchestration/schedule-execution.ts';
 import { startScheduler } from '../../orchestration/schedules/scheduler.ts';
 import type { Log } from '../../service/log.ts';
 import { startApi } from '../server.ts';
 import type { ModelDescription } from '../services.ts';
+import { openOrchestrator, startWorker, type TemporalPlace } from './engine.ts';
 import { createServices } from './services.ts';
 
 export interface ServerSettings {
@@ -30,6 +28,8 @@ export interface ServerSettings {
   /** PostgreSQL for the metadata; null: a file in the data folder. */
   readonly databaseUrl: Secret | null;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Null: flows run in this process. */
+  readonly temporal: TemporalPlace | null;
   readonly maxActivities: number;
   readonly activityTimeoutMs: number;
   readonly log: Log;
@@ -78,6 +78,14 @@ class Parts implements AsyncDisposable {
   }
 }
 
+function faultLog(log: Log): (error: unknown) => void {
+  return (error) => {
+    const message = error instanceof Error ? error.message : String(error);
+    const code = error instanceof ForebayError ? error.code : 'internal';
+    log.at('error', 'control_plane_fault', { code, message });
+  };
+}
+
 export async function startControlPlane(settings: ServerSettings): Promise<ControlPlane> {
   const { dataDir, host, port, environment, log } = settings;
   const parts = new Parts();
@@ -90,11 +98,7 @@ export async function startControlPlane(settings: ServerSettings): Promise<Contr
       dataDir: place.kind === 'sqlite' ? dataDir : null,
     });
     await checkDataKeys(metadata.db, keys);
-    const onFault = (error: unknown): void => {
-      const message = error instanceof Error ? error.message : String(error);
-      const code = error instanceof ForebayError ? error.code : 'internal';
-      log.at('error', 'control_plane_fault', { code, message });
-    };
+    const onFault = faultLog(log);
     const deps: ActivityDeps = {
       metadata,
       keys,
@@ -102,16 +106,9 @@ export async function startControlPlane(settings: ServerSettings): Promise<Contr
       modelsFolder: join(dataDir, 'models'),
     };
     const { maxActivities, activityTimeoutMs } = settings;
-    const orchestrator = parts.use(
-      await startEmbedded({
-        metadata,
-        flows: FLOWS,
-        activities: createActivities(deps),
-        maxActivities,
-        activityTimeoutMs,
-        onFault,
-      }),
-    );
+    const work = { maxActivities, activityTimeoutMs, onFault };
+    const { temporal } = settings;
+    const orchestrator = parts.use(await openOrchestrator(metadata, deps, { temporal, work }));
     const dispatcher = parts.use(new Dispatcher({ db: metadata.db, orchestrator, onFault }));
     const scheduler = parts.use(
       startScheduler({
@@ -135,6 +132,36 @@ export async function startControlPlane(settings: ServerSettings): Promise<Contr
     const api = parts.use(await startApi({ db, services, keys, signingKey, log }, { host, port }));
     const setupToken = LOOPBACK.test(host) ? await createSetupToken(db) : null;
     return { url: api.url, setupToken, [Symbol.asyncDispose]: () => parts[Symbol.asyncDispose]() };
+  } catch (error) {
+    await parts[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+export type WorkerSettings = Omit<ServerSettings, 'host' | 'port' | 'temporal'> & {
+  readonly temporal: TemporalPlace;
+};
+
+/** A worker of a Temporal cluster: shares the metadata with the servers, and does what they schedule. */
+export async function startControlWorker(settings: WorkerSettings): Promise<AsyncDisposable> {
+  const { dataDir, environment, log, temporal, maxActivities, activityTimeoutMs } = settings;
+  const parts = new Parts();
+  try {
+    const place = metadataPlace(settings);
+    if (place.kind === 'sqlite') {
+      throw new ForebayError('usage', {
+        message: 'workers share their metadata with the servers, and need PostgreSQL for it',
+        fix: 'Set FOREBAY_DATABASE_URL.',
+      });
+    }
+    const metadata = parts.use(await openMetadata(place));
+    const keys = await loadWrappingKeys({ environment, dataDir: null });
+    await checkDataKeys(metadata.db, keys);
+    const onFault = faultLog(log);
+    const modelsFolder = join(dataDir, 'models');
+    const deps: ActivityDeps = { metadata, keys, turns: new Turns(), modelsFolder };
+    parts.use(await startWorker(deps, temporal, { maxActivities, activityTimeoutMs, onFault }));
+    return parts;
   } catch (error) {
     await parts[Symbol.asyncDispose]();
     throw error;

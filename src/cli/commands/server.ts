@@ -1,71 +1,36 @@
 /** The control plane: API, flows and schedules in one process. */
-import { z } from 'zod';
 import { startControlPlane } from '../../api/control/control-plane.ts';
-import { ForebayError } from '../../core/errors.ts';
-import { Secret } from '../../core/secret.ts';
 import { ServiceLog } from '../../service/log.ts';
 import type { RunCommand } from '../call.ts';
 import { readOptions } from '../options.ts';
 import { scrubSecrets } from '../scrub.ts';
-import { watchSignals } from '../signals.ts';
+import { readServerEnvironment, serverShape } from '../server-settings.ts';
+import { untilStopped, watchSignals } from '../signals.ts';
 
 const STOPPING = 'Stopping: what is in hand is finished first. Once more to stop now.';
-
-const port = z.coerce.number().int().min(0).max(65_535);
-
-const shape = {
-  dataDir: z.string().min(1).optional(),
-  host: z.string().min(1).optional(),
-  port: port.optional(),
-  json: z.boolean().default(false),
-};
-
-const environmentShape = z.object({
-  FOREBAY_DATA_DIR: z.string().min(1).default('.forebay'),
-  FOREBAY_HOST: z.string().min(1).default('127.0.0.1'),
-  FOREBAY_PORT: port.default(8004),
-  FOREBAY_DATABASE_URL: z.string().min(1).optional(),
-});
-
-function readEnvironment(): z.output<typeof environmentShape> {
-  const given = Object.fromEntries(
-    Object.entries(process.env).filter(
-      ([name, value]) => name.startsWith('FOREBAY_') && value !== '',
-    ),
-  );
-  const parsed = environmentShape.safeParse(given);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new ForebayError('usage', {
-    message: `the environment variable ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'not valid'}`,
-  });
-}
+const MAX_ACTIVITIES = 10;
+const ACTIVITY_TIMEOUT_MS = 30 * 60_000;
 
 export const run: RunCommand = async ({ options, terminal }) => {
-  const given = readOptions(shape, options);
-  const environment = readEnvironment();
-  const { FOREBAY_DATABASE_URL: databaseUrl } = environment;
-  const log = new ServiceLog({ level: 'info', format: given.json ? 'json' : 'text' }, (line) =>
+  const { json, ...given } = readOptions(serverShape, options);
+  const environment = readServerEnvironment();
+  const log = new ServiceLog({ level: 'info', format: json ? 'json' : 'text' }, (line) =>
     terminal.err(scrubSecrets(line)),
   );
   using interruption = watchSignals((text) => terminal.err(`${text}\n`), STOPPING);
   await using server = await startControlPlane({
-    dataDir: given.dataDir ?? environment.FOREBAY_DATA_DIR,
-    host: given.host ?? environment.FOREBAY_HOST,
-    port: given.port ?? environment.FOREBAY_PORT,
-    databaseUrl: databaseUrl === undefined ? null : new Secret(databaseUrl),
+    ...environment,
+    dataDir: given.dataDir ?? environment.dataDir,
+    host: given.host ?? environment.host,
+    port: given.port ?? environment.port,
     environment: process.env,
-    maxActivities: 10,
-    activityTimeoutMs: 30 * 60_000,
+    maxActivities: MAX_ACTIVITIES,
+    activityTimeoutMs: ACTIVITY_TIMEOUT_MS,
     log: log.root,
   });
   terminal.out(`Listening on ${server.url}\n`);
   if (server.setupToken !== null)
     terminal.out(`Setup token (valid for an hour, for POST /api/v1/setup): ${server.setupToken}\n`);
-  await new Promise<void>((resolve) => {
-    const { signal } = interruption;
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
+  await untilStopped(interruption);
   return 0;
 };
