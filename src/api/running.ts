@@ -12,8 +12,8 @@ export interface ApiLimits {
 }
 
 export const LIMITS: ApiLimits = {
-  perAddress: { most: 3000, windowMs: 60_000 },
-  perToken: { most: 1500, windowMs: 60_000 },
+  perAddress: { most: 60_000, windowMs: 60_000 },
+  perToken: { most: 30_000, windowMs: 60_000 },
   guesses: { most: 10, windowMs: 60_000 },
 };
 

@@ -1,6 +1,5 @@
 /** The parts of a server, in the order in which they need each other. */
 import { join } from 'node:path';
-import { randomBytes } from 'node:crypto';
 import { ForebayError } from '../../core/errors.ts';
 import { Secret } from '../../core/secret.ts';
 import { readModels } from '../../layers/model-file.ts';
@@ -18,7 +17,8 @@ import { startScheduler } from '../../orchestration/schedules/scheduler.ts';
 import type { Log } from '../../service/log.ts';
 import { startApi } from '../server.ts';
 import type { ModelDescription } from '../services.ts';
-import { openOrchestrator, startWorker, type TemporalPlace } from './engine.ts';
+import { startHousekeeping } from './housekeeping.ts';
+import { cursorKey, openOrchestrator, startWorker, type TemporalPlace } from './engine.ts';
 import { createServices } from './services.ts';
 
 export interface ServerSettings {
@@ -127,8 +127,8 @@ export async function startControlPlane(settings: ServerSettings): Promise<Contr
       models: () => describeModels(deps.modelsFolder),
     });
     const { db } = metadata;
-    // Cursors of one server are no other's: pages are asked for within minutes.
-    const signingKey = randomBytes(32);
+    const signingKey = cursorKey(keys);
+    parts.use(startHousekeeping(db, onFault));
     const api = parts.use(await startApi({ db, services, keys, signingKey, log }, { host, port }));
     const setupToken = LOOPBACK.test(host) ? await createSetupToken(db) : null;
     return { url: api.url, setupToken, [Symbol.asyncDispose]: () => parts[Symbol.asyncDispose]() };

@@ -33,6 +33,11 @@ function codecKey({ id, key }: WrappingKey): CodecKey {
   return { id, key: Buffer.from(bytes) };
 }
 
+/** The same on all servers of one metadata database. */
+export function cursorKey({ current }: WrappingKeys): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', current.key, '', 'forebay cursors', KEY_BYTES));
+}
+
 export function temporalSettings(place: TemporalPlace, keys: WrappingKeys): TemporalSettings {
   const payloadKeys = [keys.current, ...keys.former].map(codecKey);
   return { ...place, tls: null, payloadKeys };
