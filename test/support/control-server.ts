@@ -14,6 +14,40 @@ export interface Answer {
   readonly headers: Headers;
 }
 
+export interface WorkerProcess extends AsyncDisposable {
+  readonly stderr: () => string;
+  kill(signal: NodeJS.Signals): Promise<void>;
+}
+
+/** Resolves when it takes work. */
+export async function startWorkerProcess(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>>,
+): Promise<WorkerProcess> {
+  const child = spawn(process.execPath, ['src/cli/main.ts', 'worker', '--json', ...args], {
+    env: { ...process.env, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const exited = once(child, 'exit');
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const { done } = await lines.next();
+  if (done === true) throw new Error(`the worker ended:\n${stderr}`);
+  const kill = async (signal: NodeJS.Signals): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill(signal);
+    await exited;
+  };
+  return {
+    stderr: () => stderr,
+    kill,
+    [Symbol.asyncDispose]: () => kill('SIGTERM'),
+  };
+}
+
 export interface ServerProcess extends AsyncDisposable {
   readonly url: string;
   readonly pid: number;

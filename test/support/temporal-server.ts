@@ -40,7 +40,9 @@ async function answers(port: number): Promise<boolean> {
   return true;
 }
 
-export async function startTemporal(): Promise<TemporalServer | null> {
+export async function startTemporal(
+  namespaces: readonly string[] = [],
+): Promise<TemporalServer | null> {
   const file = findTemporal();
   if (file === null) return null;
   const folder = mkdtempSync(join(tmpdir(), 'fb-temporal-'));
@@ -51,6 +53,7 @@ export async function startTemporal(): Promise<TemporalServer | null> {
     String(port),
     '--db-filename',
     join(folder, 'temporal.db'),
+    ...namespaces.flatMap((name) => ['--namespace', name]),
   ];
   const child = spawn(file, ['server', 'start-dev', ...options, '--log-level', 'error'], {
     stdio: 'ignore',
