@@ -52,7 +52,7 @@ const DEFAULTS = {
   heartbeatWriteMs: 5000,
   leaseMs: 10_000,
   pollMs: 200,
-  runsInMemory: 500,
+  runsInMemory: 200,
   retentionMs: 7 * 24 * 60 * MINUTE_MS,
   now: Date.now,
 };
