@@ -159,6 +159,22 @@ describe('an engine', () => {
     ]);
   });
 
+  test('that was taken for dead goes on under a new name', async () => {
+    await using place = sqlitePlace();
+    await using engine = await place.start({ leaseMs: 150 });
+    const { orchestrator, recorder, metadata } = engine;
+    const id = workflowId();
+    await orchestrator.start('cleanUp', { workflowId: id, input: { door: 'd' } });
+    await eventually(() => recorder.running === 1);
+    await metadata.db.deleteFrom('journal_engines').execute();
+    await eventually(() => recorder.aborts.length === 1 && recorder.running === 1);
+    expect(recorder.aborts).toEqual(['worker_lost']);
+    expect(recorder.calls.map(({ attempt }) => attempt)).toEqual([1, 2]);
+    await orchestrator.cancel(id);
+    expect(await orchestrator.result(id)).toMatchObject({ status: 'cancelled' });
+    expect(engine.faults).toEqual([]);
+  });
+
   test('forgets what ended long ago', async () => {
     await using place = sqlitePlace();
     let nowMs = Date.now();

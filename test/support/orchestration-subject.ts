@@ -122,7 +122,14 @@ async function embedded(
   };
 }
 
-async function temporal(): Promise<Subject | null> {
+export interface TemporalSubject extends Subject {
+  readonly settings: TemporalSettings;
+}
+
+export const flowsModule = new URL('./orchestration-flows.ts', import.meta.url);
+
+/** Null where no server is installed. */
+export async function temporal(): Promise<TemporalSubject | null> {
   const server = await startTemporal();
   if (server === null) return null;
   const settings: TemporalSettings = {
@@ -138,7 +145,7 @@ async function temporal(): Promise<Subject | null> {
   const begin = (): Promise<AsyncDisposable> =>
     startTemporalWorker({
       settings,
-      flowsModule: new URL('./orchestration-flows.ts', import.meta.url),
+      flowsModule,
       activities: testActivities(recorder),
       graceMs: 2000,
       heartbeatEveryMs: 200,
@@ -149,6 +156,7 @@ async function temporal(): Promise<Subject | null> {
   let worker = await begin();
   const orchestrator = await connectTemporal(settings);
   return {
+    settings,
     orchestrator,
     recorder,
     async restart() {

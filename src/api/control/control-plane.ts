@@ -1,7 +1,7 @@
 /** The parts of a server, in the order in which they need each other. */
 import { join } from 'node:path';
 import { ForebayError } from '../../core/errors.ts';
-import { Secret } from '../../core/secret.ts';
+import type { Secret } from '../../core/secret.ts';
 import { readModels } from '../../layers/model-file.ts';
 import { planModels } from '../../layers/model-graph.ts';
 import { type MetadataPlace, openMetadata } from '../../metadata/database.ts';

@@ -3,6 +3,7 @@ import { CONNECTORS } from '../../connectors/registry.ts';
 import { asForebayError, ForebayError } from '../../core/errors.ts';
 import { uuidv7 } from '../../core/uuid.ts';
 import { findExecution, openExecutions } from '../../metadata/executions.ts';
+import type { MetadataDb } from '../../metadata/database.ts';
 import type { OrganizationScope } from '../../metadata/scope.ts';
 import type { PipelinesTable } from '../../metadata/tables.ts';
 import { inTransaction } from '../../metadata/transaction.ts';
@@ -36,11 +37,35 @@ function capabilities(): Readonly<Partial<Record<ConnectorType, ConnectorCapabil
   );
 }
 
+/** What this release has nothing for. */
+const NOT_THERE: Pick<ControlServices, 'lintBenthos' | 'comparePipeline'> = {
+  lintBenthos: () => Promise.reject(missing('there is no Bento on this server to lint with')),
+  comparePipeline: () => Promise.reject(missing('pipelines cannot be compared in this release')),
+};
+
+function missing(message: string): ForebayError {
+  return new ForebayError('capability_missing', { message });
+}
+
+async function readiness(db: MetadataDb): ReturnType<ControlServices['readiness']> {
+  const metadata = await db
+    .selectFrom('organizations')
+    .select('id')
+    .limit(1)
+    .execute()
+    .then(
+      () => true,
+      () => false,
+    );
+  return { checks: { metadata } };
+}
+
 export function createServices(parts: ServiceParts): ControlServices {
   const { deps, orchestrator, dispatcher } = parts;
   const { db } = deps.metadata;
   const replication = new Replications(parts);
   return {
+    ...NOT_THERE,
     connectors: capabilities,
     testConnection: async (scope, connection, signal) =>
       testSystem(await connectionSystem(deps, scope, connection), signal),
@@ -75,35 +100,12 @@ export function createServices(parts: ServiceParts): ControlServices {
     stopPipeline: (scope, pipeline) => replication.tell(scope, pipeline, 'stop'),
     pausePipeline: (scope, pipeline) => replication.tell(scope, pipeline, 'pause'),
     resumePipeline: (scope, pipeline) => replication.tell(scope, pipeline, 'resume'),
-    comparePipeline: () =>
-      Promise.reject(
-        new ForebayError('capability_missing', {
-          message: 'pipelines cannot be compared in this release',
-        }),
-      ),
     pipelineChanged: (id) => {
       parts.scheduleChanged();
       void replication.reconfigure(id).catch(parts.onFault);
     },
-    lintBenthos: () =>
-      Promise.reject(
-        new ForebayError('capability_missing', {
-          message: 'there is no Bento on this server to lint with',
-        }),
-      ),
     models: parts.models,
-    readiness: async () => {
-      const metadata = await db
-        .selectFrom('organizations')
-        .select('id')
-        .limit(1)
-        .execute()
-        .then(
-          () => true,
-          () => false,
-        );
-      return { checks: { metadata } };
-    },
+    readiness: () => readiness(db),
     metrics: (scope) => metricsText(db, scope),
   };
 }

@@ -2,7 +2,7 @@
 import { ForebayError } from '../../core/errors.ts';
 import type { Flow, FlowContext, Json } from '../flow.ts';
 import type { Control, ExecutionRef, FlowActivities } from './activities.ts';
-import { endFailed, REPLICATION_RUN, retried } from './execution-steps.ts';
+import { endFailed, retried } from './execution-steps.ts';
 
 type Ctx = FlowContext<FlowActivities>;
 
@@ -35,13 +35,7 @@ class Controls {
 
 /** How the stream came to an end: what it was told, or null where the source had no more. */
 async function follow(ctx: Ctx, ref: ExecutionRef, controls: Controls): Promise<Control | null> {
-  const running = retried(
-    ctx,
-    { ref, retry: null, layer: null },
-    'replicate',
-    ref,
-    REPLICATION_RUN,
-  );
+  const running = retried(ctx, { ref, retry: null, layer: null }, 'replicate', ref);
   for (;;) {
     const first = await Promise.race([
       running.then(() => 'ended' as const),

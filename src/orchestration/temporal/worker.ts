@@ -45,11 +45,11 @@ const DEFAULT_HEARTBEAT_MS = 5000;
 
 let installed = false;
 
-/** Signals of the process are ours to handle; the SDK tells what goes wrong and nothing else. */
+/** Signals of the process are ours to handle; the SDK tells its own failures and no flow's. */
 function installRuntime(): void {
   if (installed) return;
   installed = true;
-  Runtime.install({ logger: new DefaultLogger('WARN'), shutdownSignals: [] });
+  Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
 }
 
 /** The code of the flows as the sandbox runs it. */
