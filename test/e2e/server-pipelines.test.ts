@@ -105,6 +105,14 @@ describe.skipIf(server === null)('pipelines of the server', () => {
     running = await startServerProcess(['--data-dir', join(folder, 'data')]);
     running.useToken(token);
     await until('select count(*)::int from items', [[52]]);
+    const compared = await running.post(`/api/v1/pipelines/${id}/compare`);
+    expect(compared).toMatchObject({
+      status: 200,
+      body: { identical: true, streams: [{ source_rows: 52, destination_rows: 52 }] },
+    });
+    await rows(`update items set name = 'bent' where id = 7`);
+    const bent = await running.post(`/api/v1/pipelines/${id}/compare`);
+    expect(bent.body).toMatchObject({ identical: false, streams: [{ differing_rows: 1 }] });
     await act('stop');
     await eventually(async () => {
       const { body } = await running.get(`/api/v1/etl/executions?pipeline_id=${id}`);

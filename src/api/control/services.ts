@@ -7,7 +7,11 @@ import type { MetadataDb } from '../../metadata/database.ts';
 import type { OrganizationScope } from '../../metadata/scope.ts';
 import type { PipelinesTable } from '../../metadata/tables.ts';
 import { inTransaction } from '../../metadata/transaction.ts';
-import { type ActivityDeps, connectionSystem } from '../../orchestration/activities/deps.ts';
+import {
+  type ActivityDeps,
+  connectionSystem,
+  loadPipeline,
+} from '../../orchestration/activities/deps.ts';
 import type { Dispatcher } from '../../orchestration/dispatcher.ts';
 import type { Control, TriggerParameters } from '../../orchestration/flows/activities.ts';
 import type { Orchestrator } from '../../orchestration/orchestrator.ts';
@@ -15,6 +19,7 @@ import { scheduleExecution, workflowOf } from '../../orchestration/schedule-exec
 import type { ConnectorType } from '../schemas/connectors.ts';
 import type { PipelineState } from '../schemas/pipelines.ts';
 import type { ConnectorCapabilities, ControlServices } from '../services.ts';
+import { comparePipeline } from './compare.ts';
 import { readCatalog, testSystem } from './look.ts';
 import { metricsText } from './metrics.ts';
 
@@ -38,14 +43,14 @@ function capabilities(): Readonly<Partial<Record<ConnectorType, ConnectorCapabil
 }
 
 /** What this release has nothing for. */
-const NOT_THERE: Pick<ControlServices, 'lintBenthos' | 'comparePipeline'> = {
-  lintBenthos: () => Promise.reject(missing('there is no Bento on this server to lint with')),
-  comparePipeline: () => Promise.reject(missing('pipelines cannot be compared in this release')),
+const NOT_THERE: Pick<ControlServices, 'lintBenthos'> = {
+  lintBenthos: () =>
+    Promise.reject(
+      new ForebayError('capability_missing', {
+        message: 'there is no Bento on this server to lint with',
+      }),
+    ),
 };
-
-function missing(message: string): ForebayError {
-  return new ForebayError('capability_missing', { message });
-}
 
 async function readiness(db: MetadataDb): ReturnType<ControlServices['readiness']> {
   const metadata = await db
@@ -100,6 +105,11 @@ export function createServices(parts: ServiceParts): ControlServices {
     stopPipeline: (scope, pipeline) => replication.tell(scope, pipeline, 'stop'),
     pausePipeline: (scope, pipeline) => replication.tell(scope, pipeline, 'pause'),
     resumePipeline: (scope, pipeline) => replication.tell(scope, pipeline, 'resume'),
+    comparePipeline: async (scope, pipeline, request) => {
+      assertFollows(pipeline);
+      const ref = { organizationId: scope.organizationId, pipelineId: pipeline.id };
+      return comparePipeline(await loadPipeline(deps, ref), request);
+    },
     pipelineChanged: (id) => {
       parts.scheduleChanged();
       void replication.reconfigure(id).catch(parts.onFault);
@@ -108,6 +118,14 @@ export function createServices(parts: ServiceParts): ControlServices {
     readiness: () => readiness(db),
     metrics: (scope) => metricsText(db, scope),
   };
+}
+
+function assertFollows(pipeline: PipelinesTable): void {
+  if (workflowOf(pipeline) === 'ReplicationWorkflow') return;
+  throw new ForebayError('request_unprocessable', {
+    message: `pipeline ${pipeline.name} is of kind ${pipeline.kind}, which runs in executions and does not follow its source`,
+    fix: 'Execute it, or make a pipeline of kind replication.',
+  });
 }
 
 /** A pipeline that follows its source: one workflow, under the pipeline's id. */
@@ -158,12 +176,7 @@ class Replications {
     scope: OrganizationScope,
     pipeline: PipelinesTable,
   ): Promise<PipelineState['state']> {
-    if (workflowOf(pipeline) !== 'ReplicationWorkflow') {
-      throw new ForebayError('request_unprocessable', {
-        message: `pipeline ${pipeline.name} is of kind ${pipeline.kind}, which runs in executions and does not follow its source`,
-        fix: 'Execute it, or make a pipeline of kind replication.',
-      });
-    }
+    assertFollows(pipeline);
     const { deps, orchestrator } = this.#parts;
     const [open] = await openExecutions(deps.metadata.db, scope, pipeline.id);
     if (open === undefined) return 'stopped';
