@@ -123,6 +123,10 @@ function addMoving(program: Command, session: Session): void {
     .option('--data-dir <folder>', 'where its files are (FOREBAY_DATA_DIR, default: .forebay)')
     .option('--host <host>', 'address to listen on (FOREBAY_HOST, default: 127.0.0.1)')
     .option('--port <port>', 'port of the API (FOREBAY_PORT, default: 8004)')
+    .option(
+      '--config <file>',
+      'what the server is told (FOREBAY_CONFIG, default: forebay.yaml beside the data folder)',
+    )
     .option('--json', 'the log as JSON lines');
   act(session, server, async () => (await import('./commands/server.ts')).run);
   const recover = pipelineOptions(

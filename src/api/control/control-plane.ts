@@ -16,7 +16,10 @@ import { Turns } from '../../orchestration/activities/turns.ts';
 import { Dispatcher } from '../../orchestration/dispatcher.ts';
 import { startEmbedded } from '../../orchestration/embedded/orchestrator.ts';
 import { FLOWS } from '../../orchestration/flows/index.ts';
+import type { EgressPolicy } from '../../service/egress.ts';
+import { startPublishers } from '../../service/events/publishers.ts';
 import type { Log } from '../../service/log.ts';
+import type { ServerConfig } from '../../service/server-config.ts';
 import { startApi } from '../server.ts';
 import type { ModelDescription } from '../services.ts';
 import { createServices } from './services.ts';
@@ -28,8 +31,7 @@ export interface ServerSettings {
   /** PostgreSQL for the metadata; null: a file in the data folder. */
   readonly databaseUrl: Secret | null;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly maxActivities: number;
-  readonly activityTimeoutMs: number;
+  readonly config: ServerConfig;
   readonly log: Log;
 }
 
@@ -41,6 +43,10 @@ export interface ControlPlane extends AsyncDisposable {
 
 const LOOPBACK = /^(?:localhost|127(?:\.\d+){3}|::1)$/;
 const FILE = 'forebay.db';
+
+function egressOf({ config, host }: Pick<ServerSettings, 'config' | 'host'>): EgressPolicy {
+  return config.egress ?? (LOOPBACK.test(host) ? 'open' : 'private');
+}
 
 export function metadataPlace({
   dataDir,
@@ -77,9 +83,14 @@ class Parts implements AsyncDisposable {
 }
 
 export async function startControlPlane(settings: ServerSettings): Promise<ControlPlane> {
-  const { dataDir, host, port, environment, log } = settings;
+  const { dataDir, host, port, environment, config, log } = settings;
   const parts = new Parts();
   try {
+    if (config.temporal.address !== null)
+      throw new ForebayError('capability_missing', {
+        message: 'this release has no Temporal engine',
+        fix: 'Leave etl.temporal.address and FOREBAY_TEMPORAL_ADDRESS out.',
+      });
     const place = metadataPlace(settings);
     if (place.kind === 'sqlite') parts.use(acquireServerLock(dataDir));
     const metadata = parts.use(await openMetadata(place));
@@ -88,6 +99,8 @@ export async function startControlPlane(settings: ServerSettings): Promise<Contr
       dataDir: place.kind === 'sqlite' ? dataDir : null,
     });
     await checkDataKeys(metadata.db, keys);
+    // They end last: what executions tell until then goes out, too.
+    parts.use(await startPublishers({ db: metadata.db, config, policy: egressOf(settings), log }));
     const onFault = (error: unknown): void => {
       const message = error instanceof Error ? error.message : String(error);
       const code = error instanceof ForebayError ? error.code : 'internal';
@@ -98,8 +111,9 @@ export async function startControlPlane(settings: ServerSettings): Promise<Contr
       keys,
       turns: new Turns(),
       modelsFolder: join(dataDir, 'models'),
+      retryFallback: config.retry,
     };
-    const { maxActivities, activityTimeoutMs } = settings;
+    const { maxActivities, activityTimeoutMs } = config.workers;
     const orchestrator = parts.use(
       await startEmbedded({
         metadata,

@@ -1,9 +1,11 @@
 /** The control plane: API, flows and schedules in one process. */
+import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { startControlPlane } from '../../api/control/control-plane.ts';
 import { ForebayError } from '../../core/errors.ts';
 import { Secret } from '../../core/secret.ts';
 import { ServiceLog } from '../../service/log.ts';
+import { readServerConfig } from '../../service/server-config.ts';
 import type { RunCommand } from '../call.ts';
 import { readOptions } from '../options.ts';
 import { scrubSecrets } from '../scrub.ts';
@@ -17,6 +19,7 @@ const shape = {
   dataDir: z.string().min(1).optional(),
   host: z.string().min(1).optional(),
   port: port.optional(),
+  config: z.string().min(1).optional(),
   json: z.boolean().default(false),
 };
 
@@ -24,6 +27,7 @@ const environmentShape = z.object({
   FOREBAY_DATA_DIR: z.string().min(1).default('.forebay'),
   FOREBAY_HOST: z.string().min(1).default('127.0.0.1'),
   FOREBAY_PORT: port.default(8004),
+  FOREBAY_CONFIG: z.string().min(1).optional(),
   FOREBAY_DATABASE_URL: z.string().min(1).optional(),
 });
 
@@ -48,15 +52,23 @@ export const run: RunCommand = async ({ options, terminal }) => {
   const log = new ServiceLog({ level: 'info', format: given.json ? 'json' : 'text' }, (line) =>
     terminal.err(scrubSecrets(line)),
   );
+  const dataDir = given.dataDir ?? environment.FOREBAY_DATA_DIR;
+  const named = given.config ?? environment.FOREBAY_CONFIG ?? null;
+  const path = named ?? join(dirname(resolve(dataDir)), 'forebay.yaml');
+  const file = readServerConfig({ path, isNamed: named !== null }, process.env);
+  if (file.kind === 'refused') {
+    for (const problem of file.problems) terminal.err(scrubSecrets(`${problem}\n`));
+    return 2;
+  }
+  if (file.passedOver) log.root.at('info', 'configuration_passed_over', { path });
   using interruption = watchSignals((text) => terminal.err(`${text}\n`), STOPPING);
   await using server = await startControlPlane({
-    dataDir: given.dataDir ?? environment.FOREBAY_DATA_DIR,
+    dataDir,
     host: given.host ?? environment.FOREBAY_HOST,
     port: given.port ?? environment.FOREBAY_PORT,
     databaseUrl: databaseUrl === undefined ? null : new Secret(databaseUrl),
     environment: process.env,
-    maxActivities: 10,
-    activityTimeoutMs: 30 * 60_000,
+    config: file.config,
     log: log.root,
   });
   terminal.out(`Listening on ${server.url}\n`);

@@ -57,7 +57,8 @@ export function createHttpPost(target: PostTarget): HttpPost {
         signal: limit,
         headers: { ...headers, 'content-length': length, 'user-agent': 'forebay' },
       });
-      request.on('error', reject);
+      // What ended it is in the signal.
+      request.on('error', (error) => reject(limit.aborted ? limit.reason : error));
       request.on('response', (response) => {
         const reply = { status: response.statusCode ?? 0, retryAfterMs: retryAfterMs(response) };
         // What stands in it interests nobody, and may never end: the status alone counts.

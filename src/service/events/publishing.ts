@@ -21,14 +21,14 @@ export interface PublishingOptions {
   readonly pollMs?: number;
   /** How long what is under way may take when it is stopped. */
   readonly graceMs?: number;
+  readonly wait?: typeof waitMs;
   readonly now?: () => number;
-  readonly random?: () => number;
 }
 
 const TAKEN_AT_ONCE = 10;
 /** Longer than that many sends may take. */
 const LEASE_MS = 5 * 60_000;
-const DEFAULTS = { pollMs: 500, graceMs: 3000, now: Date.now, random: Math.random };
+const DEFAULTS = { pollMs: 500, graceMs: 3000, wait: waitMs, now: Date.now };
 
 type Later = Extract<SendOutcome, { kind: 'later' }>;
 type Ended = 'go-on' | 'down' | 'disabled';
@@ -63,7 +63,7 @@ class Publishing {
         this.#faults += 1;
         const reason = error instanceof Error ? error.message : String(error);
         this.#log.at('error', 'event_publishing_fault', { reason });
-        await this.#pause(waitMs({ attempts: this.#faults, retryAfterMs: null, random: 0.5 }));
+        await this.#pause(this.#waitMs(this.#faults, null));
       }
     }
   }
@@ -112,21 +112,25 @@ class Publishing {
   }
 
   async #later({ event, attempts }: Delivery, outcome: Later): Promise<Ended> {
-    const { now, random } = this.#options;
+    const { now } = this.#options;
     const { error, isDown, retryAfterMs } = outcome;
     const fields = { eventId: event.event_id, attempts, reason: error };
     if (now() - Date.parse(event.created_at) > GIVEN_UP_AFTER_MS) {
       await this.#postpone(event.id, error, null);
       this.#log.at('error', 'event_given_up', fields);
     } else {
-      const wait = waitMs({ attempts, retryAfterMs, random: random() });
+      const wait = this.#waitMs(attempts, retryAfterMs);
       await this.#postpone(event.id, error, now() + wait);
       this.#log.at('warn', 'event_postponed', { ...fields, waitMs: wait });
     }
     if (!isDown) return 'go-on';
     this.#down += 1;
-    this.#pauseMs = waitMs({ attempts: this.#down, retryAfterMs, random: random() });
+    this.#pauseMs = this.#waitMs(this.#down, retryAfterMs);
     return 'down';
+  }
+
+  #waitMs(attempts: number, retryAfterMs: number | null): number {
+    return this.#options.wait({ attempts, retryAfterMs, random: Math.random() });
   }
 
   async #postpone(outboxId: number, error: string, atMs: number | null): Promise<void> {
