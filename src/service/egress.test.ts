@@ -121,7 +121,9 @@ describe('egress', () => {
       done(null, [{ address: answers.shift() ?? '127.0.0.1', family: 4 }]),
     );
     const asked = (): Promise<unknown> =>
-      new Promise((resolve) => lookup('name.example', { all: true }, (error, found) => resolve(error ?? found)));
+      new Promise((resolve) =>
+        lookup('name.example', { all: true }, (error, found) => resolve(error ?? found)),
+      );
     expect(await asked()).toEqual([{ address: '8.8.8.8', family: 4 }]);
     expect(await asked()).toMatchObject({ code: 'egress_refused' });
     using post = createHttpPost({ url: `http://name.example:${port}/`, policy: 'private', lookup });

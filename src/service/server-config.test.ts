@@ -104,9 +104,9 @@ describe('the file of the server', () => {
     const second = twice.split('\n')[1] ?? '';
     expect(problems(`${twice}${second}`).join()).toContain('another publisher is called webhook');
     expect(problems('etl: {retry: {initial_interval: 2m}}').join()).toContain('initial_interval');
-    expect(
-      problems('events: [{type: nats, url: "nats://a.example", user: me}]').join(),
-    ).toContain('go together');
+    expect(problems('events: [{type: nats, url: "nats://a.example", user: me}]').join()).toContain(
+      'go together',
+    );
   });
 
   it('follows references, and keeps what they give to itself', () => {

@@ -134,7 +134,9 @@ describeEachStore('publishing', (of) => {
     const publisher = named(receiver);
     await using _ = await publish(db, publisher, log);
     await db.transaction().execute(async (transaction) => {
-      await appendEvents(transaction, scope, [{ type: 'layer.completed', subject: 'old', data: '{}' }]);
+      await appendEvents(transaction, scope, [
+        { type: 'layer.completed', subject: 'old', data: '{}' },
+      ]);
       await transaction
         .updateTable('events_outbox')
         .set({ created_at: '2020-01-01T00:00:00.000Z' })
@@ -182,9 +184,7 @@ describeEachStore('publishing', (of) => {
       await held(() => expect(receiver.received).toHaveLength(1));
     }
     await using _ = await publish(db, named(receiver, { id }));
-    await held(() =>
-      expect(receiver.received.map(subjectOf).sort()).toEqual(['a', 'a', 'b']),
-    );
+    await held(() => expect(receiver.received.map(subjectOf).sort()).toEqual(['a', 'a', 'b']));
   });
 
   it('waits for a receiver that does not answer no longer than it may', async () => {
@@ -230,14 +230,16 @@ describeEachStore('publishing', (of) => {
         error,
       }),
     });
-    await db.transaction().execute((transaction) =>
-      appendEvents(transaction, scope, [
-        event('execution.started', 'running'),
-        { type: 'layer.completed', subject: execution, data: '{}' },
-        event('execution.failed', 'failed', { message: 'the table is gone' }),
-        event('execution.failed', 'cancelled'),
-      ]),
-    );
+    await db
+      .transaction()
+      .execute((transaction) =>
+        appendEvents(transaction, scope, [
+          event('execution.started', 'running'),
+          { type: 'layer.completed', subject: execution, data: '{}' },
+          event('execution.failed', 'failed', { message: 'the table is gone' }),
+          event('execution.failed', 'cancelled'),
+        ]),
+      );
     await held(() => expect(receiver.received).toHaveLength(3));
     const events = receiver.received.map(({ body }) => JSON.parse(body) as object);
     expect(events).toMatchObject([

@@ -65,7 +65,8 @@ export async function createNats(options: NatsOptions): Promise<Publisher> {
         return DELIVERED;
       } catch (error) {
         await close();
-        if (error instanceof transport.errors.NoRespondersError) {
+        // So it is called where nobody answers for the subject, too; the package does not hand out the class.
+        if (error instanceof Error && error.name === 'JetStreamNotEnabled') {
           const missing = `no JetStream stream takes the subject ${subject}`;
           return { kind: 'later', error: missing, isDown: true, retryAfterMs: null };
         }

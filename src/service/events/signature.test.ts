@@ -19,8 +19,7 @@ it('signs with every secret while they change', () => {
   const headers = webhookHeaders({ ...message, body: '{}', secrets: [second, first] });
   const signatures = headers['webhook-signature']?.split(' ');
   const alone = [second, first].map(
-    (secret) =>
-      webhookHeaders({ ...message, body: '{}', secrets: [secret] })['webhook-signature'],
+    (secret) => webhookHeaders({ ...message, body: '{}', secrets: [secret] })['webhook-signature'],
   );
   expect(signatures).toEqual(alone);
   expect(new Set(signatures).size).toBe(2);
