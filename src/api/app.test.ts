@@ -49,6 +49,18 @@ describe('what cannot be served is a problem of its own', () => {
     },
   );
 
+  it.each(['QUERY', 'OPTIONS', 'TRACE', 'PATCH'])(
+    '%s, which nothing takes, is 405',
+    async (method) => {
+      expect(asProblem(await api.ask(method, '/livez')).status).toBe(405);
+    },
+  );
+
+  it('HEAD is GET without its body', async () => {
+    const answer = await api.ask('HEAD', '/api/v1/connections');
+    expect(answer).toMatchObject({ status: 200, text: '' });
+  });
+
   it('the trace id is that of the request', async () => {
     const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
     const answer = await api.ask('GET', '/nothing', { headers: { traceparent } });

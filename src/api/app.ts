@@ -5,7 +5,7 @@ import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { ForebayError } from '../core/errors.ts';
 import { FEED_SETTINGS, FeedPlaces } from './feed.ts';
 import { addressKey, rateLimiter } from './rate-limit.ts';
-import { notServed, refuseUnreadable, sendProblem } from './refusal.ts';
+import { notServed, refuseExpectation, refuseUnreadable, sendProblem } from './refusal.ts';
 import type { Route } from './route.ts';
 import { ROUTES } from './routes/index.ts';
 import { type ApiOptions, LIMITS, type Running, SECURITY_HEADERS } from './running.ts';
@@ -54,6 +54,8 @@ function addHooks(running: Running): void {
       throw new ForebayError('server_starting', { message: 'The server is stopping' });
     }
     limiters.perAddress(addressKey(request.ip));
+    // Before Fastify looks at the body, or demands one.
+    if (request.is404) throw notServed(running, request);
   });
   app.addHook('onRoute', ({ config, path }) => {
     if (config?.permission === undefined) {
@@ -85,6 +87,7 @@ export function createApp(options: ApiOptions, routes: readonly Route[] = ROUTES
     registered: [],
   };
   addHooks(running);
+  app.server.on('checkExpectation', refuseExpectation);
   app.setErrorHandler((error, request, reply) => sendProblem(running, error, request, reply));
   app.setNotFoundHandler((request, reply) =>
     sendProblem(running, notServed(running, request), request, reply),

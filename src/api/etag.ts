@@ -1,6 +1,6 @@
 /** Versions of configuration as entity tags. */
 import type { IncomingHttpHeaders } from 'node:http';
-import { RequestError } from './problem.ts';
+import { fieldError, RequestError } from './problem.ts';
 
 export function etagOf(version: number): string {
   return `"${version}"`;
@@ -11,27 +11,16 @@ export type Precondition =
   | { readonly kind: 'any' }
   | { readonly kind: 'versions'; readonly versions: readonly number[] };
 
-const TAG = /^(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"$/;
+/** A list of entity tags, which may hold commas (RFC 9110, 8.8.3). */
+const TAG = /(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"/;
+const TAGS = new RegExp(`^${TAG.source}(?:[ \\t]*,[ \\t]*${TAG.source})*$`);
 const VERSION = /^[1-9]\d{0,14}$/;
 
-/** A tag that is weak or none of ours can be of no version: the condition does not hold. */
-function versionOf(tag: string): number[] {
-  const match = TAG.exec(tag);
-  if (match === null) {
-    throw new RequestError('request_invalid', {
-      message: 'The header If-Match cannot be read',
-      fields: [
-        {
-          in: 'header',
-          pointer: '/if-match',
-          code: 'request_invalid',
-          message: 'is no entity tag as it was given out',
-        },
-      ],
-    });
-  }
-  const [, weak, opaque = ''] = match;
-  return weak === undefined && VERSION.test(opaque) ? [Number(opaque)] : [];
+/** Tags that are weak or none of ours can be of no version: the condition does not hold for them. */
+function versionsOf(header: string): number[] {
+  return [...header.matchAll(new RegExp(TAG, 'g'))].flatMap(([, weak, opaque = '']) =>
+    weak === undefined && VERSION.test(opaque) ? [Number(opaque)] : [],
+  );
 }
 
 export function readIfMatch(headers: IncomingHttpHeaders): Precondition {
@@ -40,8 +29,10 @@ export function readIfMatch(headers: IncomingHttpHeaders): Precondition {
     throw new RequestError('version_missing', { message: 'The header If-Match is missing' });
   }
   if (header === '*') return { kind: 'any' };
-  const versions = header.split(',').flatMap((tag) => versionOf(tag.trim()));
-  return { kind: 'versions', versions };
+  if (!TAGS.test(header)) {
+    throw fieldError('header', '/if-match', 'is no entity tag as it was given out');
+  }
+  return { kind: 'versions', versions: versionsOf(header) };
 }
 
 /** The version that the change replaces; fails with `version_stale` where the condition does not hold. */

@@ -11,6 +11,13 @@ const OF_CALLER: readonly ErrorCode[] = ['unauthenticated', 'forbidden'];
 const OF_BODY: readonly ErrorCode[] = ['body_too_large', 'media_type'];
 const OF_VERSION: readonly ErrorCode[] = ['version_missing', 'version_stale'];
 
+/** The usual ones; what another system refuses is never answered as 401, 403 or 404. */
+const OF_UPSTREAM: readonly (readonly [number, readonly ErrorCode[]])[] = [
+  [422, ['authentication_failed']],
+  [502, ['unreachable']],
+  [504, ['timeout']],
+];
+
 /** Schemas that have an id, each once; of one that is read and written otherwise, both. */
 class Components {
   readonly schemas: Record<string, Json> = {};
@@ -89,27 +96,37 @@ function parametersOf(route: Route, components: Components): Json[] {
   return [...part(route.params, 'path'), ...part(route.query, 'query'), ...headersOf(route)];
 }
 
-const header = (name: string, required: boolean, description: string): Json => ({
-  name,
-  in: 'header',
-  required,
-  description,
-  schema: { type: 'string', maxLength: 255 },
-});
+const HEADERS = {
+  'Last-Event-ID': {
+    description: 'Id of the last event that was seen; the feed goes on after it.',
+    required: false,
+    pattern: '^[0-9]{1,15}$',
+  },
+  'Idempotency-Key': {
+    description: 'The same key brings back the first answer for a day.',
+    required: false,
+    pattern: '^[!-~]{1,255}$',
+  },
+  'If-Match': {
+    description: 'ETag of the version that is changed, or `*`.',
+    required: true,
+    pattern: '^([*]|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$',
+  },
+} as const;
+
+function header(name: keyof typeof HEADERS): Json {
+  const { description, required, pattern } = HEADERS[name];
+  return { name, in: 'header', required, description, schema: { type: 'string', pattern } };
+}
 
 function headersOf(route: Route): Json[] {
   if (route.kind === 'read') {
-    const text = 'Id of the last event that was seen; the feed goes on after it.';
-    return route.feed === undefined ? [] : [header('Last-Event-ID', false, text)];
+    return route.feed === undefined ? [] : [header('Last-Event-ID')];
   }
   if (route.kind !== 'change') return [];
   return [
-    ...(route.method === 'POST'
-      ? [header('Idempotency-Key', false, 'The same key brings back the first answer for a day.')]
-      : []),
-    ...(route.conditional === true
-      ? [header('If-Match', true, 'ETag of the version that is changed, or `*`.')]
-      : []),
+    ...(route.method === 'POST' ? [header('Idempotency-Key')] : []),
+    ...(route.conditional === true ? [header('If-Match')] : []),
   ];
 }
 
@@ -130,6 +147,11 @@ export function failuresOf(route: Route): Map<number, ErrorCode[]> {
   for (const code of new Set(codes)) {
     const { http } = ERROR_TABLE[code];
     byStatus.set(http, [...(byStatus.get(http) ?? []), code]);
+  }
+  if (route.upstream === true) {
+    for (const [status, upstream] of OF_UPSTREAM) {
+      byStatus.set(status, [...(byStatus.get(status) ?? []), ...upstream]);
+    }
   }
   return byStatus;
 }

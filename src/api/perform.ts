@@ -44,17 +44,6 @@ async function carryOut(
   return effect;
 }
 
-/** Whether the request was done already: then what takes long is not done again. */
-async function isRecorded(call: AnyCall, keyed: KeyedRequest): Promise<boolean> {
-  const row = await call.context.db
-    .selectFrom('idempotency_keys')
-    .select('status')
-    .where('organization_id', '=', call.caller.scope.organizationId)
-    .where('key', '=', keyed.key)
-    .executeTakeFirst();
-  return row !== undefined;
-}
-
 function replyAgain(status: number, response: string): Reply {
   // Written by `changeOnce`.
   const { body, headers, version } = JSON.parse(response) as Recorded;
@@ -66,13 +55,28 @@ function replyAgain(status: number, response: string): Reply {
   };
 }
 
+const NOT_YET = new Error('the request was not done yet');
+
+/** Of a request that was done already; then what takes long is not done again. */
+async function recordedReply(call: AnyCall, keyed: KeyedRequest): Promise<Reply | null> {
+  try {
+    const { db } = call.context;
+    const answer = await once(db, call.caller.scope, keyed, () => Promise.reject(NOT_YET));
+    return replyAgain(answer.status, answer.response);
+  } catch (error) {
+    if (error === NOT_YET) return null;
+    throw error;
+  }
+}
+
 async function changeOnce(
   route: ChangeRoute,
   call: AnyChange,
   keyed: KeyedRequest,
 ): Promise<Reply> {
-  const done = await isRecorded(call, keyed);
-  const prepared = done ? undefined : await route.prepare?.(call);
+  const recorded = route.prepare === undefined ? null : await recordedReply(call, keyed);
+  if (recorded !== null) return recorded;
+  const prepared = await route.prepare?.(call);
   let effect: Effect | null = null;
   const { db } = call.context;
   const answer = await once(db, call.caller.scope, keyed, async (transaction) => {

@@ -1,5 +1,6 @@
 /** Sends what went wrong. */
 import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ForebayError } from '../core/errors.ts';
@@ -52,7 +53,10 @@ export function sendProblem(
 
 export function notServed(running: Running, request: FastifyRequest): RequestError {
   const path = pathOf(request);
-  const methods = running.registered.filter(({ pattern }) => pattern.test(path));
+  const fitting = running.registered.filter(({ pattern }) => pattern.test(path));
+  // An address that is written out goes before one with a parameter in its place.
+  const exact = fitting.filter((route) => route.path === path);
+  const methods = exact.length > 0 ? exact : fitting;
   if (methods.length === 0) {
     return new RequestError('not_found', {
       message: 'There is no such address',
@@ -63,6 +67,17 @@ export function notServed(running: Running, request: FastifyRequest): RequestErr
     message: `The address does not take ${request.method}`,
     headers: { allow: [...new Set(methods.map(({ method }) => method))].join(', ') },
   });
+}
+
+/** Of the header Expect there is one form that is known, and Node does that one itself. */
+export function refuseExpectation(_request: IncomingMessage, response: ServerResponse): void {
+  const refusal = new RequestError('request_invalid', {
+    message: 'The header Expect asks for what is not known',
+    status: 417,
+  });
+  const { document } = problemOf(refusal, randomBytes(16).toString('hex'), '/');
+  response.writeHead(417, { ...SECURITY_HEADERS, 'content-type': PROBLEM_TYPE });
+  response.end(JSON.stringify(document));
 }
 
 /** What Node refuses before there is a request. */

@@ -126,6 +126,8 @@ export interface RouteTexts {
   readonly replies: Readonly<Record<number, z.ZodType | string | null>>;
   /** Codes beside those that every route may answer. */
   readonly failures?: readonly ErrorCode[];
+  /** Another system is asked, whose failures are answered by their own codes. */
+  readonly upstream?: true;
 }
 
 interface Schemas<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {

@@ -12,8 +12,8 @@ export interface ApiLimits {
 }
 
 export const LIMITS: ApiLimits = {
-  perAddress: { most: 3000, windowMs: 60_000 },
-  perToken: { most: 1500, windowMs: 60_000 },
+  perAddress: { most: 60_000, windowMs: 60_000 },
+  perToken: { most: 30_000, windowMs: 60_000 },
   guesses: { most: 10, windowMs: 60_000 },
 };
 
@@ -32,7 +32,11 @@ export interface Running {
   readonly places: FeedPlaces;
   readonly stopping: AbortController;
   readonly callers: WeakMap<FastifyRequest, Caller>;
-  readonly registered: { readonly pattern: RegExp; readonly method: string }[];
+  readonly registered: {
+    readonly pattern: RegExp;
+    readonly method: string;
+    readonly path: string;
+  }[];
 }
 
 export const SECURITY_HEADERS = {

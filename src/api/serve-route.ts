@@ -120,7 +120,8 @@ export function registerRoute(running: Running, route: Route): void {
   const known = route.permission === 'public' || PERMISSIONS.includes(route.permission);
   if (!known) throw new ForebayError('internal', { message: `${route.path} has no permission` });
   const pattern = route.path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+');
-  running.registered.push({ pattern: new RegExp(`^${pattern}$`), method: route.method });
+  const { method, path } = route;
+  running.registered.push({ pattern: new RegExp(`^${pattern}$`), method, path });
   running.app.route({
     method: route.method,
     url: route.path.replaceAll(/\{(\w+)\}/g, ':$1'),
@@ -131,6 +132,9 @@ export function registerRoute(running: Running, route: Route): void {
         return openFeed(running, route, request, reply);
       }
       const call = callOf(running, route, request, reply);
+      if (route.kind === 'read' && route.feed !== undefined) {
+        readLastEventId(request.headers['last-event-id']);
+      }
       if (route.kind === 'open' && route.guessed !== undefined) {
         running.limiters.guesses(`account:${route.guessed(call.body)}`);
       }

@@ -163,6 +163,11 @@ describe('the server', () => {
 
   it.each([
     ['no HTTP', 'what is this\r\n\r\n', 400],
+    [
+      'an expectation',
+      'GET / HTTP/1.1\r\nhost: a\r\nexpect: tea\r\nconnection: close\r\n\r\n',
+      417,
+    ],
     ['headers without end', `GET / HTTP/1.1\r\nx: ${'a'.repeat(20_000)}\r\n\r\n`, 431],
     [
       'two lengths',
@@ -178,6 +183,6 @@ describe('the server', () => {
     await once(socket, 'close');
     expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
     expect(answer).toContain('application/problem+json');
-    expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '')).toMatchObject({ status });
+    expect(answer).toContain(`"status":${status}`);
   });
 });

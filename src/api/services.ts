@@ -39,6 +39,9 @@ export interface Readiness {
   readonly checks: Readonly<Record<string, boolean>>;
 }
 
+/**
+ * What is given a transaction does everything by it: in SQLite a question beside it would wait for its end for ever.
+ */
 export interface ControlServices {
   /** By type; a type that is not named can be configured, and does nothing in this release. */
   connectors(): Readonly<Partial<Record<ConnectorType, ConnectorCapabilities>>>;

@@ -87,6 +87,32 @@ function pipelineCommand(program: Command, name: string, description: string): C
     .argument('<destination>', 'URL or env:NAME');
 }
 
+function addServing(program: Command, session: Session): void {
+  program.commandsGroup('Serve:');
+  const server = program
+    .command('server')
+    .description('Run the control plane: API, schedules and executions')
+    .option('--data-dir <folder>', 'where its files are (FOREBAY_DATA_DIR, default: .forebay)')
+    .option('--host <host>', 'address to listen on (FOREBAY_HOST, default: 127.0.0.1)')
+    .option('--port <port>', 'port of the API (FOREBAY_PORT, default: 8004)')
+    .option(
+      '--config <file>',
+      'what it is told (FOREBAY_CONFIG, default: forebay.yaml beside the data folder)',
+    )
+    .option('--json', 'the log as JSON lines');
+  act(session, server, async () => (await import('./commands/server.ts')).run);
+  const worker = program
+    .command('worker')
+    .description('Do the work of a Temporal cluster (FOREBAY_TEMPORAL_ADDRESS)')
+    .option('--data-dir <folder>', 'where the models are (FOREBAY_DATA_DIR, default: .forebay)')
+    .option(
+      '--config <file>',
+      'what it is told (FOREBAY_CONFIG, default: forebay.yaml beside the data folder)',
+    )
+    .option('--json', 'the log as JSON lines');
+  act(session, worker, async () => (await import('./commands/worker.ts')).run);
+}
+
 function addMoving(program: Command, session: Session): void {
   program.commandsGroup('Move data:');
   const json = 'progress as JSON lines on stderr, the result as the last line of stdout';
@@ -117,18 +143,6 @@ function addMoving(program: Command, session: Session): void {
     .option('--until-caught-up', 'end when all that was committed before the start is applied')
     .option('--json', 'the result as the last line of stdout');
   act(session, service, async () => (await import('./commands/run.ts')).run);
-  const server = program
-    .command('server')
-    .description('Run the control plane: API, schedules and executions')
-    .option('--data-dir <folder>', 'where its files are (FOREBAY_DATA_DIR, default: .forebay)')
-    .option('--host <host>', 'address to listen on (FOREBAY_HOST, default: 127.0.0.1)')
-    .option('--port <port>', 'port of the API (FOREBAY_PORT, default: 8004)')
-    .option(
-      '--config <file>',
-      'what the server is told (FOREBAY_CONFIG, default: forebay.yaml beside the data folder)',
-    )
-    .option('--json', 'the log as JSON lines');
-  act(session, server, async () => (await import('./commands/server.ts')).run);
   const recover = pipelineOptions(
     pipelineCommand(
       program,
@@ -281,6 +295,7 @@ function buildProgram(session: Session): Command {
     })
     .addHelpText('after', SYSTEMS);
   addMoving(program, session);
+  addServing(program, session);
   addTransforming(program, session);
   addLooking(program, session);
   addDemo(program, session);

@@ -10,6 +10,7 @@ import { scopeOf } from '../metadata/scope.ts';
 import type { ExecutionsTable } from '../metadata/tables.ts';
 import type { Json } from './flow.ts';
 import type { Orchestrator, RunDescription } from './orchestrator.ts';
+import { CANCEL } from './schedule-execution.ts';
 
 export interface DispatcherOptions {
   readonly db: MetadataDb;
@@ -70,12 +71,18 @@ export class Dispatcher implements AsyncDisposable {
       if (execution.status === 'running') taken.add(execution.pipeline_id);
     }
     for (const execution of open) {
-      if (execution.status === 'running') await this.#settle(execution);
+      if (execution.status === 'running') await this.#watch(execution);
       else if (!taken.has(execution.pipeline_id)) {
         taken.add(execution.pipeline_id);
         await this.#start(execution);
       }
     }
+  }
+
+  async #watch(execution: ExecutionsTable): Promise<void> {
+    if (execution.control === CANCEL)
+      await this.#options.orchestrator.cancel(execution.workflow_id);
+    await this.#settle(execution);
   }
 
   async #start(execution: ExecutionsTable): Promise<void> {

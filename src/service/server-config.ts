@@ -69,6 +69,18 @@ export interface ServerConfig {
   readonly events: readonly PublisherConfig[];
 }
 
+export interface TemporalPlace {
+  readonly address: string;
+  readonly namespace: string;
+  readonly taskQueue: string;
+}
+
+/** Null: flows run in this process. */
+export function temporalOf({ temporal }: Pick<ServerConfig, 'temporal'>): TemporalPlace | null {
+  const { address } = temporal;
+  return address === null ? null : { ...temporal, address };
+}
+
 export interface ServerConfigPlace {
   readonly path: string;
   /** Somebody named the file: then it must be there, and be the server's. */

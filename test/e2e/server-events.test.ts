@@ -104,7 +104,9 @@ events:
       const ends = told().filter(({ type }) => /^execution\.(?:completed|failed)$/.test(type));
       return ends.length === 3 ? true : null;
     });
-    const types = told().map(({ type, data }) => `${type} ${String(data['layer'] ?? '')}`.trim());
+    const types = told().map(({ type, data }) =>
+      `${type} ${typeof data['layer'] === 'string' ? data['layer'] : ''}`.trim(),
+    );
     expect(types).toEqual(
       expect.arrayContaining([
         'execution.started',

@@ -1,5 +1,5 @@
 // The server as a user has it: from setup to the quality of the data, over HTTP alone.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -12,13 +12,22 @@ import { sharedServer } from '../support/shared-servers.ts';
 import { eventually } from '../support/wait.ts';
 
 const server = sharedServer(17);
+const SECRET_KEY = Buffer.alloc(32, 7).toString('base64');
 
-describe.skipIf(server === null)('server', () => {
+describe.skipIf(server === null).each(['sqlite', 'postgres'] as const)('server (%s)', (store) => {
   if (server === null) return;
   const folder = mkdtempSync(join(tmpdir(), 'fb-server-'));
   const warehouse = join(folder, 'warehouse.duckdb');
   let source: string;
+  let metadata: string | null = null;
   let running: ServerProcess;
+  const start = (): Promise<ServerProcess> =>
+    startServerProcess(
+      ['--data-dir', join(folder, 'data')],
+      metadata === null
+        ? {}
+        : { FOREBAY_DATABASE_URL: server.url(metadata), FOREBAY_SECRET_KEY: SECRET_KEY },
+    );
 
   beforeAll(async () => {
     source = await server.createDatabase();
@@ -32,7 +41,8 @@ describe.skipIf(server === null)('server', () => {
       join(folder, 'data', 'models', 'paid.sql'),
       '---\nmaterialization: table\n---\nselect count(*) as orders, sum(total) as total from silver.orders\n',
     );
-    running = await startServerProcess(['--data-dir', join(folder, 'data')]);
+    if (store === 'postgres') metadata = await server.createDatabase();
+    running = await start();
   });
   afterAll(async () => {
     await running[Symbol.asyncDispose]();
@@ -136,7 +146,7 @@ describe.skipIf(server === null)('server', () => {
       const id = String(started.body['execution_id']);
       await delay(wait);
       await running.kill('SIGKILL');
-      running = await startServerProcess(['--data-dir', join(folder, 'data')]);
+      running = await start();
       running.useToken(token);
       let last: Record<string, unknown> = {};
       await eventually(
@@ -158,5 +168,50 @@ describe.skipIf(server === null)('server', () => {
       "select cast(count(*) as varchar) from bronze.big where _forebay_op = 'r'",
     );
     expect(again).toEqual([['300000']]);
+  });
+
+  test('a schedule starts executions, each of its times once, and stops when it is paused', async () => {
+    await server.query(source, 'create table ticks (id int primary key)');
+    const { body } = await running.get('/api/v1/connections');
+    const connections = body['connections'] as { id: string; connector_type: string }[];
+    const idOf = (type: string) =>
+      connections.find((connection) => connection.connector_type === type)?.id;
+    const pipeline = await running.post('/api/v1/pipelines', {
+      name: 'ticks',
+      source_connection_id: idOf('postgres'),
+      destination_connection_id: idOf('duckdb'),
+      streams: ['public.ticks'],
+      layers: { gold: false },
+      schedule_type: 'interval',
+      interval_seconds: 2,
+    });
+    expect(pipeline).toMatchObject({ status: 201, body: { next_run_at: expect.any(String) } });
+    const id = String(pipeline.body['id']);
+    const list = async () => {
+      const answer = await running.get(`/api/v1/etl/executions?pipeline_id=${id}&status=completed`);
+      return answer.body['executions'] as { trigger: string; status: string }[];
+    };
+    await eventually(async () => (await list()).length >= 3, { timeoutMs: 60_000 });
+    expect(new Set((await list()).map(({ trigger }) => trigger))).toEqual(new Set(['schedule']));
+    const schedules = await running.get('/api/v1/schedules');
+    const [own] = (schedules.body['schedules'] as { id: string; pipeline_id: string }[]).filter(
+      ({ pipeline_id }) => pipeline_id === id,
+    );
+    const read = await running.get(`/api/v1/schedules/${own?.id ?? ''}`);
+    const paused = await running.post(`/api/v1/schedules/${own?.id ?? ''}/pause`, undefined, {
+      'if-match': read.headers.get('etag') ?? '',
+    });
+    expect(paused).toMatchObject({ status: 200, body: { is_paused: true, next_run_at: null } });
+  });
+
+  test('no password and no row value is in the log, the metadata or an answer', async () => {
+    const password = decodeURIComponent(new URL(server.url(source)).password);
+    expect(password.length).toBeGreaterThan(8);
+    const seen = [running.stderr()];
+    for (const path of ['/api/v1/connections', '/api/v1/etl/executions', '/api/v1/pipelines'])
+      seen.push(JSON.stringify((await running.get(path)).body));
+    for (const file of ['forebay.db', 'forebay.db-wal'])
+      if (store === 'sqlite') seen.push(readFileSync(join(folder, 'data', file), 'latin1'));
+    for (const text of seen) expect(text.includes(password)).toBe(false);
   });
 });

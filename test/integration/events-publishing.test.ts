@@ -82,6 +82,8 @@ function tell(
 const subjectOf = ({ body }: Received): unknown =>
   (JSON.parse(body) as { readonly subject: unknown }).subject;
 
+const byText = (left: unknown, right: unknown): number => (String(left) < String(right) ? -1 : 1);
+
 async function begun(of: () => Store): Promise<{ db: MetadataDb; scope: OrganizationScope }> {
   const { db, organization } = of();
   const scope = await organization();
@@ -184,7 +186,9 @@ describeEachStore('publishing', (of) => {
       await held(() => expect(receiver.received).toHaveLength(1));
     }
     await using _ = await publish(db, named(receiver, { id }));
-    await held(() => expect(receiver.received.map(subjectOf).sort()).toEqual(['a', 'a', 'b']));
+    await held(() =>
+      expect(receiver.received.map(subjectOf).toSorted(byText)).toEqual(['a', 'a', 'b']),
+    );
   });
 
   it('waits for a receiver that does not answer no longer than it may', async () => {

@@ -2,12 +2,8 @@
 import { describe, expect, test } from 'vitest';
 
 import type { FlowContext, FlowMap, Json } from '../../src/orchestration/flow.ts';
-import {
-  Recorder,
-  testActivities,
-  type TestActivities,
-  testFlows,
-} from '../support/orchestration-flows.ts';
+import { Recorder, testActivities } from '../support/orchestration-activities.ts';
+import { FLOWS, type TestActivities } from '../support/orchestration-flows.ts';
 import {
   postgresPlace,
   sqlitePlace,
@@ -18,8 +14,8 @@ import { eventually } from '../support/wait.ts';
 
 type Ctx = FlowContext<TestActivities>;
 const flowsWith = (flow: (ctx: Ctx, input: never) => Promise<unknown>): FlowMap => ({
-  ...testFlows,
-  changing: flow as FlowMap[string],
+  ...FLOWS,
+  changing: flow,
 });
 
 const waiting = (engine: StartedEngine, id: string): Promise<unknown> =>
@@ -161,6 +157,22 @@ describe('an engine', () => {
       [1, null],
       [2, 'half'],
     ]);
+  });
+
+  test('that was taken for dead goes on under a new name', async () => {
+    await using place = sqlitePlace();
+    await using engine = await place.start({ leaseMs: 150 });
+    const { orchestrator, recorder, metadata } = engine;
+    const id = workflowId();
+    await orchestrator.start('cleanUp', { workflowId: id, input: { door: 'd' } });
+    await eventually(() => recorder.running === 1);
+    await metadata.db.deleteFrom('journal_engines').execute();
+    await eventually(() => recorder.aborts.length === 1 && recorder.running === 1);
+    expect(recorder.aborts).toEqual(['worker_lost']);
+    expect(recorder.calls.map(({ attempt }) => attempt)).toEqual([1, 2]);
+    await orchestrator.cancel(id);
+    expect(await orchestrator.result(id)).toMatchObject({ status: 'cancelled' });
+    expect(engine.faults).toEqual([]);
   });
 
   test('forgets what ended long ago', async () => {

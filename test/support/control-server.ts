@@ -14,10 +14,46 @@ export interface Answer {
   readonly headers: Headers;
 }
 
+export interface WorkerProcess extends AsyncDisposable {
+  readonly stderr: () => string;
+  kill(signal: NodeJS.Signals): Promise<void>;
+}
+
+/** Resolves when it takes work. */
+export async function startWorkerProcess(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>>,
+): Promise<WorkerProcess> {
+  const child = spawn(process.execPath, ['src/cli/main.ts', 'worker', '--json', ...args], {
+    env: { ...process.env, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const exited = once(child, 'exit');
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const { done } = await lines.next();
+  if (done === true) throw new Error(`the worker ended:\n${stderr}`);
+  const kill = async (signal: NodeJS.Signals): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill(signal);
+    await exited;
+  };
+  return {
+    stderr: () => stderr,
+    kill,
+    [Symbol.asyncDispose]: () => kill('SIGTERM'),
+  };
+}
+
 export interface ServerProcess extends AsyncDisposable {
   readonly url: string;
   readonly pid: number;
   readonly stderr: () => string;
+  /** As it was printed; once. */
+  setupToken(): Promise<string>;
   /** First admin; later calls carry the token. */
   setUp(): Promise<string>;
   token(): string;
@@ -77,14 +113,15 @@ export async function startServerProcess(
   const execution = async (id: string): Promise<Record<string, unknown>> =>
     (await ask('GET', `/api/v1/etl/executions/${id}`)).body;
   const exited = once(child, 'exit');
+  const setupToken = async (): Promise<string> => /: (fb_\w+)$/.exec(await nextLine())?.[1] ?? '';
   return {
     url,
     pid: child.pid ?? 0,
     stderr: () => stderr,
+    setupToken,
     setUp: async () => {
-      const setupToken = /: (fb_\w+)$/.exec(await nextLine())?.[1] ?? '';
       const answer = await post('/api/v1/setup', {
-        token: setupToken,
+        token: await setupToken(),
         organization: 'acme',
         email: 'admin@example.org',
         password: 'correct horse battery staple',

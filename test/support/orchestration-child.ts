@@ -6,7 +6,8 @@ import { z } from 'zod';
 import { Secret } from '../../src/core/secret.ts';
 import { openMetadata } from '../../src/metadata/database.ts';
 import { startEmbedded } from '../../src/orchestration/embedded/orchestrator.ts';
-import { Recorder, testActivities, testFlows } from './orchestration-flows.ts';
+import { Recorder, testActivities } from './orchestration-activities.ts';
+import { FLOWS } from './orchestration-flows.ts';
 
 const { sqlite, postgres, file, workflows, steps } = z
   .object({
@@ -25,7 +26,7 @@ const metadata = await openMetadata(
 );
 const orchestrator = await startEmbedded({
   metadata,
-  flows: testFlows,
+  flows: FLOWS,
   activities: testActivities(new Recorder()),
   leaseMs: 600,
   pollMs: 50,

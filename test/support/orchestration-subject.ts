@@ -13,8 +13,11 @@ import {
 } from '../../src/orchestration/embedded/orchestrator.ts';
 import type { FlowMap } from '../../src/orchestration/flow.ts';
 import type { Orchestrator } from '../../src/orchestration/orchestrator.ts';
-import { Recorder, testActivities, testFlows } from './orchestration-flows.ts';
+import type { TemporalSettings } from '../../src/orchestration/temporal/settings.ts';
+import { Recorder, testActivities } from './orchestration-activities.ts';
+import { FLOWS } from './orchestration-flows.ts';
 import { sharedServer } from './shared-servers.ts';
+import { startTemporal } from './temporal-server.ts';
 
 /** A database on which engines can be started one after the other, or several at once. */
 export interface JournalPlace extends AsyncDisposable {
@@ -37,7 +40,7 @@ async function startOn(
   const recorder = new Recorder();
   const faults: unknown[] = [];
   const orchestrator = await startEmbedded({
-    flows: testFlows,
+    flows: FLOWS,
     activities: testActivities(recorder),
     pollMs: 50,
     graceMs: 2000,
@@ -119,6 +122,55 @@ async function embedded(
   };
 }
 
+export interface TemporalSubject extends Subject {
+  readonly settings: TemporalSettings;
+}
+
+export const flowsModule = new URL('./orchestration-flows.ts', import.meta.url);
+
+/** Null where no server is installed. */
+export async function temporal(): Promise<TemporalSubject | null> {
+  const server = await startTemporal();
+  if (server === null) return null;
+  const settings: TemporalSettings = {
+    address: server.address,
+    namespace: 'default',
+    taskQueue: `test-${randomUUID()}`,
+    tls: null,
+    payloadKeys: [{ id: 'one', key: Buffer.alloc(32, 7) }],
+  };
+  const { connectTemporal } = await import('../../src/orchestration/temporal/orchestrator.ts');
+  const { startTemporalWorker } = await import('../../src/orchestration/temporal/worker.ts');
+  const recorder = new Recorder();
+  const begin = (): Promise<AsyncDisposable> =>
+    startTemporalWorker({
+      settings,
+      flowsModule,
+      activities: testActivities(recorder),
+      graceMs: 2000,
+      heartbeatEveryMs: 200,
+      onFault: (fault) => {
+        throw fault;
+      },
+    });
+  let worker = await begin();
+  const orchestrator = await connectTemporal(settings);
+  return {
+    settings,
+    orchestrator,
+    recorder,
+    async restart() {
+      await worker[Symbol.asyncDispose]();
+      worker = await begin();
+    },
+    async [Symbol.asyncDispose]() {
+      await worker[Symbol.asyncDispose]();
+      await orchestrator[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
 export const subjects: readonly SubjectKind[] = [
   {
     name: 'embedded on SQLite',
@@ -128,4 +180,5 @@ export const subjects: readonly SubjectKind[] = [
     name: 'embedded on PostgreSQL',
     open: async (options = {}) => embedded(await postgresPlace(), options),
   },
+  { name: 'Temporal', open: async () => temporal() },
 ];

@@ -1,19 +1,25 @@
 /** What the routes ask of the running system, done by the engine, the flows and the connectors. */
 import { CONNECTORS } from '../../connectors/registry.ts';
-import { ForebayError } from '../../core/errors.ts';
+import { asForebayError, ForebayError } from '../../core/errors.ts';
 import { uuidv7 } from '../../core/uuid.ts';
-import { claimExecution, findExecution, openExecutions } from '../../metadata/executions.ts';
+import { findExecution, openExecutions } from '../../metadata/executions.ts';
+import type { MetadataDb } from '../../metadata/database.ts';
 import type { OrganizationScope } from '../../metadata/scope.ts';
 import type { PipelinesTable } from '../../metadata/tables.ts';
-import { inTransaction, type MetadataTransaction, timeOf } from '../../metadata/transaction.ts';
-import { type ActivityDeps, connectionSystem } from '../../orchestration/activities/deps.ts';
+import { inTransaction } from '../../metadata/transaction.ts';
+import {
+  type ActivityDeps,
+  connectionSystem,
+  loadPipeline,
+} from '../../orchestration/activities/deps.ts';
 import type { Dispatcher } from '../../orchestration/dispatcher.ts';
 import type { Control, TriggerParameters } from '../../orchestration/flows/activities.ts';
-import type { FlowName } from '../../orchestration/flows/index.ts';
 import type { Orchestrator } from '../../orchestration/orchestrator.ts';
+import { scheduleExecution, workflowOf } from '../../orchestration/schedule-execution.ts';
 import type { ConnectorType } from '../schemas/connectors.ts';
 import type { PipelineState } from '../schemas/pipelines.ts';
-import type { ConnectorCapabilities, ControlServices, ScheduledExecution } from '../services.ts';
+import type { ConnectorCapabilities, ControlServices } from '../services.ts';
+import { comparePipeline } from './compare.ts';
 import { readCatalog, testSystem } from './look.ts';
 import { metricsText } from './metrics.ts';
 
@@ -24,14 +30,8 @@ export interface ServiceParts {
   /** Looks again at what is due. */
   readonly scheduleChanged: () => void;
   readonly models: ControlServices['models'];
+  readonly onFault: (error: unknown) => void;
 }
-
-const WORKFLOW_OF_KIND: Readonly<Record<string, FlowName>> = {
-  etl: 'ETLWorkflow',
-  sync: 'DataSourceSyncWorkflow',
-  ingestion: 'DataIngestionWorkflow',
-  replication: 'ReplicationWorkflow',
-};
 
 function capabilities(): Readonly<Partial<Record<ConnectorType, ConnectorCapabilities>>> {
   return Object.fromEntries(
@@ -42,31 +42,27 @@ function capabilities(): Readonly<Partial<Record<ConnectorType, ConnectorCapabil
   );
 }
 
-export function workflowOf({ kind }: Pick<PipelinesTable, 'kind'>): FlowName {
-  return WORKFLOW_OF_KIND[kind] ?? 'ETLWorkflow';
-}
+/** What this release has nothing for. */
+const NOT_THERE: Pick<ControlServices, 'lintBenthos'> = {
+  lintBenthos: () =>
+    Promise.reject(
+      new ForebayError('capability_missing', {
+        message: 'there is no Bento on this server to lint with',
+      }),
+    ),
+};
 
-/** One workflow follows a pipeline, so that no two can write at once; executions have each their own. */
-export async function scheduleExecution(
-  transaction: MetadataTransaction,
-  scope: OrganizationScope,
-  what: {
-    readonly pipeline: PipelinesTable;
-    readonly trigger: 'manual' | 'schedule' | 'backfill';
-    readonly workflow?: FlowName;
-    readonly parameters: object;
-  },
-): Promise<ScheduledExecution> {
-  const { pipeline, trigger, parameters } = what;
-  const workflow = what.workflow ?? workflowOf(pipeline);
-  const { execution } = await claimExecution(transaction, scope, {
-    pipeline_id: pipeline.id,
-    workflow,
-    trigger,
-    parameters: JSON.stringify(parameters),
-    ...(workflow === 'ReplicationWorkflow' ? { workflow_id: pipeline.id } : {}),
-  });
-  return { executionId: execution.id, estimatedStart: timeOf() };
+async function readiness(db: MetadataDb): ReturnType<ControlServices['readiness']> {
+  const metadata = await db
+    .selectFrom('organizations')
+    .select('id')
+    .limit(1)
+    .execute()
+    .then(
+      () => true,
+      () => false,
+    );
+  return { checks: { metadata } };
 }
 
 export function createServices(parts: ServiceParts): ControlServices {
@@ -74,6 +70,7 @@ export function createServices(parts: ServiceParts): ControlServices {
   const { db } = deps.metadata;
   const replication = new Replications(parts);
   return {
+    ...NOT_THERE,
     connectors: capabilities,
     testConnection: async (scope, connection, signal) =>
       testSystem(await connectionSystem(deps, scope, connection), signal),
@@ -108,34 +105,27 @@ export function createServices(parts: ServiceParts): ControlServices {
     stopPipeline: (scope, pipeline) => replication.tell(scope, pipeline, 'stop'),
     pausePipeline: (scope, pipeline) => replication.tell(scope, pipeline, 'pause'),
     resumePipeline: (scope, pipeline) => replication.tell(scope, pipeline, 'resume'),
-    comparePipeline: () =>
-      Promise.reject(
-        new ForebayError('capability_missing', {
-          message: 'pipelines cannot be compared in this release',
-        }),
-      ),
-    pipelineChanged: () => parts.scheduleChanged(),
-    lintBenthos: () =>
-      Promise.reject(
-        new ForebayError('capability_missing', {
-          message: 'there is no Bento on this server to lint with',
-        }),
-      ),
-    models: parts.models,
-    readiness: async () => {
-      const metadata = await db
-        .selectFrom('organizations')
-        .select('id')
-        .limit(1)
-        .execute()
-        .then(
-          () => true,
-          () => false,
-        );
-      return { checks: { metadata } };
+    comparePipeline: async (scope, pipeline, request) => {
+      assertFollows(pipeline);
+      const ref = { organizationId: scope.organizationId, pipelineId: pipeline.id };
+      return comparePipeline(await loadPipeline(deps, ref), request);
     },
+    pipelineChanged: (id) => {
+      parts.scheduleChanged();
+      void replication.reconfigure(id).catch(parts.onFault);
+    },
+    models: parts.models,
+    readiness: () => readiness(db),
     metrics: (scope) => metricsText(db, scope),
   };
+}
+
+function assertFollows(pipeline: PipelinesTable): void {
+  if (workflowOf(pipeline) === 'ReplicationWorkflow') return;
+  throw new ForebayError('request_unprocessable', {
+    message: `pipeline ${pipeline.name} is of kind ${pipeline.kind}, which runs in executions and does not follow its source`,
+    fix: 'Execute it, or make a pipeline of kind replication.',
+  });
 }
 
 /** A pipeline that follows its source: one workflow, under the pipeline's id. */
@@ -165,23 +155,28 @@ class Replications {
   ): Promise<PipelineState> {
     const state = await this.#state(scope, pipeline);
     const after = { stop: 'stopping', pause: 'paused', resume: 'running' } as const;
-    const isSo = state === 'stopped' || state === after[control];
-    if (isSo) return this.#answer(pipeline, state);
+    if (state === 'stopped') return this.#answer(pipeline, state);
+    // Also where it seems to be so already: what was asked before may be on its way still.
     const signal = { name: 'control', id: uuidv7(), payload: control };
     await this.#parts.orchestrator.signal(pipeline.id, signal);
     return this.#answer(pipeline, after[control]);
+  }
+
+  /** One that runs takes up what was changed; where none is open there is nobody to tell. */
+  async reconfigure(pipelineId: string): Promise<void> {
+    const signal = { name: 'control', id: uuidv7(), payload: 'reconfigure' };
+    try {
+      await this.#parts.orchestrator.signal(pipelineId, signal);
+    } catch (error) {
+      if (asForebayError(error).code !== 'not_found') throw error;
+    }
   }
 
   async #state(
     scope: OrganizationScope,
     pipeline: PipelinesTable,
   ): Promise<PipelineState['state']> {
-    if (workflowOf(pipeline) !== 'ReplicationWorkflow') {
-      throw new ForebayError('request_unprocessable', {
-        message: `pipeline ${pipeline.name} is of kind ${pipeline.kind}, which runs in executions and does not follow its source`,
-        fix: 'Execute it, or make a pipeline of kind replication.',
-      });
-    }
+    assertFollows(pipeline);
     const { deps, orchestrator } = this.#parts;
     const [open] = await openExecutions(deps.metadata.db, scope, pipeline.id);
     if (open === undefined) return 'stopped';

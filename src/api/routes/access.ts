@@ -14,6 +14,7 @@ import type { MetadataDb } from '../../metadata/database.ts';
 import { timeOf } from '../../metadata/transaction.ts';
 import { createUser, deleteUser, findUser, listUsers, updateUser } from '../../metadata/users.ts';
 import { cursorAt, listed, pageOf } from '../page.ts';
+import { passwordGate } from '../password-gate.ts';
 import { fieldError, notFound } from '../problem.ts';
 import { type Call, changeRoute, type Effect, readRoute, type Route } from '../route.ts';
 import {
@@ -150,7 +151,7 @@ const userRoutes: readonly Route[] = [
     example: { email: 'ada@example.com', password: 'correct horse battery staple', role: 'editor' },
     replies: { 201: userSchema },
     failures: ['already_exists'],
-    prepare: ({ body }) => hashPassword(body.password),
+    prepare: ({ body }) => passwordGate.pass(() => hashPassword(body.password)),
     change: async ({ body, caller }, transaction, password_hash) => {
       const { email, role } = body;
       const row = await createUser(transaction, caller.scope, { email, role, password_hash });
@@ -186,8 +187,8 @@ const userRoutes: readonly Route[] = [
     example: { role: 'operator' },
     replies: { 200: userSchema },
     failures: ['in_use'],
-    prepare: async ({ body }) =>
-      body.password === undefined ? null : await hashPassword(body.password),
+    prepare: async ({ body: { password } }) =>
+      password === undefined ? null : await passwordGate.pass(() => hashPassword(password)),
     change: async (call, transaction, password_hash) => {
       const { role, disabled } = call.body;
       const row = await requiredUser(transaction, call);

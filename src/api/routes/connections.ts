@@ -229,6 +229,7 @@ const test = changeRoute({
   body: noBody,
   replies: { 200: connectionTestSchema },
   failures: ['capability_missing', 'secret_key'],
+  upstream: true,
   prepare: async (call): Promise<ConnectionTest> => {
     const row = await required(call.context.db, call);
     try {
@@ -307,7 +308,8 @@ export const connectionRoutes: readonly Route[] = [
     permission: 'operate',
     params: idParams,
     replies: { 200: catalogSchema },
-    failures: ['capability_missing', 'secret_key', 'unreachable', 'authentication_failed'],
+    failures: ['capability_missing', 'secret_key'],
+    upstream: true,
     handle: async (call) => {
       const row = await required(call.context.db, call);
       try {

@@ -126,7 +126,8 @@ const compare = changeRoute({
   body: compareInput,
   example: { streams: ['public.orders'] },
   replies: { 200: comparisonSchema },
-  failures: ['capability_missing', 'unreachable', 'request_unprocessable', 'timeout'],
+  failures: ['capability_missing', 'request_unprocessable'],
+  upstream: true,
   timeoutMs: COMPARE_MS,
   prepare: async (call) => {
     const row = await requiredPipeline(call.context.db, call);

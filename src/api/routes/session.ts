@@ -8,6 +8,7 @@ import { setUp } from '../../metadata/setup-tokens.ts';
 import type { OrganizationsTable, UsersTable } from '../../metadata/tables.ts';
 import { inTransaction, timeOf } from '../../metadata/transaction.ts';
 import { logIn } from '../../metadata/users.ts';
+import { passwordGate } from '../password-gate.ts';
 import { openRoute, type Reply, type Route } from '../route.ts';
 import { loginInput, sessionSchema, setupInput } from '../schemas/access.ts';
 import { userView } from './access.ts';
@@ -43,7 +44,7 @@ const setup = openRoute({
   replies: { 201: sessionSchema },
   failures: ['setup_token', 'already_exists'],
   handle: async ({ context, body }) => {
-    const { organization, user, issued } = await setUp(context.db, body);
+    const { organization, user, issued } = await passwordGate.pass(() => setUp(context.db, body));
     return session(201, issued, user, organization);
   },
 });
@@ -61,7 +62,7 @@ const login = openRoute({
   replies: { 200: sessionSchema },
   failures: ['unauthenticated'],
   handle: async ({ context, body, address }) => {
-    const user = await logIn(context.db, body);
+    const user = await passwordGate.pass(() => logIn(context.db, body));
     if (user === null) {
       context.log.at('warn', 'login_refused', { address });
       throw new ForebayError('unauthenticated', {

@@ -24,7 +24,7 @@ export const name = z
   .trim()
   .min(1)
   .max(200)
-  .regex(/^[^\p{Cc}]*$/u, 'holds a control character')
+  .refine((text) => !/\p{Cc}/u.test(text), 'holds a control character')
   .meta({ examples: ['shop'] });
 
 export const identifierText = z.string().min(1).max(1000);

@@ -25,16 +25,15 @@ export function bronze(
   });
 }
 
-async function land(
-  deps: ActivityDeps,
-  given: {
-    readonly ref: ExecutionRef;
-    readonly setup: PipelineSetup;
-    readonly parameters: TriggerParameters;
-    readonly signal: AbortSignal;
-    readonly log: ExecutionLog;
-  },
-): Promise<LayerOutcome> {
+interface LandWork {
+  readonly ref: ExecutionRef;
+  readonly setup: PipelineSetup;
+  readonly parameters: TriggerParameters;
+  readonly signal: AbortSignal;
+  readonly log: ExecutionLog;
+}
+
+async function land(deps: ActivityDeps, given: LandWork): Promise<LayerOutcome> {
   const { ref, setup, parameters, signal, log } = given;
   const { scope, pipeline, config, source, destination } = setup;
   const { db } = deps.metadata;
@@ -57,6 +56,18 @@ async function land(
     observe: (event) => log.event(event),
     signal,
   });
+  await keepCursors(deps, given, streams);
+  return outcomeOf(streams, log);
+}
+
+/** Where streams with a cursor column go on the next time. A range of days moves no cursor. */
+async function keepCursors(
+  deps: ActivityDeps,
+  { ref, setup, parameters, signal }: LandWork,
+  streams: readonly ExtractedStream[],
+): Promise<void> {
+  const { scope, pipeline, config, destination } = setup;
+  const { db } = deps.metadata;
   for (const stream of streams) {
     const { cursorColumn } = stream;
     const own = streamConfigOf(config, stream.stream);
@@ -84,7 +95,6 @@ async function land(
       committed_at: timeOf(),
     });
   }
-  return outcomeOf(streams, log);
 }
 
 function outcomeOf(streams: readonly ExtractedStream[], log: ExecutionLog): LayerOutcome {

@@ -19,8 +19,9 @@ export function lookContext(signal: AbortSignal): ConnectorContext {
   };
 }
 
-function firstError(findings: readonly Finding[]): unknown {
-  return findings.find(({ severity }) => severity === 'error')?.error ?? null;
+function assertInOrder(findings: readonly Finding[]): void {
+  const problem = findings.find(({ severity }) => severity === 'error')?.error ?? null;
+  if (problem !== null) throw problem;
 }
 
 export async function connect(
@@ -33,13 +34,11 @@ export async function connect(
   const look = lookContext(context.signal);
   {
     await using opened = await openSource(source, look);
-    const problem = firstError(await opened.check(null, 'snapshot'));
-    if (problem !== null) throw problem;
+    assertInOrder(await opened.check(null, 'snapshot'));
   }
   {
     await using opened = await openDestination(destination, look);
-    const problem = firstError(await opened.check());
-    if (problem !== null) throw problem;
+    assertInOrder(await opened.check());
   }
   log.add('info', `Connected to ${source.entry.title} and ${destination.entry.title}`);
   return null;

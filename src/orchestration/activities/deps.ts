@@ -59,7 +59,10 @@ async function systemOf(
 }
 
 /** A pipeline as it is now, with its systems. */
-export async function loadPipeline(deps: ActivityDeps, ref: ExecutionRef): Promise<PipelineSetup> {
+export async function loadPipeline(
+  deps: ActivityDeps,
+  ref: Pick<ExecutionRef, 'organizationId' | 'pipelineId'>,
+): Promise<PipelineSetup> {
   const scope = scopeOf(ref.organizationId);
   const pipeline = await findPipeline(deps.metadata.db, scope, ref.pipelineId);
   if (pipeline === null) {

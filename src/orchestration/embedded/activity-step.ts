@@ -4,7 +4,7 @@ import { asForebayError } from '../../core/errors.ts';
 import type { JournalEntriesTable } from '../../metadata/journal-tables.ts';
 import { fromPayload } from '../payload.ts';
 import { workerDelayMs } from '../retry-decision.ts';
-import { type AttemptEnd, runAttempt } from './attempt.ts';
+import { type AttemptEnd, runAttempt } from '../attempt.ts';
 import type { Answer } from './machine.ts';
 import type { RunHost } from './run-host.ts';
 import { failed, type Step } from './step.ts';

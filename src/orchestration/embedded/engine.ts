@@ -52,12 +52,13 @@ const DEFAULTS = {
   heartbeatWriteMs: 5000,
   leaseMs: 10_000,
   pollMs: 200,
-  runsInMemory: 500,
+  runsInMemory: 200,
   retentionMs: 7 * 24 * 60 * MINUTE_MS,
   now: Date.now,
 };
 /** Runs that are taken at once. */
 const MOST_CLAIMED = 100;
+const RETRY_RUN_MS = 10_000;
 const RETENTION_EVERY_MS = 10 * MINUTE_MS;
 
 export class Engine {
@@ -136,7 +137,7 @@ export class Engine {
       closed: (run, how) => this.#closed(run, how),
       onFault: (error, run) => {
         options.onFault(error);
-        this.#drop(run);
+        run.lose();
       },
     };
   }
@@ -164,7 +165,9 @@ export class Engine {
       const room = Math.min(MOST_CLAIMED, this.options.runsInMemory - busy);
       this.#moreWait = room <= 0;
       if (this.#moreWait) return;
-      const claimed = await claimRuns(this.#journal, Object.keys(this.options.flows), room);
+      const flows = Object.keys(this.options.flows);
+      if (flows.length === 0) return;
+      const claimed = await claimRuns(this.#journal, flows, room);
       await this.#load(claimed);
       this.#moreWait = claimed.length === room;
       if (this.#moreWait) this.#pollAgain = true;
@@ -173,19 +176,25 @@ export class Engine {
 
   /** For all at once: a query for each would wait for all others. */
   async #look(): Promise<void> {
-    const runs = new Set(this.#lookFor);
-    this.#lookFor.clear();
     for (const id of await takeWoken(this.#journal)) {
       const run = this.#runs.get(id);
-      if (run !== undefined) runs.add(run);
+      if (run !== undefined) this.#lookFor.add(run);
     }
-    const news = await readNews(
-      this.#journal.db,
-      [...runs].map(({ row }) => row),
-    );
-    for (const run of runs) {
-      const own = news.get(run.row.id);
-      if (own !== undefined) run.hear(own);
+    // Whoever asks while this reads is looked for once more.
+    const runs = [...this.#lookFor];
+    this.#lookFor.clear();
+    try {
+      const news = await readNews(
+        this.#journal.db,
+        runs.map(({ row }) => row),
+      );
+      for (const run of runs) {
+        const own = news.get(run.row.id);
+        if (own !== undefined) run.hear(own);
+      }
+    } catch (error) {
+      for (const run of runs) this.#lookFor.add(run);
+      throw error;
     }
   }
 
@@ -199,7 +208,7 @@ export class Engine {
         this.#open(run, journals.get(run.row.id) ?? [], news.get(run.row.id) ?? null);
     } catch (error) {
       this.options.onFault(error);
-      for (const run of runs) this.#drop(run);
+      for (const run of runs) run.lose();
     }
   }
 
@@ -210,16 +219,15 @@ export class Engine {
     );
   }
 
-  /** A run that cannot go on here is begun again from its journal, by whoever sees it first. */
-  #drop(run: LiveRun): void {
-    run.lose();
-    const { owner } = this.#journal;
-    const wakeAt = new Date(this.options.now() + MINUTE_MS).toISOString();
+  /** A run that cannot go on here is begun again from its journal, a while later, by whoever sees it first. */
+  #giveUp({ row }: LiveRun): void {
+    const wakeAt = new Date(this.options.now() + RETRY_RUN_MS).toISOString();
     void this.#journal.db
       .updateTable('journal_runs')
       .set({ owner: null, wake_at: wakeAt })
-      .where('id', '=', run.row.id)
-      .where('owner', '=', owner)
+      .where('id', '=', row.id)
+      .where('epoch', '=', row.epoch)
+      .where('owner', '=', this.#journal.owner)
       .where('status', '=', 'running')
       .execute()
       .catch((error: unknown) => this.options.onFault(error));
@@ -231,7 +239,8 @@ export class Engine {
   }
 
   #closed(run: LiveRun, how: Closing): void {
-    if (this.#runs.get(run.row.id) === run) this.#runs.delete(run.row.id);
+    const isHeld = this.#runs.get(run.row.id) === run;
+    if (isHeld) this.#runs.delete(run.row.id);
     switch (how.kind) {
       case 'ended':
         for (const tell of this.#watchers) tell(run.row.workflow_id);
@@ -246,6 +255,7 @@ export class Engine {
             .catch((error: unknown) => this.options.onFault(error));
         break;
       case 'lost':
+        if (isHeld) this.#giveUp(run);
     }
     if (this.#moreWait) this.wake();
   }
@@ -269,21 +279,26 @@ export class Engine {
 
   async #keepLease(): Promise<void> {
     const { leaseMs, metadata, now } = this.options;
-    // The others may have taken the runs by now, whatever the database says when it answers again.
-    if (performance.now() - this.#beatenMs > leaseMs) this.#loseAll();
     const sentMs = performance.now();
-    const alive = await this.#lease.beat(this.#journal.owner);
-    if (!alive) {
+    // The others may have taken the runs by now, whatever the database says when it answers again.
+    const late = sentMs - this.#beatenMs > leaseMs;
+    if (late) this.#loseAll();
+    if (late || !(await this.#lease.beat(this.#journal.owner))) {
       this.#loseAll();
+      const before = this.#journal.owner;
       this.#journal = { ...this.#journal, owner: await register(metadata.db, now()) };
+      await unregister(metadata.db, before);
     }
     this.#beatenMs = sentMs;
     if (await this.#lease.takeFromDead(this.#journal.owner)) this.wake();
     await this.#sweep();
   }
 
+  /** They are free as soon as this engine's name is no longer known. */
   #loseAll(): void {
-    for (const run of this.#runs.values()) run.lose();
+    const runs = [...this.#runs.values()];
+    this.#runs.clear();
+    for (const run of runs) run.lose();
   }
 
   async #sweep(): Promise<void> {

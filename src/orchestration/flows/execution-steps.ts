@@ -1,5 +1,5 @@
 /** Steps of an execution that are tried again as the table of retries says, each wait durable and shown. */
-import { asForebayError, ForebayError } from '../../core/errors.ts';
+import { asForebayError, type ForebayError } from '../../core/errors.ts';
 import type { FlowContext, RunOptions } from '../flow.ts';
 import { DEFAULT_RULES, type RetryRules } from '../retry-decision.ts';
 import { withRetry } from '../with-retry.ts';
@@ -19,9 +19,14 @@ const HEARTBEAT_TIMEOUT_MS = 60_000;
 /** Steps that move data take as long as the data does; that they live is told by their heartbeats. */
 const DATA_RUN: RunOptions = { timeoutMs: null, heartbeatTimeoutMs: HEARTBEAT_TIMEOUT_MS };
 /** One that follows its source must not hold a place of those that end. */
-export const REPLICATION_RUN: RunOptions = { ...DATA_RUN, queue: 'replication' };
+const REPLICATION_RUN: RunOptions = { ...DATA_RUN, queue: 'replication' };
 
 const DATA_STEPS: ReadonlySet<string> = new Set(['bronze', 'silver', 'gold', 'backfillRange']);
+
+function optionsOf(step: string): RunOptions {
+  if (step === 'replicate') return REPLICATION_RUN;
+  return DATA_STEPS.has(step) ? DATA_RUN : {};
+}
 
 export function summaryOf(error: ForebayError): FailureSummary {
   const { code, class: errorClass, message, why, fix, stream } = error;
@@ -49,14 +54,14 @@ export interface StepPlace {
   readonly layer: LayerName | null;
 }
 
-export function retried<N extends keyof FlowActivities & string>(
+export function retried<N extends keyof FlowActivities>(
   ctx: Ctx,
   place: StepPlace,
   name: N,
   input: Parameters<FlowActivities[N]>[0],
-  options: RunOptions = DATA_STEPS.has(name) ? DATA_RUN : {},
 ): Promise<Awaited<ReturnType<FlowActivities[N]>>> {
   const { ref, layer } = place;
+  const options = optionsOf(name);
   return withRetry(ctx, rulesOf(place.retry), {
     name,
     input,

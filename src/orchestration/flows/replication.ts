@@ -2,7 +2,7 @@
 import { ForebayError } from '../../core/errors.ts';
 import type { Flow, FlowContext, Json } from '../flow.ts';
 import type { Control, ExecutionRef, FlowActivities } from './activities.ts';
-import { endFailed, REPLICATION_RUN, retried, type StepPlace } from './execution-steps.ts';
+import { endFailed, retried, type StepPlace } from './execution-steps.ts';
 
 type Ctx = FlowContext<FlowActivities>;
 
@@ -39,7 +39,7 @@ async function follow(
   { ref, retry }: Pick<StepPlace, 'ref' | 'retry'>,
   controls: Controls,
 ): Promise<Control | null> {
-  const running = retried(ctx, { ref, retry, layer: null }, 'replicate', ref, REPLICATION_RUN);
+  const running = retried(ctx, { ref, retry, layer: null }, 'replicate', ref);
   for (;;) {
     const first = await Promise.race([
       running.then(() => 'ended' as const),
@@ -66,7 +66,9 @@ export const ReplicationWorkflow: Flow<FlowActivities, ExecutionRef, null> = asy
       const told: Control | null =
         state === 'running' ? await follow(ctx, { ref, retry }, controls) : await controls.take();
       if (told === 'stop' || (told === null && state === 'running')) break;
-      state = told === 'pause' ? 'paused' : told === null ? state : 'running';
+      // What was changed is taken up by the next start.
+      if (told === 'pause') state = 'paused';
+      else if (told === 'resume') state = 'running';
     }
     const end = { ...ref, status: 'completed', layer: null, error: null, output: null } as const;
     await retried(ctx, { ref, retry: null, layer: null }, 'endExecution', end);

@@ -29,6 +29,12 @@ function hostOf(broker: string): string {
   return broker.slice(0, broker.lastIndexOf(':'));
 }
 
+/** What the broker said, out of what the client wraps it in. */
+function rootOf(error: unknown): unknown {
+  const inner: unknown = error instanceof AggregateError ? error.errors.at(-1) : undefined;
+  return inner === undefined ? error : rootOf(inner);
+}
+
 export async function createKafka(options: KafkaOptions): Promise<Publisher> {
   const { id, brokers, topic, tls, sasl, policy } = options;
   const kafka = await loadPackage(() => import('@platformatic/kafka'), '@platformatic/kafka');
@@ -49,9 +55,9 @@ export async function createKafka(options: KafkaOptions): Promise<Publisher> {
     });
   };
   const close = async (): Promise<void> => {
-    const open = producer;
+    const ended = producer;
     producer = null;
-    await open?.close(true);
+    await ended?.close(true);
   };
   return {
     id,
@@ -61,11 +67,11 @@ export async function createKafka(options: KafkaOptions): Promise<Publisher> {
         const value = JSON.stringify(toCloudEvent(event));
         const headers = { 'content-type': CLOUD_EVENT_TYPE };
         const messages = [{ topic, key: event.subject, value, headers }];
-        await producer.send({ messages, acks: ALL_REPLICAS });
+        await producer.send({ messages, acks: ALL_REPLICAS, autocreateTopics: true });
         return DELIVERED;
       } catch (error) {
         await close();
-        return outcomeOfFailure(error);
+        return outcomeOfFailure(rootOf(error));
       }
     },
     [Symbol.asyncDispose]: close,

@@ -48,9 +48,9 @@ export async function createNats(options: NatsOptions): Promise<Publisher> {
     return { connection, stream: jetStream.jetstream(connection, { timeout: TIMEOUT_MS }) };
   };
   const close = async (): Promise<void> => {
-    const open = session;
+    const ended = session;
     session = null;
-    await open?.connection.close();
+    await ended?.connection.close();
   };
   return {
     id,

@@ -1,7 +1,5 @@
 /** All ways out that the configuration names, each on its own. */
 import type { MetadataDb } from '../../metadata/database.ts';
-import { forgetEvents } from '../../metadata/event-deliveries.ts';
-import { timeOf } from '../../metadata/transaction.ts';
 import type { EgressPolicy } from '../egress.ts';
 import type { Log } from '../log.ts';
 import type { PublisherConfig, ServerConfig } from '../server-config.ts';
@@ -34,26 +32,10 @@ async function createPublisher(
   }
 }
 
-const HOUR_MS = 3_600_000;
-/** Events that nobody still has to send. */
-const KEPT_MS = 30 * 24 * HOUR_MS;
-
-function startForgetting({ db, log }: Pick<PublishersOptions, 'db' | 'log'>): Disposable {
-  const timer = setInterval(() => {
-    forgetEvents(db, timeOf(Date.now() - KEPT_MS)).catch((error: unknown) => {
-      const reason = error instanceof Error ? error.message : String(error);
-      log.at('error', 'event_publishing_fault', { reason });
-    });
-  }, HOUR_MS);
-  timer.unref();
-  return { [Symbol.dispose]: () => clearInterval(timer) };
-}
-
 /** Each publisher has its own pace: one that fails or hangs holds up no other. */
 export async function startPublishers(options: PublishersOptions): Promise<AsyncDisposable> {
   const { db, config, log } = options;
   await using started = new AsyncDisposableStack();
-  started.use(startForgetting(options));
   const publishers = [];
   for (const entry of config.events) publishers.push(await createPublisher(entry, options));
   const running = publishers.map((publisher) => startPublishing({ db, publisher, log }));

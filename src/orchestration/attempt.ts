@@ -1,7 +1,7 @@
 /** One attempt of an activity: its deadline, its heartbeats, and how it ended. */
-import { asForebayError, ForebayError } from '../../core/errors.ts';
-import type { Activity, Json, RunOptions } from '../flow.ts';
-import { fromPayload, toPayload } from '../payload.ts';
+import { asForebayError, ForebayError } from '../core/errors.ts';
+import type { Activity, Json, RunOptions } from './flow.ts';
+import { fromPayload, toPayload } from './payload.ts';
 
 export interface AttemptSetup {
   readonly name: string;
