@@ -95,12 +95,20 @@ function addServing(program: Command, session: Session): void {
     .option('--data-dir <folder>', 'where its files are (FOREBAY_DATA_DIR, default: .forebay)')
     .option('--host <host>', 'address to listen on (FOREBAY_HOST, default: 127.0.0.1)')
     .option('--port <port>', 'port of the API (FOREBAY_PORT, default: 8004)')
+    .option(
+      '--config <file>',
+      'what it is told (FOREBAY_CONFIG, default: forebay.yaml beside the data folder)',
+    )
     .option('--json', 'the log as JSON lines');
   act(session, server, async () => (await import('./commands/server.ts')).run);
   const worker = program
     .command('worker')
     .description('Do the work of a Temporal cluster (FOREBAY_TEMPORAL_ADDRESS)')
     .option('--data-dir <folder>', 'where the models are (FOREBAY_DATA_DIR, default: .forebay)')
+    .option(
+      '--config <file>',
+      'what it is told (FOREBAY_CONFIG, default: forebay.yaml beside the data folder)',
+    )
     .option('--json', 'the log as JSON lines');
   act(session, worker, async () => (await import('./commands/worker.ts')).run);
 }

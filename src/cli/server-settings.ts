@@ -1,8 +1,12 @@
 /** What server and worker take from options and environment. */
+import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
-import type { TemporalPlace } from '../api/control/engine.ts';
 import { ForebayError } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
+import type { Log } from '../service/log.ts';
+import { readServerConfig, type ServerConfig } from '../service/server-config.ts';
+import { scrubSecrets } from './scrub.ts';
+import type { Terminal } from './terminal.ts';
 
 const port = z.coerce.number().int().min(0).max(65_535);
 
@@ -10,6 +14,7 @@ export const serverShape = {
   dataDir: z.string().min(1).optional(),
   host: z.string().min(1).optional(),
   port: port.optional(),
+  config: z.string().min(1).optional(),
   json: z.boolean().default(false),
 };
 
@@ -18,9 +23,7 @@ const environmentShape = z.object({
   FOREBAY_HOST: z.string().min(1).default('127.0.0.1'),
   FOREBAY_PORT: port.default(8004),
   FOREBAY_DATABASE_URL: z.string().min(1).optional(),
-  FOREBAY_TEMPORAL_ADDRESS: z.string().min(1).optional(),
-  FOREBAY_TEMPORAL_NAMESPACE: z.string().min(1).default('platform-etl'),
-  FOREBAY_TEMPORAL_TASK_QUEUE: z.string().min(1).default('etl-workers'),
+  FOREBAY_CONFIG: z.string().min(1).optional(),
 });
 
 export interface ServerEnvironment {
@@ -28,7 +31,8 @@ export interface ServerEnvironment {
   readonly host: string;
   readonly port: number;
   readonly databaseUrl: Secret | null;
-  readonly temporal: TemporalPlace | null;
+  /** The file that was named; null where it is looked for beside the data folder. */
+  readonly configFile: string | null;
 }
 
 /** Fails with `usage`. */
@@ -46,20 +50,29 @@ export function readServerEnvironment(): ServerEnvironment {
     });
   }
   const { data } = parsed;
-  const address = data.FOREBAY_TEMPORAL_ADDRESS;
   return {
     dataDir: data.FOREBAY_DATA_DIR,
     host: data.FOREBAY_HOST,
     port: data.FOREBAY_PORT,
     databaseUrl:
       data.FOREBAY_DATABASE_URL === undefined ? null : new Secret(data.FOREBAY_DATABASE_URL),
-    temporal:
-      address === undefined
-        ? null
-        : {
-            address,
-            namespace: data.FOREBAY_TEMPORAL_NAMESPACE,
-            taskQueue: data.FOREBAY_TEMPORAL_TASK_QUEUE,
-          },
+    configFile: data.FOREBAY_CONFIG ?? null,
   };
+}
+
+/** Null after every mistake was told; the command then ends with 2. */
+export function readServerFile(
+  place: { readonly dataDir: string; readonly configFile: string | null },
+  terminal: Terminal,
+  log: Log,
+): ServerConfig | null {
+  const { dataDir, configFile } = place;
+  const path = configFile ?? join(dirname(resolve(dataDir)), 'forebay.yaml');
+  const file = readServerConfig({ path, isNamed: configFile !== null }, process.env);
+  if (file.kind === 'refused') {
+    for (const problem of file.problems) terminal.err(scrubSecrets(`${problem}\n`));
+    return null;
+  }
+  if (file.passedOver) log.at('info', 'configuration_passed_over', { path });
+  return file.config;
 }

@@ -14,11 +14,14 @@ import { Turns } from '../../orchestration/activities/turns.ts';
 import { Dispatcher } from '../../orchestration/dispatcher.ts';
 import { fireSchedule } from '../../orchestration/schedule-execution.ts';
 import { startScheduler } from '../../orchestration/schedules/scheduler.ts';
+import type { EgressPolicy } from '../../service/egress.ts';
+import { startPublishers } from '../../service/events/publishers.ts';
 import type { Log } from '../../service/log.ts';
+import { type ServerConfig, temporalOf, type TemporalPlace } from '../../service/server-config.ts';
 import { startApi } from '../server.ts';
 import type { ModelDescription } from '../services.ts';
 import { startHousekeeping } from './housekeeping.ts';
-import { cursorKey, openOrchestrator, startWorker, type TemporalPlace } from './engine.ts';
+import { cursorKey, openOrchestrator, startWorker } from './engine.ts';
 import { createServices } from './services.ts';
 
 export interface ServerSettings {
@@ -28,10 +31,7 @@ export interface ServerSettings {
   /** PostgreSQL for the metadata; null: a file in the data folder. */
   readonly databaseUrl: Secret | null;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Null: flows run in this process. */
-  readonly temporal: TemporalPlace | null;
-  readonly maxActivities: number;
-  readonly activityTimeoutMs: number;
+  readonly config: ServerConfig;
   readonly log: Log;
 }
 
@@ -43,6 +43,10 @@ export interface ControlPlane extends AsyncDisposable {
 
 const LOOPBACK = /^(?:localhost|127(?:\.\d+){3}|::1)$/;
 const FILE = 'forebay.db';
+
+function egressOf({ config, host }: Pick<ServerSettings, 'config' | 'host'>): EgressPolicy {
+  return config.egress ?? (LOOPBACK.test(host) ? 'open' : 'private');
+}
 
 export function metadataPlace({
   dataDir,
@@ -87,7 +91,7 @@ function faultLog(log: Log): (error: unknown) => void {
 }
 
 export async function startControlPlane(settings: ServerSettings): Promise<ControlPlane> {
-  const { dataDir, host, port, environment, log } = settings;
+  const { dataDir, host, port, environment, config, log } = settings;
   const parts = new Parts();
   try {
     const place = metadataPlace(settings);
@@ -98,16 +102,18 @@ export async function startControlPlane(settings: ServerSettings): Promise<Contr
       dataDir: place.kind === 'sqlite' ? dataDir : null,
     });
     await checkDataKeys(metadata.db, keys);
+    // They end last: what executions tell until then goes out, too.
+    parts.use(await startPublishers({ db: metadata.db, config, policy: egressOf(settings), log }));
     const onFault = faultLog(log);
     const deps: ActivityDeps = {
       metadata,
       keys,
       turns: new Turns(),
       modelsFolder: join(dataDir, 'models'),
+      retryFallback: config.retry,
     };
-    const { maxActivities, activityTimeoutMs } = settings;
-    const work = { maxActivities, activityTimeoutMs, onFault };
-    const { temporal } = settings;
+    const work = { ...config.workers, onFault };
+    const temporal = temporalOf(config);
     const orchestrator = parts.use(await openOrchestrator(metadata, deps, { temporal, work }));
     const dispatcher = parts.use(new Dispatcher({ db: metadata.db, orchestrator, onFault }));
     const scheduler = parts.use(
@@ -138,13 +144,13 @@ export async function startControlPlane(settings: ServerSettings): Promise<Contr
   }
 }
 
-export type WorkerSettings = Omit<ServerSettings, 'host' | 'port' | 'temporal'> & {
+export type WorkerSettings = Omit<ServerSettings, 'host' | 'port'> & {
   readonly temporal: TemporalPlace;
 };
 
 /** A worker of a Temporal cluster: shares the metadata with the servers, and does what they schedule. */
 export async function startControlWorker(settings: WorkerSettings): Promise<AsyncDisposable> {
-  const { dataDir, environment, log, temporal, maxActivities, activityTimeoutMs } = settings;
+  const { dataDir, environment, log, temporal, config } = settings;
   const parts = new Parts();
   try {
     const place = metadataPlace(settings);
@@ -158,9 +164,14 @@ export async function startControlWorker(settings: WorkerSettings): Promise<Asyn
     const keys = await loadWrappingKeys({ environment, dataDir: null });
     await checkDataKeys(metadata.db, keys);
     const onFault = faultLog(log);
-    const modelsFolder = join(dataDir, 'models');
-    const deps: ActivityDeps = { metadata, keys, turns: new Turns(), modelsFolder };
-    parts.use(await startWorker(deps, temporal, { maxActivities, activityTimeoutMs, onFault }));
+    const deps: ActivityDeps = {
+      metadata,
+      keys,
+      turns: new Turns(),
+      modelsFolder: join(dataDir, 'models'),
+      retryFallback: config.retry,
+    };
+    parts.use(await startWorker(deps, temporal, { ...config.workers, onFault }));
     return parts;
   } catch (error) {
     await parts[Symbol.asyncDispose]();

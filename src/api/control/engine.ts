@@ -10,12 +10,7 @@ import { FLOWS } from '../../orchestration/flows/index.ts';
 import type { Orchestrator } from '../../orchestration/orchestrator.ts';
 import type { CodecKey } from '../../orchestration/temporal/codec.ts';
 import type { TemporalSettings } from '../../orchestration/temporal/settings.ts';
-
-export interface TemporalPlace {
-  readonly address: string;
-  readonly namespace: string;
-  readonly taskQueue: string;
-}
+import type { TemporalPlace } from '../../service/server-config.ts';
 
 export interface WorkSettings {
   readonly maxActivities: number;

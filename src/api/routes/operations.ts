@@ -1,8 +1,9 @@
 /** Dead letters, events, models. */
 import { z } from 'zod';
 import { findDeadLetter, listDeadLetters } from '../../metadata/dead-letters.ts';
-import { lastEventId, type OutboxEvent, readEvents } from '../../metadata/events-outbox.ts';
+import { lastEventId, readEvents } from '../../metadata/events-outbox.ts';
 import type { DeadLettersTable } from '../../metadata/tables.ts';
+import { toCloudEvent } from '../../service/events/cloud-event.ts';
 import { cursorAt, listed, pageOf } from '../page.ts';
 import { notFound } from '../problem.ts';
 import { type Call, type Feed, readRoute, type Route } from '../route.ts';
@@ -22,19 +23,6 @@ function letterView(row: DeadLettersTable): Record<string, unknown> {
   return rest;
 }
 
-function eventView(row: OutboxEvent): Record<string, unknown> {
-  return {
-    specversion: '1.0',
-    id: row.event_id,
-    source: `/organizations/${row.organization_id}`,
-    type: row.type,
-    subject: row.subject,
-    time: row.created_at,
-    datacontenttype: 'application/json',
-    data: JSON.parse(row.data),
-  };
-}
-
 /** Without a last event: what comes from now on. */
 async function eventFeed({ context, caller }: Call<unknown, unknown, unknown>): Promise<Feed> {
   const start = await lastEventId(context.db, caller.scope);
@@ -45,7 +33,7 @@ async function eventFeed({ context, caller }: Call<unknown, unknown, unknown>): 
       const events = rows.map((row) => ({
         id: String(row.id),
         event: row.type,
-        data: eventView(row),
+        data: toCloudEvent(row),
       }));
       return { events, ended: false };
     },
@@ -107,7 +95,7 @@ export const operationRoutes: readonly Route[] = [
       const last = found.length > rows.length ? rows.at(-1) : undefined;
       const next = last === undefined ? null : { sort: '', id: String(last.id) };
       const next_cursor = cursorAt('events', call, next);
-      return { status: 200, body: { events: rows.map(eventView), next_cursor } };
+      return { status: 200, body: { events: rows.map(toCloudEvent), next_cursor } };
     },
     feed: eventFeed,
   }),

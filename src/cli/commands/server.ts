@@ -4,12 +4,10 @@ import { ServiceLog } from '../../service/log.ts';
 import type { RunCommand } from '../call.ts';
 import { readOptions } from '../options.ts';
 import { scrubSecrets } from '../scrub.ts';
-import { readServerEnvironment, serverShape } from '../server-settings.ts';
+import { readServerEnvironment, readServerFile, serverShape } from '../server-settings.ts';
 import { untilStopped, watchSignals } from '../signals.ts';
 
 const STOPPING = 'Stopping: what is in hand is finished first. Once more to stop now.';
-const MAX_ACTIVITIES = 10;
-const ACTIVITY_TIMEOUT_MS = 30 * 60_000;
 
 export const run: RunCommand = async ({ options, terminal }) => {
   const { json, ...given } = readOptions(serverShape, options);
@@ -17,15 +15,18 @@ export const run: RunCommand = async ({ options, terminal }) => {
   const log = new ServiceLog({ level: 'info', format: json ? 'json' : 'text' }, (line) =>
     terminal.err(scrubSecrets(line)),
   );
+  const dataDir = given.dataDir ?? environment.dataDir;
+  const configFile = given.config ?? environment.configFile;
+  const config = readServerFile({ dataDir, configFile }, terminal, log.root);
+  if (config === null) return 2;
   using interruption = watchSignals((text) => terminal.err(`${text}\n`), STOPPING);
   await using server = await startControlPlane({
     ...environment,
-    dataDir: given.dataDir ?? environment.dataDir,
+    dataDir,
     host: given.host ?? environment.host,
     port: given.port ?? environment.port,
     environment: process.env,
-    maxActivities: MAX_ACTIVITIES,
-    activityTimeoutMs: ACTIVITY_TIMEOUT_MS,
+    config,
     log: log.root,
   });
   terminal.out(`Listening on ${server.url}\n`);

@@ -9,7 +9,7 @@ import { findPipeline } from '../../metadata/pipelines.ts';
 import { type OrganizationScope, scopeOf } from '../../metadata/scope.ts';
 import type { ConnectionsTable, PipelinesTable } from '../../metadata/tables.ts';
 import type { WrappingKeys } from '../../metadata/wrapping-keys.ts';
-import type { ExecutionRef } from '../flows/activities.ts';
+import type { BackoffSettings, ExecutionRef } from '../flows/activities.ts';
 import { type PipelineConfig, readPipelineConfig } from './pipeline-config.ts';
 import type { Turns } from './turns.ts';
 
@@ -20,6 +20,8 @@ export interface ActivityDeps {
   readonly turns: Turns;
   /** Folder of the gold models. */
   readonly modelsFolder: string;
+  /** For failures that the table of retries does not name. */
+  readonly retryFallback: BackoffSettings;
 }
 
 /** The system of a stored connection. Connects to nothing. */

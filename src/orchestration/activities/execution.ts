@@ -68,7 +68,7 @@ export async function beginExecution(
   });
   await using log = new ExecutionLog(deps, ref, { layer: null, context });
   log.add('info', `Execution of ${pipeline.name} started`);
-  return { layers, retry: retryOf(config) };
+  return { layers, retry: { fallback: deps.retryFallback, own: retryOf(config) } };
 }
 
 export async function noteRetry(

@@ -25,18 +25,26 @@ export type FailureSummary = {
   readonly stream: string | null;
 };
 
-/** In place of the table of retries where a pipeline has its own. */
-export type RetrySettings = {
+export type BackoffSettings = {
   readonly maxAttempts: number;
   readonly initialDelayMs: number;
   readonly maxDelayMs: number;
   readonly multiplier: number;
-  readonly permanentCodes: readonly string[];
+};
+
+/** In place of the table of retries where a pipeline has its own. */
+export type RetrySettings = BackoffSettings & { readonly permanentCodes: readonly string[] };
+
+/** As it was when the execution began. */
+export type RetryPlan = {
+  /** Of the server: for failures that the table does not name. */
+  readonly fallback: BackoffSettings;
+  readonly own: RetrySettings | null;
 };
 
 export type ExecutionPlan = {
   readonly layers: readonly LayerName[];
-  readonly retry: RetrySettings | null;
+  readonly retry: RetryPlan;
 };
 
 export type RetryNote = {

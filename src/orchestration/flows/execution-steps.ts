@@ -8,7 +8,7 @@ import type {
   FailureSummary,
   FlowActivities,
   LayerName,
-  RetrySettings,
+  RetryPlan,
 } from './activities.ts';
 
 type Ctx = FlowContext<FlowActivities>;
@@ -39,15 +39,18 @@ export function summaryOf(error: ForebayError): FailureSummary {
   };
 }
 
-function rulesOf(retry: RetrySettings | null): RetryRules {
+function rulesOf(retry: RetryPlan | null): RetryRules {
   if (retry === null) return DEFAULT_RULES;
-  const { permanentCodes, ...override } = retry;
-  return { ...DEFAULT_RULES, override, permanentCodes };
+  const { fallback, own } = retry;
+  if (own === null) return { ...DEFAULT_RULES, fallback };
+  const { permanentCodes, ...override } = own;
+  return { fallback, override, permanentCodes };
 }
 
 export interface StepPlace {
   readonly ref: ExecutionRef;
-  readonly retry: RetrySettings | null;
+  /** Null before it is known, and after it counts. */
+  readonly retry: RetryPlan | null;
   readonly layer: LayerName | null;
 }
 

@@ -2,7 +2,7 @@
 import { ForebayError } from '../../core/errors.ts';
 import type { Flow, FlowContext, Json } from '../flow.ts';
 import type { Control, ExecutionRef, FlowActivities } from './activities.ts';
-import { endFailed, retried } from './execution-steps.ts';
+import { endFailed, retried, type StepPlace } from './execution-steps.ts';
 
 type Ctx = FlowContext<FlowActivities>;
 
@@ -34,8 +34,12 @@ class Controls {
 }
 
 /** How the stream came to an end: what it was told, or null where the source had no more. */
-async function follow(ctx: Ctx, ref: ExecutionRef, controls: Controls): Promise<Control | null> {
-  const running = retried(ctx, { ref, retry: null, layer: null }, 'replicate', ref);
+async function follow(
+  ctx: Ctx,
+  { ref, retry }: Pick<StepPlace, 'ref' | 'retry'>,
+  controls: Controls,
+): Promise<Control | null> {
+  const running = retried(ctx, { ref, retry, layer: null }, 'replicate', ref);
   for (;;) {
     const first = await Promise.race([
       running.then(() => 'ended' as const),
@@ -55,10 +59,12 @@ export const ReplicationWorkflow: Flow<FlowActivities, ExecutionRef, null> = asy
   let state: 'running' | 'paused' = 'running';
   ctx.query('state', () => state);
   try {
-    await retried(ctx, { ref, retry: null, layer: null }, 'beginExecution', ref);
+    const plan = await retried(ctx, { ref, retry: null, layer: null }, 'beginExecution', ref);
+    // The pipeline's own policy is kept inside of the step.
+    const retry = { fallback: plan.retry.fallback, own: null };
     for (;;) {
       const told: Control | null =
-        state === 'running' ? await follow(ctx, ref, controls) : await controls.take();
+        state === 'running' ? await follow(ctx, { ref, retry }, controls) : await controls.take();
       if (told === 'stop' || (told === null && state === 'running')) break;
       // What was changed is taken up by the next start.
       if (told === 'pause') state = 'paused';
