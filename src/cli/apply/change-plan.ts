@@ -137,9 +137,9 @@ export function pipelineContent(row: Pipeline, names: Names): Record<string, unk
     ([key, value]) => known.includes(key) && value != null,
   );
   const {
-    source_connection_id: source,
-    destination_connection_id: destination,
-    benthos_configuration_ids: _,
+    source_connection_id: _,
+    destination_connection_id: __,
+    benthos_configuration_ids: ___,
     name,
     kind,
     streams,
@@ -149,8 +149,8 @@ export function pipelineContent(row: Pipeline, names: Names): Record<string, unk
   return {
     name,
     kind,
-    source_connection: nameOf(names.connections, String(source)),
-    destination_connection: nameOf(names.connections, String(destination)),
+    source_connection: nameOf(names.connections, row.source_connection_id),
+    destination_connection: nameOf(names.connections, row.destination_connection_id),
     streams: Array.isArray(streams) ? streams.map(plainStream) : streams,
     ...rest,
     ...(benthos.length === 0 ? {} : { benthos_configurations: benthos }),

@@ -22,7 +22,7 @@ const LONGEST = 60;
 function valueText(value: unknown): string | null {
   if (value === null) return 'none';
   if (typeof value === 'object') return null;
-  const text = String(value);
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
   return text.length > LONGEST ? null : text;
 }
 

@@ -1,5 +1,5 @@
 /** What keeps a request from being done, as an error of the table. */
-import { z } from 'zod';
+import type { z } from 'zod';
 import { problemSchema } from '../../api/problem.ts';
 import { ERROR_TABLE, type ErrorCode, ForebayError } from '../../core/errors.ts';
 

@@ -1,10 +1,10 @@
 /** Things of a server by their name or id. */
 import type { z } from 'zod';
 import { storedId } from '../../api/schemas/fields.ts';
-import { connectionListSchema, connectionSchema } from '../../api/schemas/connections.ts';
+import { connectionListSchema, type connectionSchema } from '../../api/schemas/connections.ts';
 import { executionDetailSchema, executionListSchema } from '../../api/schemas/executions.ts';
-import { pipelineListSchema, pipelineSchema } from '../../api/schemas/pipelines.ts';
-import { scheduleListSchema, scheduleSchema } from '../../api/schemas/schedules.ts';
+import { pipelineListSchema, type pipelineSchema } from '../../api/schemas/pipelines.ts';
+import { scheduleListSchema, type scheduleSchema } from '../../api/schemas/schedules.ts';
 import { nearest } from '../../connectors/nearest.ts';
 import { ForebayError } from '../../core/errors.ts';
 import type { ApiClient } from '../api-client.ts';
