@@ -23,13 +23,20 @@ function systemCodeOf(error: unknown): string {
   return systemCodeOf(error.cause);
 }
 
+/** What has no code of the system says it in words: a port that fetch refuses, for instance. */
+function reasonOf(error: unknown): string {
+  return error instanceof Error && error.cause instanceof Error ? error.cause.message : '';
+}
+
 export function transportError(server: string, error: unknown): ForebayError {
   if (error instanceof Error && error.name === 'TimeoutError') {
     const message = `the server ${server} did not answer in time`;
     return new ForebayError('timeout', { message, cause: error });
   }
   const code = systemCodeOf(error);
-  const more = { ...(code === '' ? {} : { why: code, systemCode: code }), cause: error };
+  const why = code === '' ? reasonOf(error) : code;
+  const system = code === '' ? {} : { systemCode: code };
+  const more = { ...(why === '' ? {} : { why }), ...system, cause: error };
   if (NOT_REACHED.has(code)) {
     return new ForebayError('unreachable', {
       message: `no Forebay server answers at ${server}`,

@@ -33,8 +33,11 @@ export function failureOf({
   const read = reportSchema.safeParse(error);
   if (!read.success) return new ForebayError('internal', { message: 'the execution failed' });
   const { code, message, fix } = read.data;
-  const known = isCode(code) ? code : 'internal';
-  return new ForebayError(known, { message, ...(fix == null ? {} : { fix }) });
+  const text = isCode(code) ? message : `${code}: ${message}`;
+  return new ForebayError(isCode(code) ? code : 'internal', {
+    message: text,
+    ...(fix == null ? {} : { fix }),
+  });
 }
 
 export function exitOf(execution: Pick<Execution, 'status' | 'error'>): ExitCode {
