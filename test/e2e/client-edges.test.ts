@@ -28,10 +28,18 @@ function forebay(server: string | undefined, args: readonly string[]): Promise<F
 }
 
 const JSON_TYPE = { 'content-type': 'application/json' };
-const problem = (code: string, more: object = {}): string =>
+const problem = (code: string): string =>
   JSON.stringify({
-    ...{ type: '/docs', title: 'Error', status: 400, detail: 'It cannot be', instance: '/' },
-    ...{ code, fix: 'Do otherwise.', retryable: false, trace_id: 'trace-1', errors: [], ...more },
+    type: '/docs',
+    title: 'Error',
+    status: 400,
+    detail: 'It cannot be',
+    instance: '/',
+    code,
+    fix: 'Do otherwise.',
+    retryable: false,
+    trace_id: 'trace-1',
+    errors: [],
   });
 
 const PIPELINE = {
@@ -42,11 +50,22 @@ const PIPELINE = {
     streams: ['a'],
     benthos_configuration_ids: [],
   },
-  ...{ source_connection_id: PIPELINE_ID, destination_connection_id: PIPELINE_ID, version: 1 },
-  ...{ schedule_type: 'manual', cron_expression: null, interval_seconds: null, time_zone: 'UTC' },
-  ...{ overlap_policy: 'skip', catchup_window_seconds: 600, is_active: true, last_run_at: null },
-  ...{ last_run_status: null, next_run_at: null, workflow_id: PIPELINE_ID },
-  ...{ created_at: NOW, updated_at: NOW },
+  source_connection_id: PIPELINE_ID,
+  destination_connection_id: PIPELINE_ID,
+  version: 1,
+  schedule_type: 'manual',
+  cron_expression: null,
+  interval_seconds: null,
+  time_zone: 'UTC',
+  overlap_policy: 'skip',
+  catchup_window_seconds: 600,
+  is_active: true,
+  last_run_at: null,
+  last_run_status: null,
+  next_run_at: null,
+  workflow_id: PIPELINE_ID,
+  created_at: NOW,
+  updated_at: NOW,
 };
 const page = (...pipelines: readonly object[]): string =>
   JSON.stringify({ pipelines, next_cursor: null });
@@ -172,11 +191,25 @@ describe('an answer that does not arrive', () => {
     };
     const layer = { status: 'pending', records: null, duration_ms: null };
     const execution = {
-      ...{ id: EXECUTION_ID, pipeline_id: PIPELINE_ID, pipeline_name: 'orders', error: null },
-      ...{ status: 'running', trigger: 'manual', total_duration_ms: null, size_bytes: null },
-      ...{ records_processed: null, records_failed: null, scheduled_at: NOW, started_at: NOW },
-      ...{ completed_at: null, workflow: 'x', workflow_id: 'x', run_id: null },
-      ...{ parameters: {}, output: null, retry: null },
+      id: EXECUTION_ID,
+      pipeline_id: PIPELINE_ID,
+      pipeline_name: 'orders',
+      error: null,
+      status: 'running',
+      trigger: 'manual',
+      total_duration_ms: null,
+      size_bytes: null,
+      records_processed: null,
+      records_failed: null,
+      scheduled_at: NOW,
+      started_at: NOW,
+      completed_at: null,
+      workflow: 'x',
+      workflow_id: 'x',
+      run_id: null,
+      parameters: {},
+      output: null,
+      retry: null,
       layers: {
         bronze: { ...layer, size_mb: null },
         silver: { ...layer, records_filtered: null, records_deduplicated: null },
