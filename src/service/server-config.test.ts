@@ -109,6 +109,14 @@ describe('the file of the server', () => {
     );
   });
 
+  it.each(['http://[', 'https://a.example:99999/', 'ftp://a.example', 'a.example'])(
+    'refuses %s as an address',
+    (url) => {
+      const text = `events: [{type: webhook, url: "${url}", secret: ${SECRET}}]`;
+      expect(problems(text)[0]).toMatch(/^file:1:31 events\[0\]\.url: /);
+    },
+  );
+
   it('follows references, and keeps what they give to itself', () => {
     writeFileSync(join(folder, 'signing'), `${SECRET}\n`);
     const config = read(
