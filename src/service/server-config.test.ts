@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
@@ -163,6 +163,14 @@ describe('the environment', () => {
       egress: 'public',
     });
     expect(events).toMatchObject([{ type: 'openlineage', namespace: 'forebay' }]);
+  });
+
+  it('is described', () => {
+    const page = readFileSync('docs/server.md', 'utf8');
+    for (const { name, path } of SERVER_VARIABLES) {
+      expect(page).toContain(`\`${name}\``);
+      expect(page).toContain(`\`${path.join('.')}\``);
+    }
   });
 
   it.each([
