@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
@@ -109,6 +109,14 @@ describe('the file of the server', () => {
     );
   });
 
+  it.each(['http://[', 'https://a.example:99999/', 'ftp://a.example', 'a.example'])(
+    'refuses %s as an address',
+    (url) => {
+      const text = `events: [{type: webhook, url: "${url}", secret: ${SECRET}}]`;
+      expect(problems(text)[0]).toMatch(/^file:1:31 events\[0\]\.url: /);
+    },
+  );
+
   it('follows references, and keeps what they give to itself', () => {
     writeFileSync(join(folder, 'signing'), `${SECRET}\n`);
     const config = read(
@@ -155,6 +163,14 @@ describe('the environment', () => {
       egress: 'public',
     });
     expect(events).toMatchObject([{ type: 'openlineage', namespace: 'forebay' }]);
+  });
+
+  it('is described', () => {
+    const page = readFileSync('docs/server.md', 'utf8');
+    for (const { name, path } of SERVER_VARIABLES) {
+      expect(page).toContain(`\`${name}\``);
+      expect(page).toContain(`\`${path.join('.')}\``);
+    }
   });
 
   it.each([

@@ -28,11 +28,13 @@ const etlSchema = z.strictObject({
     .prefault({}),
 });
 
+const NO_URL = 'is no address that can be read\nLook at its host and port.';
+
 const httpUrl = patterned(
   /^https?:\/\/[^\s/]+/i,
   'must be an address that begins with https:// or http://',
   'Write the whole address, such as https://events.example.com/forebay.',
-);
+).refine((url) => URL.canParse(url), NO_URL);
 
 const SECRET_BYTES = { min: 24, max: 64 };
 
@@ -79,7 +81,7 @@ const natsSchema = z.strictObject({
     /^(?:nats|tls):\/\/[^\s/@]+$/i,
     'must be an address that begins with nats:// or tls://, without user and password',
     'Write the address, such as tls://nats.example.com:4222; user, password and token are fields of their own.',
-  ),
+  ).refine((url) => URL.canParse(url), NO_URL),
   subject: patterned(
     /^[^\s.*>]+(?:\.[^\s.*>]+)*$/,
     'must be a subject without wildcards',

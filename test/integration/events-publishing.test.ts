@@ -191,6 +191,28 @@ describeEachStore('publishing', (of) => {
     );
   });
 
+  it('is stopped in time, whatever the client of a broker does', async () => {
+    const { db, scope } = await begun(of);
+    const sending = Promise.withResolvers<true>();
+    let closed = 0;
+    const deaf: Publisher = {
+      id: freshName('broker'),
+      send: () => {
+        sending.resolve(true);
+        return new Promise(() => {});
+      },
+      [Symbol.asyncDispose]: async () => {
+        closed += 1;
+      },
+    };
+    {
+      await using _ = await publish(db, deaf);
+      await tell(db, scope, 'a');
+      await sending.promise;
+    }
+    expect(closed).toBe(1);
+  });
+
   it('waits for a receiver that does not answer no longer than it may', async () => {
     const { db, scope } = await begun(of);
     await using receiver = await startReceiver();

@@ -8,6 +8,7 @@ import {
   settleDelivery,
   takeDeliveries,
 } from '../../metadata/event-deliveries.ts';
+import type { OutboxEvent } from '../../metadata/events-outbox.ts';
 import { timeOf } from '../../metadata/transaction.ts';
 import type { Log } from '../log.ts';
 import { GIVEN_UP_AFTER_MS, waitMs } from './backoff.ts';
@@ -26,12 +27,32 @@ export interface PublishingOptions {
 }
 
 const TAKEN_AT_ONCE = 10;
+/** Whatever a client does meanwhile. */
+const SEND_MS = 30_000;
 /** Longer than that many sends may take. */
-const LEASE_MS = 5 * 60_000;
+const LEASE_MS = (TAKEN_AT_ONCE + 2) * SEND_MS;
 const DEFAULTS = { pollMs: 500, graceMs: 3000, wait: waitMs, now: Date.now };
 
 type Later = Extract<SendOutcome, { kind: 'later' }>;
 type Ended = 'go-on' | 'down' | 'disabled';
+
+/** Clients of brokers take no signal: they are left to themselves, and closed at the end. */
+async function sendWithin(
+  publisher: Publisher,
+  event: OutboxEvent,
+  signal: AbortSignal,
+): Promise<SendOutcome> {
+  const ended = Promise.withResolvers<SendOutcome>();
+  const end = (): void => ended.resolve(outcomeOfFailure(signal.reason));
+  signal.addEventListener('abort', end, { once: true });
+  if (signal.aborted) end();
+  try {
+    const sent = publisher.send(event, signal).catch(outcomeOfFailure);
+    return await Promise.race([sent, ended.promise]);
+  } finally {
+    signal.removeEventListener('abort', end);
+  }
+}
 
 class Publishing {
   readonly #options: Required<PublishingOptions>;
@@ -94,7 +115,8 @@ class Publishing {
   async #deliver(delivery: Delivery): Promise<Ended> {
     const { db, publisher } = this.#options;
     const { event, attempts } = delivery;
-    const outcome = await publisher.send(event, this.#giveUp.signal).catch(outcomeOfFailure);
+    const signal = AbortSignal.any([this.#giveUp.signal, AbortSignal.timeout(SEND_MS)]);
+    const outcome = await sendWithin(publisher, event, signal);
     const fields = { eventId: event.event_id, attempts };
     switch (outcome.kind) {
       case 'delivered':
