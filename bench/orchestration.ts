@@ -80,7 +80,7 @@ async function temporal(load: Load): Promise<Measured | null> {
   return await time(orchestrator, load);
 }
 
-export async function steps(): Promise<Outcome[]> {
+export async function flowSteps(): Promise<Outcome[]> {
   const load = { workflows: WORKFLOWS, steps: STEPS };
   const ours = await embedded(load);
   const rate = perSecond(load, ours);
