@@ -47,6 +47,7 @@ beforeAll(async () => {
     tokens: await post('/api/v1/tokens', { name: 't', role: 'viewer' }),
     users: (await createUser(api.metadata.db, api.other, user)).id,
     organizations: api.other.organizationId,
+    onboarding: `onboarding-${api.other.organizationId}-1`,
     'dead-letters': letters.body.dead_letters[0].id,
   };
 });

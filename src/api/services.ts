@@ -7,6 +7,7 @@ import type { OrganizationScope } from '../metadata/scope.ts';
 import type { MetadataTransaction } from '../metadata/transaction.ts';
 import type { Catalog, ConnectionTest } from './schemas/connections.ts';
 import type { ConnectorType } from './schemas/connectors.ts';
+import type { Onboarding, OnboardingInput } from './schemas/onboarding.ts';
 import type { Lint } from './schemas/operations.ts';
 import type {
   BackfillInput,
@@ -88,6 +89,10 @@ export interface ControlServices {
   pipelineChanged(pipelineId: string): void;
   /** Fails with `capability_missing` where there is nothing to lint with. */
   lintBenthos(configuration: string, signal: AbortSignal): Promise<Lint>;
+  /** Starts the flow; what it makes is found again by name when it is asked for twice. */
+  startOnboarding(scope: OrganizationScope, input: OnboardingInput): Promise<Onboarding>;
+  /** Null: there is none of this organisation. */
+  onboarding(scope: OrganizationScope, workflowId: string): Promise<Onboarding | null>;
   models(scope: OrganizationScope): Promise<readonly ModelDescription[]>;
   readiness(): Promise<Readiness>;
   /** In Prometheus' text format. */

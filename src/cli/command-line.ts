@@ -2,14 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { asForebayError, type ExitCode, ForebayError } from '../core/errors.ts';
-import type { RunCommand } from './call.ts';
+import { addClient } from './client-commands.ts';
+import { act, collect, listOptions, type Session } from './command-parts.ts';
 import { SeveralErrors, printError } from './failure.ts';
 import type { Terminal } from './terminal.ts';
-
-interface Session {
-  readonly terminal: Terminal;
-  code: ExitCode;
-}
 
 const SYSTEMS = `
 A system is a URL, or env:NAME for a URL in an environment variable:
@@ -21,24 +17,6 @@ function version(): string {
   const file = new URL('../../package.json', import.meta.url);
   const { version: number } = JSON.parse(readFileSync(file, 'utf8')) as { version: string };
   return number;
-}
-
-function collect(value: string, before: readonly string[] | undefined): readonly string[] {
-  return [...(before ?? []), value];
-}
-
-function act(session: Session, command: Command, load: () => Promise<RunCommand>): Command {
-  return command.action(async () => {
-    const run = await load();
-    const { terminal } = session;
-    session.code = await run({ args: command.args, options: command.opts(), terminal });
-  });
-}
-
-function listOptions(command: Command): Command {
-  return command
-    .option('-o, --output <format>', 'table, json or yaml (default: table)')
-    .option('--json', 'the same as -o json');
 }
 
 function selectionOptions(command: Command): Command {
@@ -298,6 +276,7 @@ function buildProgram(session: Session): Command {
   addServing(program, session);
   addTransforming(program, session);
   addLooking(program, session);
+  addClient(program, session);
   addDemo(program, session);
   return program;
 }

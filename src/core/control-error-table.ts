@@ -131,6 +131,10 @@ export const CONTROL_ERRORS = {
     'The Temporal cluster does not answer.',
     'Check FOREBAY_TEMPORAL_ADDRESS and that it runs.',
   ]),
+  answer_unreadable: entry('config', 1, 502, [
+    'What answered is no Forebay server, or one of another release.',
+    'Check the address that --server, FOREBAY_SERVER or `forebay login` gave, and the release of both sides.',
+  ]),
   egress_refused: entry('config', 3, 400, [
     'The address is not one that may be connected to.',
     'Ask the operator of the server to allow it.',

@@ -50,29 +50,10 @@ export async function sealSecrets(
   return sealWith(openKey(row, keys), scope, { secretId, secrets });
 }
 
-/** Throws `secret_key` where the wrapping key is another one, or the text belongs elsewhere. */
-export async function openSecrets(
-  db: MetadataDb,
-  scope: OrganizationScope,
-  {
-    keys,
-    secretId,
-    sealed,
-  }: {
-    readonly keys: WrappingKeys;
-    readonly secretId: string;
-    readonly sealed: string;
-  },
-): Promise<Readonly<Record<string, Secret>>> {
-  const dataKeys = await db
-    .selectFrom('data_keys')
-    .selectAll()
-    .where('organization_id', '=', scope.organizationId)
-    .execute();
-  return openSealed(dataKeys, scope, { keys, secretId, sealed });
-}
-
-/** For who has read the data keys of the organisation together with what was sealed. */
+/**
+ * For who has read the data keys of the organisation together with what was sealed. Throws `secret_key` where the
+ * wrapping key is another one, or the text belongs elsewhere.
+ */
 export function openSealed(
   dataKeys: readonly DataKeysTable[],
   scope: OrganizationScope,

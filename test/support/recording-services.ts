@@ -1,6 +1,7 @@
 // Stands in for the running system behind the API: does nothing but write down what it was asked.
 import { ForebayError } from '../../src/core/errors.ts';
 import { claimExecution } from '../../src/metadata/executions.ts';
+import type { Onboarding } from '../../src/api/schemas/onboarding.ts';
 import type { ControlServices } from '../../src/api/services.ts';
 
 export interface RecordingServices extends ControlServices {
@@ -15,6 +16,14 @@ const SUCCESS: Awaited<ReturnType<ControlServices['testConnection']>> = {
   message: 'connected',
   metadata: { version: '17.0' },
   steps: [{ step: 'tcp', status: 'ok', message: 'open', fix: null, duration_ms: 1.5 }],
+};
+
+const ONBOARDING: Onboarding = {
+  workflow_id: 'onboarding-1',
+  status: 'running',
+  pipeline_id: null,
+  error: null,
+  steps: [],
 };
 
 export function recordingServices(): RecordingServices {
@@ -73,6 +82,15 @@ export function recordingServices(): RecordingServices {
     stopPipeline: control('stopPipeline', 'stopped'),
     pausePipeline: control('pausePipeline', 'paused'),
     resumePipeline: control('resumePipeline', 'running'),
+    startOnboarding: (_scope, { pipeline }) => {
+      note('startOnboarding', pipeline);
+      return Promise.resolve(ONBOARDING);
+    },
+    onboarding: (scope, workflowId) => {
+      note('onboarding', workflowId);
+      const isOwn = workflowId.startsWith(`onboarding-${scope.organizationId}-`);
+      return Promise.resolve(isOwn ? ONBOARDING : null);
+    },
     comparePipeline: (_scope, pipeline) => {
       note('comparePipeline', pipeline.id);
       return Promise.resolve({ identical: true, streams: [] });

@@ -22,6 +22,7 @@ import type { ConnectorCapabilities, ControlServices } from '../services.ts';
 import { comparePipeline } from './compare.ts';
 import { readCatalog, testSystem } from './look.ts';
 import { metricsText } from './metrics.ts';
+import { Onboardings } from './onboarding.ts';
 
 export interface ServiceParts {
   readonly deps: ActivityDeps;
@@ -69,6 +70,7 @@ export function createServices(parts: ServiceParts): ControlServices {
   const { deps, orchestrator, dispatcher } = parts;
   const { db } = deps.metadata;
   const replication = new Replications(parts);
+  const onboardings = new Onboardings(deps, orchestrator);
   return {
     ...NOT_THERE,
     connectors: capabilities,
@@ -114,6 +116,8 @@ export function createServices(parts: ServiceParts): ControlServices {
       parts.scheduleChanged();
       void replication.reconfigure(id).catch(parts.onFault);
     },
+    startOnboarding: (scope, input) => onboardings.start(scope, input),
+    onboarding: (scope, workflowId) => onboardings.find(scope, workflowId),
     models: parts.models,
     readiness: () => readiness(db),
     metrics: (scope) => metricsText(db, scope),

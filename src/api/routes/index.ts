@@ -3,6 +3,7 @@ import { accessRoutes } from './access.ts';
 import { benthosRoutes } from './benthos-configurations.ts';
 import { connectionRoutes } from './connections.ts';
 import { executionRoutes } from './executions.ts';
+import { onboardingRoutes } from './onboarding.ts';
 import { operationRoutes } from './operations.ts';
 import { pipelineRunRoutes } from './pipeline-runs.ts';
 import { pipelineRoutes } from './pipelines.ts';
@@ -17,6 +18,7 @@ export const ROUTES: readonly Route[] = [
   ...pipelineRunRoutes,
   ...executionRoutes,
   ...scheduleRoutes,
+  ...onboardingRoutes,
   ...operationRoutes,
   ...benthosRoutes,
   ...accessRoutes,
