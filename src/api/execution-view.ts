@@ -31,7 +31,6 @@ export function executionView(
     pipeline_id: row.pipeline_id,
     pipeline_name: row.pipeline_name,
     status: row.status,
-    trigger: row.trigger,
     layers: {
       bronze: {
         status: statusOf(bronze, row, known),
@@ -53,11 +52,6 @@ export function executionView(
       },
     },
     total_duration_ms: row.duration_ms,
-    records_processed: row.records_processed,
-    records_failed: row.records_failed,
-    size_bytes: row.size_bytes,
-    error: parsed(row.error),
-    scheduled_at: row.scheduled_at,
     started_at: row.started_at,
     completed_at: row.completed_at,
   };
@@ -69,6 +63,12 @@ export function executionDetail(
 ): Record<string, unknown> {
   return {
     ...executionView(row, layers),
+    trigger: row.trigger,
+    records_processed: row.records_processed,
+    records_failed: row.records_failed,
+    size_bytes: row.size_bytes,
+    error: parsed(row.error),
+    scheduled_at: row.scheduled_at,
     workflow: row.workflow,
     workflow_id: row.workflow_id,
     run_id: row.run_id,

@@ -189,10 +189,11 @@ describe.skipIf(server === null).each(['sqlite', 'postgres'] as const)('server (
     const id = String(pipeline.body['id']);
     const list = async () => {
       const answer = await running.get(`/api/v1/etl/executions?pipeline_id=${id}&status=completed`);
-      return answer.body['executions'] as { trigger: string; status: string }[];
+      return answer.body['executions'] as { id: string; status: string }[];
     };
     await eventually(async () => (await list()).length >= 3, { timeoutMs: 60_000 });
-    expect(new Set((await list()).map(({ trigger }) => trigger))).toEqual(new Set(['schedule']));
+    for (const { id: execution } of await list())
+      expect(await running.execution(execution)).toMatchObject({ trigger: 'schedule' });
     const schedules = await running.get('/api/v1/schedules');
     const [own] = (schedules.body['schedules'] as { id: string; pipeline_id: string }[]).filter(
       ({ pipeline_id }) => pipeline_id === id,

@@ -53,14 +53,8 @@ export const executionSchema = z
     pipeline_id: uuid,
     pipeline_name: z.string(),
     status: z.enum(EXECUTION_STATUSES),
-    trigger: z.enum(['manual', 'schedule', 'backfill', 'api']),
     layers: layersSchema,
     total_duration_ms: durationMs,
-    records_processed: count,
-    records_failed: count,
-    size_bytes: count,
-    error: json.nullable().meta({ description: 'Code, class, message and what to do.' }),
-    scheduled_at: time,
     started_at: time.nullable(),
     completed_at: time.nullable(),
   })
@@ -68,6 +62,12 @@ export const executionSchema = z
 
 export const executionDetailSchema = executionSchema
   .extend({
+    trigger: z.enum(['manual', 'schedule', 'backfill', 'api']),
+    records_processed: count,
+    records_failed: count,
+    size_bytes: count,
+    error: json.nullable().meta({ description: 'Code, class, message and what to do.' }),
+    scheduled_at: time,
     workflow: z.string(),
     workflow_id: z.string(),
     run_id: z.string().nullable(),

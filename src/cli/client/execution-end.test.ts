@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 
 import { exitOf, failureOf, progressLines, summaryOf } from './execution-end.ts';
-import type { Execution } from './find.ts';
+import type { ExecutionDetail } from './find.ts';
 
 const report = (code: string) => ({ code, class: 'x', message: 'it failed', fix: 'mend it' });
 
@@ -26,7 +26,7 @@ describe('how it ended', () => {
   });
 });
 
-const EXECUTION: Execution = {
+const EXECUTION: ExecutionDetail = {
   id: '01980c8e-5f6a-7c1d-8a53-0d4f1c2b3a49',
   pipeline_id: '01980c8e-6b7c-7e2f-9b64-1e5a2d3c4b5a',
   pipeline_name: 'orders',
@@ -51,6 +51,12 @@ const EXECUTION: Execution = {
   scheduled_at: '2026-03-01T00:00:00.000Z',
   started_at: '2026-03-01T00:00:01.000Z',
   completed_at: null,
+  workflow: 'ETLWorkflow',
+  workflow_id: 'w',
+  run_id: null,
+  parameters: {},
+  output: null,
+  retry: null,
 };
 
 test('progress tells each layer, and nothing of one that is skipped', () => {

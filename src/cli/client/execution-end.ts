@@ -6,7 +6,7 @@ import type { ApiClient } from '../api-client.ts';
 import { formatBytes, formatCount, formatDuration } from '../format.ts';
 import { printError } from '../failure.ts';
 import type { Terminal } from '../terminal.ts';
-import { executionById, type Execution, type ExecutionDetail } from './find.ts';
+import { executionById, type ExecutionDetail } from './find.ts';
 import { Patience } from './patience.ts';
 import { printable } from './printable.ts';
 
@@ -25,7 +25,7 @@ const isCode = (code: string): code is ErrorCode => Object.hasOwn(ERROR_TABLE, c
 export function failureOf({
   status,
   error,
-}: Pick<Execution, 'status' | 'error'>): ForebayError | null {
+}: Pick<ExecutionDetail, 'status' | 'error'>): ForebayError | null {
   if (status === 'cancelled') {
     return new ForebayError('flow_cancelled', { message: 'the execution was cancelled' });
   }
@@ -40,7 +40,7 @@ export function failureOf({
   });
 }
 
-export function exitOf(execution: Pick<Execution, 'status' | 'error'>): ExitCode {
+export function exitOf(execution: Pick<ExecutionDetail, 'status' | 'error'>): ExitCode {
   const failure = failureOf(execution);
   if (failure === null) return 0;
   // What failed is not done, whatever its code says of other commands.
@@ -51,7 +51,7 @@ const plural = (count: number, one: string): string =>
   `${formatCount(count)} ${one}${count === 1 ? '' : 's'}`;
 
 /** A line for each thing that there is to say, in their order; a line that was told is not told again. */
-export function progressLines(execution: Execution): readonly string[] {
+export function progressLines(execution: ExecutionDetail): readonly string[] {
   const { status, layers, started_at: startedAt } = execution;
   const { bronze, silver, gold } = layers;
   const lines = status === 'scheduled' ? ['waits to be started'] : [];
@@ -69,7 +69,7 @@ export function progressLines(execution: Execution): readonly string[] {
   return lines;
 }
 
-export function summaryOf(execution: Execution): string {
+export function summaryOf(execution: ExecutionDetail): string {
   const {
     status,
     total_duration_ms: duration,

@@ -55,12 +55,11 @@ export const EXECUTION_COLUMNS: readonly TableColumn<Execution>[] = [
   column('id', (row) => row.id),
   column('pipeline', (row) => row.pipeline_name),
   column('status', (row) => row.status),
-  column('trigger', (row) => row.trigger),
   column('started', (row) => shortTime(row.started_at)),
   column('took', (row) =>
     row.total_duration_ms === null ? null : formatDuration(row.total_duration_ms),
   ),
-  column('records', (row) => row.records_processed, 'right'),
+  column('records', (row) => row.layers.bronze.records, 'right'),
 ];
 
 export interface ScheduleRow extends Schedule {
