@@ -100,15 +100,18 @@ describe.skipIf(server === null).each(['sqlite', 'postgres'] as const)('server (
     await server.query(
       source,
       `update orders set total = 0 where id = 1; delete from orders where id = 2;
+      update orders set id = 500 where id = 3;
       insert into orders values (101, 'paid', 1)`,
     );
     const second = await running.execute(id);
-    expect(second).toMatchObject({ status: 'completed', layers: { bronze: { records: 3 } } });
+    expect(second).toMatchObject({ status: 'completed', layers: { bronze: { records: 4 } } });
     const rows = await readDuckdb(
       warehouse,
       'select cast(count(*) as varchar), cast(min(total) as varchar) from silver.orders',
     );
     expect(rows).toEqual([['90', '0.00']]);
+    const moved = 'select cast(id as varchar) from silver.orders where id in (3, 500)';
+    expect(await readDuckdb(warehouse, moved)).toEqual([['500']]);
     const paid = await readDuckdb(warehouse, 'select cast(total as varchar) from gold.paid');
     expect(paid).toEqual([['4498.00']]);
     const quality = await running.get('/api/v1/etl/data-quality');

@@ -52,6 +52,7 @@ describe.skipIf(server === null)('stamped rows', () => {
       const before = new Date();
       await lane.caughtUp({ settings: null, spec: spec('first') });
       await lane.sql("update items set name = 'c' where id = 1; delete from items where id = 2");
+      await lane.sql('update items set id = 9 where id = 1');
       await lane.sql('create table later (id int primary key); insert into later values (7)');
       await lane.caughtUp({ settings: null, spec: spec('second') });
       const rows = await lane.read(
@@ -62,6 +63,9 @@ describe.skipIf(server === null)('stamped rows', () => {
         ['2', 'r', 'first'],
         ['1', 'u', 'second'],
         ['2', 'd', 'second'],
+        // Nobody would know otherwise that there is no row 1 any more.
+        ['1', 'b', 'second'],
+        ['9', 'u', 'second'],
       ]);
       const later = await lane.read('select _forebay_op, _forebay_execution_id from bronze.later');
       expect(later).toEqual([['r', 'second']]);

@@ -2,7 +2,7 @@
 import { eventPosition, type TransactionMark } from '../../core/change-event.ts';
 import type { StreamTarget, WriteResult } from '../../core/connector.ts';
 import { ACT_APPEND, ACT_SKIP, type FoldedPart } from '../../core/folded-rows.ts';
-import { OP_BEFORE, OP_DELETE, OP_LETTERS, type RowBatch } from '../../core/row-batch.ts';
+import { OP_DELETE, OP_LETTERS, type RowBatch } from '../../core/row-batch.ts';
 import { UNCHANGED_CELL } from '../../core/value.ts';
 import { writeOrReject } from './apply-rejects.ts';
 import {
@@ -157,9 +157,8 @@ function stampTexts({ stamp }: StreamTarget): Readonly<Record<string, string>> {
   return { _forebay_execution_id: stamp, _forebay_loaded_at: new Date().toISOString() };
 }
 
-/** OP_BEFORE rows are no events. */
-function isNoEvent(part: FoldedPart, row: number): boolean {
-  return part.actions[row] === ACT_SKIP || part.batch.ops[row] === OP_BEFORE;
+function isSkipped(part: FoldedPart, row: number): boolean {
+  return part.actions[row] === ACT_SKIP;
 }
 
 async function appendGroup(
@@ -169,9 +168,9 @@ async function appendGroup(
 ): Promise<WriteResult> {
   const { parts, place } = given;
   const ignored = context.target.deletes === 'ignore';
-  const rows = numberRows(parts, isNoEvent);
+  const rows = numberRows(parts, isSkipped);
   const kept = ignored
-    ? numberRows(parts, (part, row) => isNoEvent(part, row) || part.batch.ops[row] === OP_DELETE)
+    ? numberRows(parts, (part, row) => isSkipped(part, row) || part.batch.ops[row] === OP_DELETE)
     : rows;
   const paths = cellPaths(context.target.schema, parts[0]?.batch.encodings ?? [], context.table);
   let applied = rows.row.length - kept.row.length;
