@@ -32,6 +32,15 @@ describe.skipIf(server === null)('a client of a server', () => {
     return exit.json as Record<string, unknown>;
   };
 
+  const create = (
+    name: string,
+    type: string,
+    config: Readonly<Record<string, string>>,
+  ): Promise<ForebayExit> => {
+    const set = Object.entries(config).flatMap(([field, value]) => ['--set', `${field}=${value}`]);
+    return forebay('connections', 'create', name, '--type', type, ...set);
+  };
+
   beforeAll(async () => {
     const source = await server.createDatabase();
     await server.query(
@@ -60,23 +69,20 @@ describe.skipIf(server === null)('a client of a server', () => {
   });
 
   test('connections are made, tried and looked into', async () => {
-    const made = await forebay(
-      ...['connections', 'create', 'shop', '--type', 'postgres'],
-      ...['--set', `host=${url.searchParams.get('host') ?? url.hostname}`],
-      ...['--set', `port=${url.port || (url.searchParams.get('port') ?? '')}`],
-      ...['--set', `database=${url.pathname.slice(1)}`],
-      ...['--set', `user=${decodeURIComponent(url.username)}`],
-      ...['--set', 'password=${env:SHOP_PASSWORD}'],
-    );
+    const made = await create('shop', 'postgres', {
+      host: url.searchParams.get('host') ?? url.hostname,
+      port: url.port || (url.searchParams.get('port') ?? ''),
+      database: url.pathname.slice(1),
+      user: decodeURIComponent(url.username),
+      password: '${env:SHOP_PASSWORD}',
+    });
     expectExit(made, 0);
     const tested = await json('connections', 'test', 'shop');
     expect(tested).toMatchObject({ v: 1, success: true });
     const catalog = await json('connections', 'catalog', 'shop');
     expect(catalog['streams']).toMatchObject([{ stream: 'public.orders', key: ['id'] }]);
     const warehouse = join(folder, 'warehouse.duckdb');
-    const other = await forebay(
-      ...['connections', 'create', 'warehouse', '--type', 'duckdb', '--set', `path=${warehouse}`],
-    );
+    const other = await create('warehouse', 'duckdb', { path: warehouse });
     expectExit(other, 0);
     const listed = await forebay('connections', 'list');
     expectExit(listed, 0);
@@ -85,20 +91,8 @@ describe.skipIf(server === null)('a client of a server', () => {
   });
 
   test('a connection that cannot be opened ends its test with 3', async () => {
-    const set = ['--set', 'host=127.0.0.1', '--set', 'port=1', '--set', 'database=x'];
-    expectExit(
-      await forebay(
-        'connections',
-        'create',
-        'gone',
-        '--type',
-        'postgres',
-        ...set,
-        '--set',
-        'user=x',
-      ),
-      0,
-    );
+    const address = { host: '127.0.0.1', port: '1', database: 'x', user: 'x' };
+    expectExit(await create('gone', 'postgres', address), 0);
     expectExit(await forebay('connections', 'test', 'gone'), 3);
   });
 
