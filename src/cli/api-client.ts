@@ -135,7 +135,7 @@ export class ApiClient {
     const signal = AbortSignal.any([this.signal, AbortSignal.timeout(ANSWER_MS)]);
     const sent = body === undefined ? {} : { body: JSON.stringify(body) };
     const response = await this.#fetch(url, { method, headers, signal, ...sent });
-    if (!response.ok) throw await this.#refusal(response);
+    if (!response.ok) throw await this.#refusal(response, request.once === true);
     return await this.#text(response);
   }
 
@@ -162,10 +162,11 @@ export class ApiClient {
     }
   }
 
-  async #refusal(response: Response): Promise<ForebayError> {
+  async #refusal(response: Response, isLogin = false): Promise<ForebayError> {
     const text = await this.#text(response);
     const { status, headers } = response;
-    return problemError(this.server, { status, text, retryAfterMs: retryAfterMs(headers) });
+    const after = retryAfterMs(headers);
+    return problemError(this.server, { status, text, retryAfterMs: after, isLogin });
   }
 
   #failure(error: unknown): unknown {

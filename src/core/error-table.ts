@@ -335,7 +335,7 @@ export const ERROR_TABLE = {
     'Run `forebay dlq list`.',
   ]),
   confirmation_missing: entry('config', 2, 400, [
-    'The command removes something and was not confirmed.',
+    'The command removes or changes something and was not confirmed.',
     'Add --yes.',
   ]),
   internal: entry('bug', 1, 500, [

@@ -139,6 +139,23 @@ test('a pipeline that was disabled by hand stays so', async () => {
   expectExit(await forebay('pipelines', 'enable', 'orders'), 0);
 });
 
+test('a secret is sent again when that is asked for', async () => {
+  const exit = await apply('--plan', '--secrets-again');
+  expectExit(exit, 0);
+  expect(changesOf(exit)[0]).toBe('update connection shop config.password');
+});
+
+test('a connection of another type is refused before anything is changed', async () => {
+  const before = readFileSync(file, 'utf8');
+  const other =
+    '- { kind: connection, name: warehouse, connector_type: file, config: { path: /x } }\n';
+  writeFileSync(file, SHOP + other);
+  const exit = await apply('--yes');
+  expectExit(exit, 2);
+  expect(exit.stderr).toContain('of another type');
+  writeFileSync(file, before);
+});
+
 test('a secret that no file names any more is taken away', async () => {
   writeFileSync(file, SHOP.replace(/ +password.*\n/, '').replace('5432', '5433') + WAREHOUSE);
   const exit = await apply('--yes');

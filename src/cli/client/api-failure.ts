@@ -95,11 +95,13 @@ interface Refusal {
   readonly status: number;
   readonly text: string;
   readonly retryAfterMs: number | null;
+  /** Whether it was a login that was refused, to which the way out is no login. */
+  readonly isLogin?: boolean;
 }
 
 export function problemError(
   server: string,
-  { status, text, retryAfterMs }: Refusal,
+  { status, text, retryAfterMs, isLogin = false }: Refusal,
 ): ForebayError {
   const after = retryAfterMs === null ? {} : { retryAfterMs };
   const read = readProblem.safeParse(parseJson(text));
@@ -113,7 +115,7 @@ export function problemError(
   const problem = read.data;
   const code = isCode(problem.code) ? problem.code : (byStatus ?? 'internal');
   const fix =
-    code === 'unauthenticated'
+    code === 'unauthenticated' && !isLogin
       ? `Log in with \`forebay login ${server}\`, or set FOREBAY_TOKEN.`
       : `${problem.fix}${code === 'internal' ? ` (trace id ${problem.trace_id})` : ''}`;
   return new ForebayError(code, { message: detailed(problem), fix, ...after });

@@ -58,9 +58,11 @@ async function watch(api: ApiClient, format: OutputFormat, terminal: Terminal): 
   const say = (text: string): void => terminal.err(`${printable(text)}\n`);
   const patience = new Patience({ signal: api.signal, say });
   const paint = painter(format, terminal);
+  // A server that is not there at the start is no server that is away.
+  paint(await look(api));
   for (;;) {
-    paint(await patience.until(() => look(api)));
     await wait(LOOK_MS, undefined, { signal: api.signal });
+    paint(await patience.until(() => look(api)));
   }
 }
 
