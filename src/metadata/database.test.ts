@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -13,6 +13,7 @@ describe('a metadata file', () => {
   it('is made, brought to this release once, and opened again', async () => {
     for (let turn = 0; turn < 2; turn += 1) {
       await using metadata = await openMetadata({ kind: 'sqlite', path });
+      expect(statSync(path).mode & 0o777).toBe(0o600);
       const names = await metadata.db.introspection.getTables();
       expect(names.length).toBeGreaterThan(20);
     }

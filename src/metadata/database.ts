@@ -42,7 +42,7 @@ export async function openMetadata(place: MetadataPlace): Promise<Metadata> {
 
 function openFile(path: string): MetadataDb {
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     return new Kysely({ dialect: sqliteDialect(openSqlite(path)) });
   } catch (error) {
     throw openFailure({ kind: 'sqlite', path }, error);

@@ -1,4 +1,5 @@
 /** Kysely over Node's own SQLite. Statements run on the calling thread: each is short, and one writer is all there is. */
+import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { type Dialect, SqliteDialect, type SqliteStatement } from 'kysely';
 import { guardedDialect } from './guarded-driver.ts';
@@ -31,6 +32,8 @@ function adapt(statement: StatementSync): SqliteStatement {
  * outlives a loss of power.
  */
 export function openSqlite(path: string): DatabaseSync {
+  // Hashes and sealed secrets stand in it: what SQLite makes beside it has its mode, too.
+  closeSync(openSync(path, 'a', 0o600));
   const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
   database.exec(
     'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY',

@@ -1,7 +1,9 @@
 /** The control plane: API, flows and schedules in one process. */
 import { startControlPlane } from '../../api/control/control-plane.ts';
+import { asForebayError } from '../../core/errors.ts';
 import { ServiceLog } from '../../service/log.ts';
 import type { RunCommand } from '../call.ts';
+import { printError } from '../failure.ts';
 import { readOptions } from '../options.ts';
 import { scrubSecrets } from '../scrub.ts';
 import { readServerEnvironment, readServerFile, serverShape } from '../server-settings.ts';
@@ -9,7 +11,19 @@ import { untilStopped, watchSignals } from '../signals.ts';
 
 const STOPPING = 'Stopping: what is in hand is finished first. Once more to stop now.';
 
-export const run: RunCommand = async ({ options, terminal }) => {
+/** A port or folder that is taken: the server itself has failed, and not a system that it was to reach. */
+export const run: RunCommand = async (call) => {
+  try {
+    return await serve(call);
+  } catch (error) {
+    const failure = asForebayError(error);
+    if (failure.code !== 'port_in_use') throw failure;
+    printError(failure, call.terminal);
+    return 1;
+  }
+};
+
+const serve: RunCommand = async ({ options, terminal }) => {
   const { json, ...given } = readOptions(serverShape, options);
   const environment = readServerEnvironment();
   const log = new ServiceLog({ level: 'info', format: json ? 'json' : 'text' }, (line) =>
