@@ -16,14 +16,26 @@ export function checkSchedule(plan: SchedulePlan): void {
   }
 }
 
-/** A replication runs until it is stopped, and what it moves is not put into layers. */
+const OF_REPLICATIONS = ['schema', 'load', 'deletes'] as const;
+const OF_EXECUTIONS = ['layers', 'quality_rules', 'event_time_column'] as const;
+
+/** What a pipeline of its kind has no use for is refused: it would be thought to be done. */
 function checkKind(input: PipelineInput): void {
-  if (input.kind !== 'replication') return;
+  if (input.kind !== 'replication') {
+    const field = OF_REPLICATIONS.find((name) => input[name] !== undefined);
+    if (field !== undefined) throw fieldError('body', `/${field}`, 'is of replications alone');
+    return;
+  }
   if (input.schedule_type !== 'manual') {
     throw fieldError('body', '/schedule_type', 'a replication runs until it is stopped');
   }
-  if (input.layers !== undefined) {
-    throw fieldError('body', '/layers', 'a replication has no layers');
+  const field = OF_EXECUTIONS.find((name) => input[name] !== undefined);
+  if (field !== undefined) throw fieldError('body', `/${field}`, 'a replication has no layers');
+  const at = input.streams.findIndex((stream) => typeof stream !== 'string');
+  if (at >= 0) {
+    const message =
+      'a replication takes names and globs: what else there is to say is of executions';
+    throw fieldError('body', `/streams/${at}`, message);
   }
 }
 

@@ -29,14 +29,15 @@ export interface StoredPipeline {
 }
 
 export function storedPipeline(input: PipelineInput): StoredPipeline {
-  const { schema, layers, quality_rules, transformations, retry_policy, event_time_column } = input;
   const settings: PipelineSettings = {
-    schema,
-    layers,
-    quality_rules,
-    transformations,
-    retry_policy,
-    event_time_column,
+    schema: input.schema,
+    load: input.load,
+    deletes: input.deletes,
+    schema_changes: input.schema_changes,
+    layers: input.layers,
+    quality_rules: input.quality_rules,
+    retry_policy: input.retry_policy,
+    event_time_column: input.event_time_column,
   };
   return {
     config: JSON.stringify(settings),

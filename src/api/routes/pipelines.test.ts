@@ -42,11 +42,10 @@ describe('a pipeline', () => {
           cursor_column: 'updated_at',
           lookback_seconds: 60,
           key: ['id'],
-          load: 'upsert',
           quality_rules: [{ rule: 'not_null', columns: ['id'], action: 'filter' }],
         },
       ],
-      schema: 'shop',
+      schema_changes: 'pause',
       layers: {
         bronze: true,
         silver: true,
@@ -54,9 +53,6 @@ describe('a pipeline', () => {
         silver_mode: 'history',
         models: ['daily'],
       },
-      transformations: [
-        { type: 'custom', specification: { mask: { email: { method: 'hash', salt: 'x' } } } },
-      ],
       retry_policy: { max_attempts: 3 },
       event_time_column: 'created_at',
       schedule_type: 'cron',
@@ -104,10 +100,12 @@ describe('a pipeline', () => {
     [{ streams: [{ stream: 'a', load: 'x' }] }, 'request_invalid', '/streams/0/load'],
     [{ quality_rules: [{ rule: 'range', column: 'a' }] }, 'request_invalid', '/quality_rules/0'],
     [{ layers: { bronze: false } }, 'request_invalid', '/layers/silver'],
+    [{ schema: 'shop' }, 'request_invalid', '/schema'],
+    [{ kind: 'replication', layers: {} }, 'request_invalid', '/layers'],
     [
-      { transformations: [{ type: 'custom', specification: { module: '/etc/passwd' } }] },
+      { kind: 'replication', streams: [{ stream: 'a', cursor_column: 't' }] },
       'request_invalid',
-      '/transformations/0/specification/module',
+      '/streams/0',
     ],
     [
       { kind: 'replication', schedule_type: 'interval', interval_seconds: 5 },
@@ -140,7 +138,7 @@ describe('a pipeline', () => {
     const { body, headers } = await post({
       schedule_type: 'cron',
       cron_expression: '0 6 * * *',
-      schema: 'old',
+      schema_changes: 'pause',
     });
     const patched = await api.ask('PATCH', `${URL}/${body.id}`, {
       headers: { 'if-match': String(headers['etag']) },
@@ -148,7 +146,7 @@ describe('a pipeline', () => {
         schedule_type: 'interval',
         cron_expression: null,
         interval_seconds: 3600,
-        schema: null,
+        schema_changes: null,
         streams: ['public.orders'],
       },
     });
@@ -158,7 +156,7 @@ describe('a pipeline', () => {
       schedule_type: 'interval',
       cron_expression: null,
     });
-    expect(patched.body).not.toHaveProperty('schema');
+    expect(patched.body).not.toHaveProperty('schema_changes');
     const next = Date.parse(patched.body.next_run_at) - Date.now();
     expect(next).toBeGreaterThan(3_500_000);
     expect(next).toBeLessThanOrEqual(3_600_000);

@@ -3,7 +3,6 @@ import { z } from 'zod';
 import { day, identifierText, name, nextCursor, time, uuid, version } from './fields.ts';
 import { qualityRuleSchema, qualityRulesSchema } from '../../layers/quality-rules.ts';
 import { scheduleFields, SCHEDULE_TYPES, OVERLAP_POLICIES } from './schedules.ts';
-import { transformationSchema } from './transformations.ts';
 
 export const PIPELINE_KINDS = ['etl', 'sync', 'replication'] as const;
 
@@ -23,7 +22,6 @@ const streamSelection = z
       .optional()
       .meta({ description: 'How far before the cursor is read again, for rows that came late.' }),
     key: z.array(identifierText).min(1).max(100).optional(),
-    load: z.enum(['upsert', 'append', 'replace', 'history']).optional(),
     quality_rules: qualityRulesSchema.optional(),
   })
   .meta({ id: 'StreamSelection' });
@@ -74,10 +72,26 @@ const retryPolicy = z
 
 /** What the column `config` of a pipeline holds beside its streams. */
 const settings = {
-  schema: identifierText.max(63).optional().meta({ description: 'Schema at the destination.' }),
+  schema: identifierText
+    .max(63)
+    .optional()
+    .meta({
+      description: 'Schema at the destination, of a replication; left out, that of the source.',
+    }),
+  load: z
+    .enum(['upsert', 'append', 'replace'])
+    .optional()
+    .meta({ description: 'How a replication writes; left out, upsert.' }),
+  deletes: z
+    .enum(['hard', 'soft', 'ignore'])
+    .optional()
+    .meta({ description: 'What a replication does with deleted rows; left out, hard.' }),
+  schema_changes: z
+    .enum(['evolve', 'pause', 'ignore'])
+    .optional()
+    .meta({ description: 'What becomes of columns that are added or widened; left out, evolve.' }),
   layers: layers.optional(),
   quality_rules: qualityRulesSchema.optional().meta({ description: 'For every stream.' }),
-  transformations: z.array(transformationSchema).max(100).optional(),
   retry_policy: retryPolicy.optional(),
   event_time_column: identifierText
     .optional()
