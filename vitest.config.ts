@@ -7,6 +7,9 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['src/**/*.test.ts'],
+          // Password hashes are slow by design, and slower on a machine with other work.
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
         },
       },
       {

@@ -6,6 +6,7 @@ import { type Bed, openBed } from './bed.ts';
 import { kazaam } from './kazaam.ts';
 import { build } from './measure.ts';
 import { help, largeTransaction, linear } from './limits.ts';
+import { flowSteps } from './orchestration.ts';
 import { type Outcome, printOutcome } from './report.ts';
 import { rivals } from './rivals.ts';
 import { prepareSource, snapshotToDuckdb, snapshotToPostgres } from './snapshots.ts';
@@ -22,6 +23,7 @@ const PARTS: Readonly<Record<string, (bed: Bed) => Promise<Outcome[]>>> = {
   linear,
   rivals,
   kazaam,
+  steps: flowSteps,
 };
 
 const { values } = parseArgs({

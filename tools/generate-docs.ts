@@ -4,10 +4,13 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { argv, exit, stdout } from 'node:process';
 
+import { openApiDocument } from '../src/api/openapi.ts';
+import { ROUTES } from '../src/api/routes/index.ts';
 import { runCommandLine } from '../src/cli/command-line.ts';
 import { openTerminal } from '../src/cli/terminal.ts';
 import { ERROR_TABLE } from '../src/core/errors.ts';
 import { configurationJsonSchema } from '../src/service/configuration/json-schema.ts';
+import { apiPage } from './api-page.ts';
 import { configurationPage } from './configuration-page.ts';
 
 const exitCodes: readonly (readonly [number, string])[] = [
@@ -15,7 +18,7 @@ const exitCodes: readonly (readonly [number, string])[] = [
   [1, 'failed while running: disk full, a bug, another run took over'],
   [
     2,
-    'usage or invalid configuration; for `plan --detailed-exitcode`: a run would change something',
+    'usage or invalid configuration; for `plan` and `apply --plan` with `--detailed-exitcode`: something would change',
   ],
   [
     3,
@@ -34,6 +37,8 @@ const commands = [
   ['replicate'],
   ['plan'],
   ['recover'],
+  ['run'],
+  ['server'],
   ['drop'],
   ['transform'],
   ['check'],
@@ -45,6 +50,22 @@ const commands = [
   ['dlq', 'replay'],
   ['dlq', 'drop'],
   ['failpoints'],
+  ['login'],
+  ['logout'],
+  ['setup-token'],
+  ['connections'],
+  ['connections', 'create'],
+  ['connections', 'test'],
+  ['pipelines'],
+  ['executions'],
+  ['executions', 'list'],
+  ['schedules'],
+  ['trigger'],
+  ['backfill'],
+  ['logs'],
+  ['status'],
+  ['apply'],
+  ['export'],
   ['demo'],
 ] as const;
 
@@ -123,6 +144,8 @@ const pages = new Map([
   ['docs/errors.md', errorsPage()],
   ['docs/cli.md', await commandsPage()],
   ['docs/configuration.md', configurationPage(schema)],
+  ['docs/api-reference.md', apiPage(ROUTES)],
+  ['schema/openapi.json', `${JSON.stringify(openApiDocument(ROUTES), null, 2)}\n`],
   ['schema/configuration.schema.json', `${JSON.stringify(schema, null, 2)}\n`],
 ]);
 const stale = [...pages].filter(

@@ -2,14 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { asForebayError, type ExitCode, ForebayError } from '../core/errors.ts';
-import type { RunCommand } from './call.ts';
+import { addClient } from './client-commands.ts';
+import { act, collect, listOptions, type Session } from './command-parts.ts';
 import { SeveralErrors, printError } from './failure.ts';
 import type { Terminal } from './terminal.ts';
-
-interface Session {
-  readonly terminal: Terminal;
-  code: ExitCode;
-}
 
 const SYSTEMS = `
 A system is a URL, or env:NAME for a URL in an environment variable:
@@ -21,24 +17,6 @@ function version(): string {
   const file = new URL('../../package.json', import.meta.url);
   const { version: number } = JSON.parse(readFileSync(file, 'utf8')) as { version: string };
   return number;
-}
-
-function collect(value: string, before: readonly string[] | undefined): readonly string[] {
-  return [...(before ?? []), value];
-}
-
-function act(session: Session, command: Command, load: () => Promise<RunCommand>): Command {
-  return command.action(async () => {
-    const run = await load();
-    const { terminal } = session;
-    session.code = await run({ args: command.args, options: command.opts(), terminal });
-  });
-}
-
-function listOptions(command: Command): Command {
-  return command
-    .option('-o, --output <format>', 'table, json or yaml (default: table)')
-    .option('--json', 'the same as -o json');
 }
 
 function selectionOptions(command: Command): Command {
@@ -85,6 +63,32 @@ function pipelineCommand(program: Command, name: string, description: string): C
     .description(description)
     .argument('<source>', 'URL or env:NAME')
     .argument('<destination>', 'URL or env:NAME');
+}
+
+function addServing(program: Command, session: Session): void {
+  program.commandsGroup('Serve:');
+  const server = program
+    .command('server')
+    .description('Run the control plane: API, schedules and executions')
+    .option('--data-dir <folder>', 'where its files are (FOREBAY_DATA_DIR, default: .forebay)')
+    .option('--host <host>', 'address to listen on (FOREBAY_HOST, default: 127.0.0.1)')
+    .option('--port <port>', 'port of the API (FOREBAY_PORT, default: 8004)')
+    .option(
+      '--config <file>',
+      'what it is told (FOREBAY_CONFIG, default: forebay.yaml beside the data folder)',
+    )
+    .option('--json', 'the log as JSON lines');
+  act(session, server, async () => (await import('./commands/server.ts')).run);
+  const worker = program
+    .command('worker')
+    .description('Do the work of a Temporal cluster (FOREBAY_TEMPORAL_ADDRESS)')
+    .option('--data-dir <folder>', 'where the models are (FOREBAY_DATA_DIR, default: .forebay)')
+    .option(
+      '--config <file>',
+      'what it is told (FOREBAY_CONFIG, default: forebay.yaml beside the data folder)',
+    )
+    .option('--json', 'the log as JSON lines');
+  act(session, worker, async () => (await import('./commands/worker.ts')).run);
 }
 
 function addMoving(program: Command, session: Session): void {
@@ -269,8 +273,10 @@ function buildProgram(session: Session): Command {
     })
     .addHelpText('after', SYSTEMS);
   addMoving(program, session);
+  addServing(program, session);
   addTransforming(program, session);
   addLooking(program, session);
+  addClient(program, session);
   addDemo(program, session);
   return program;
 }

@@ -10,7 +10,7 @@ export async function confirm(
   if (yes) return true;
   if (!terminal.canAsk) {
     throw new ForebayError('confirmation_missing', {
-      message: 'Nothing was removed: the command was not confirmed',
+      message: 'Nothing was done: the command was not confirmed',
     });
   }
   const prompts = await import('@clack/prompts');

@@ -23,3 +23,10 @@ export function watchSignals(say: (text: string) => void, message: string): Inte
     },
   };
 }
+
+export function untilStopped({ signal }: Pick<Interruption, 'signal'>): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

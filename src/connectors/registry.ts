@@ -8,6 +8,7 @@ import type {
 } from '../core/connector.ts';
 import type { Credentials } from '../core/credentials.ts';
 import { ForebayError } from '../core/errors.ts';
+import type { OpenWarehouse } from '../core/warehouse.ts';
 import { nearest } from './nearest.ts';
 
 export interface ConnectorEntry {
@@ -110,7 +111,7 @@ export async function resolveSystem(
   return { entry, address: await entry.address(url, credentials) };
 }
 
-function cannotBe(system: NamedSystem, role: 'source' | 'destination'): ForebayError {
+function cannotBe(system: NamedSystem, role: 'source' | 'destination' | 'warehouse'): ForebayError {
   return new ForebayError('capability_missing', {
     message: `${system.entry.title} cannot be a ${role} (${system.address.display})`,
   });
@@ -129,4 +130,13 @@ export async function openDestination(
   const connector = await system.entry.load();
   if (connector.openDestination === undefined) throw cannotBe(system, 'destination');
   return await connector.openDestination(system.address, context);
+}
+
+export async function openWarehouse(
+  system: NamedSystem,
+  context: ConnectorContext,
+): Promise<OpenWarehouse> {
+  const connector = await system.entry.load();
+  if (connector.openWarehouse === undefined) throw cannotBe(system, 'warehouse');
+  return await connector.openWarehouse(system.address, context);
 }

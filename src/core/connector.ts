@@ -14,6 +14,7 @@ import type { Secret } from './secret.ts';
 import type { SlabPool } from './slab.ts';
 import type { StreamId, StreamSchema } from './stream-schema.ts';
 import type { CellEncoding } from './value.ts';
+import type { OpenWarehouse } from './warehouse.ts';
 
 export type * from './destination.ts';
 
@@ -49,6 +50,11 @@ export interface Connector {
     address: SystemAddress,
     context: ConnectorContext,
   ) => Promise<Destination>;
+  /** Where layers can be made. */
+  readonly openWarehouse?: (
+    address: SystemAddress,
+    context: ConnectorContext,
+  ) => Promise<OpenWarehouse>;
 }
 
 export interface Finding {

@@ -19,6 +19,8 @@ export interface StreamTarget {
   readonly table: StreamName;
   readonly load: LoadMethod;
   readonly deletes: DeleteMethod;
+  /** With `append`: what loads the rows, in columns of their own (`_forebay_execution_id`, `_forebay_loaded_at`). */
+  readonly stamp?: string;
 }
 
 export interface TargetColumn {

@@ -3,37 +3,13 @@
  * dead letter or halt; its exit code is what the command line ends with. Nobody matches on message text.
  */
 
-export type ErrorClass =
-  | 'transient'
-  | 'rate-limited'
-  | 'timeout'
-  | 'config'
-  | 'auth'
-  | 'schema'
-  | 'data'
-  | 'position-lost'
-  | 'bug';
+import { CONTROL_ERRORS } from './control-error-table.ts';
+import { entry, type ErrorEntry } from './error-entry.ts';
 
-export type ExitCode = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 75 | 130;
-
-interface ErrorEntry {
-  readonly class: ErrorClass;
-  readonly exit: ExitCode;
-  readonly http: number;
-  /** What the code means, for `docs/errors.md`. */
-  readonly meaning: string;
-  /** The way out when the place that throws knows no better one. */
-  readonly fix: string;
-}
-
-const entry = (
-  errorClass: ErrorClass,
-  exit: ExitCode,
-  http: number,
-  texts: readonly [meaning: string, fix: string],
-): ErrorEntry => ({ class: errorClass, exit, http, meaning: texts[0], fix: texts[1] });
+export type { ErrorClass, ExitCode } from './error-entry.ts';
 
 export const ERROR_TABLE = {
+  ...CONTROL_ERRORS,
   usage: entry('config', 2, 400, [
     'The command line is not valid.',
     'Run the command with --help.',
@@ -359,7 +335,7 @@ export const ERROR_TABLE = {
     'Run `forebay dlq list`.',
   ]),
   confirmation_missing: entry('config', 2, 400, [
-    'The command removes something and was not confirmed.',
+    'The command removes or changes something and was not confirmed.',
     'Add --yes.',
   ]),
   internal: entry('bug', 1, 500, [

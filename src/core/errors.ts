@@ -13,6 +13,8 @@ export interface ErrorDetails {
   readonly stream?: string;
   /** The system's own code (SQLSTATE, errno), for `permanent_error_codes` and logs. */
   readonly systemCode?: string;
+  /** Of a rate limit: how long until the system takes more. */
+  readonly retryAfterMs?: number;
   readonly cause?: unknown;
 }
 
@@ -22,6 +24,7 @@ export class ForebayError extends Error {
   readonly fix: string;
   readonly stream: string | null;
   readonly systemCode: string | null;
+  readonly retryAfterMs: number | null;
 
   constructor(code: ErrorCode, details: ErrorDetails) {
     super(details.message, details.cause === undefined ? {} : { cause: details.cause });
@@ -31,6 +34,7 @@ export class ForebayError extends Error {
     this.fix = details.fix ?? ERROR_TABLE[code].fix;
     this.stream = details.stream ?? null;
     this.systemCode = details.systemCode ?? null;
+    this.retryAfterMs = details.retryAfterMs ?? null;
   }
 
   get class(): ErrorClass {

@@ -17,7 +17,7 @@ export type ProjectedColumn =
 
 export type PredicateOperator = '=' | '<>' | '<' | '<=' | '>' | '>=';
 
-/** With three values, as in SQL. None can fail on any row. */
+/** With three values, as in SQL. None can fail on any row, but `value` where its text is none of the type. */
 export type Predicate =
   | { readonly kind: 'constant'; readonly value: boolean | null }
   /** The column is of type boolean. */
@@ -33,6 +33,13 @@ export type Predicate =
   /** The column's text form, by the order of its bytes; `text` is printable ASCII. */
   | {
       readonly kind: 'text';
+      readonly column: number;
+      readonly operator: PredicateOperator;
+      readonly text: string;
+    }
+  /** By the order of the column's own type; `text` is a value of it in the form of `core/value.ts`. */
+  | {
+      readonly kind: 'value';
       readonly column: number;
       readonly operator: PredicateOperator;
       readonly text: string;

@@ -9,20 +9,26 @@ import { sidesOf } from './stream-sides.ts';
 const READER = 'forebay_compare';
 const MEMORY_BYTES = 64 * 1024 * 1024;
 
+export interface CompareOptions {
+  /** The pool that both systems were opened with. */
+  readonly slabs: SlabPool;
+  readonly stop?: AbortSignal;
+}
+
 export interface ComparedContent extends StreamComparison {
   readonly stream: StreamTarget['id'];
 }
 
 /**
  * One consistent snapshot of the source against the destination's rows as they stand, so changes must have been
- * caught up with and rest meanwhile. `slabs` is the pool that both systems were opened with. Streams that append
+ * caught up with and rest meanwhile. Streams that append
  * every change are left out: their table is a history, not a copy.
  */
 export async function compareContent(
   source: Source,
   destination: Destination,
   targets: readonly StreamTarget[],
-  slabs: SlabPool,
+  { slabs, stop = new AbortController().signal }: CompareOptions,
 ): Promise<readonly ComparedContent[]> {
   const compared: ComparedContent[] = [];
   await using reader = await needSnapshot(source).open({ parallel: 1 });
@@ -32,9 +38,10 @@ export async function compareContent(
       slabs,
       memoryBytes: MEMORY_BYTES,
       seen: () => {},
-      stop: new AbortController().signal,
+      stop,
     };
     for (const target of targets) {
+      stop.throwIfAborted();
       if (target.load === 'append') continue;
       const plan = await destination.plan(target);
       const sides = sidesOf({ target, plan, reader, session }, limits);

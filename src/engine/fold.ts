@@ -243,17 +243,21 @@ export function foldKeyed(input: FoldInput): FoldOutput {
   return new KeyedFold(input).run();
 }
 
-/** Every event as it came. */
-export function foldNothing(input: FoldInput): FoldOutput {
+/** Every event as it came; `withBefore`: and the key that a row had before, as a row of its own that is no event. */
+export function foldNothing(input: FoldInput, withBefore = false): FoldOutput {
   let read = 0;
   let filtered = 0;
   const parts = input.batches.map((batch, index): FoldedPart => {
     const actions = new Uint8Array(batch.rowCount);
     const skip = input.skip[index] ?? null;
     for (let row = 0; row < batch.rowCount; row += 1) {
-      if (batch.ops[row] === OP_BEFORE) continue;
+      const skipped = skip !== null && skip[row] === 1;
+      if (batch.ops[row] === OP_BEFORE) {
+        if (withBefore && !skipped) actions[row] = act.ACT_APPEND;
+        continue;
+      }
       read += 1;
-      if (skip !== null && skip[row] === 1) filtered += 1;
+      if (skipped) filtered += 1;
       else actions[row] = act.ACT_APPEND;
     }
     return { batch, actions };

@@ -40,8 +40,21 @@ export interface PipelineSpec {
   readonly awaitSystems: boolean;
   /** Refuses to begin while another process runs the pipeline; otherwise it takes the other one's place. */
   readonly exclusive: boolean;
+  /** Of a copy: the rows that are read, by stream; others are read whole. */
+  readonly ranges?: ReadonlyMap<StreamId, CursorRange>;
+  /** See `StreamTarget.stamp`. */
+  readonly stamp?: string;
   /** Whether a new pipeline reads the tables, or takes only what changes from its start on. */
   readonly begins: 'snapshot' | 'changes';
+}
+
+/** Rows by the value of a column, in the text form of its type. NULL is in no range. */
+export interface CursorRange {
+  readonly column: string;
+  /** The least; null: there is none. */
+  readonly from: string | null;
+  /** The first that is not in it; null: there is none. */
+  readonly to: string | null;
 }
 
 /** The two systems, opened anew after every lost connection. */

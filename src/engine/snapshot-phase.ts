@@ -7,10 +7,12 @@ import type {
 } from '../core/connector.ts';
 import { asForebayError, ForebayError } from '../core/errors.ts';
 import { failpoint, failpointsArmed } from '../core/failpoint.ts';
-import type { PlannedProjection } from '../core/projection.ts';
+import type { PlannedProjection, Projection } from '../core/projection.ts';
 import type { CellEncoding } from '../core/value.ts';
 import { type Attempt, needSnapshot } from './attempt.ts';
 import { countFrames, readAhead } from './batch-flow.ts';
+import { rangeProjection } from './cursor-range.ts';
+import type { CursorRange } from './pipeline.ts';
 import { pauseOf, type RunningStream, toRecord } from './stream-state.ts';
 
 /** Size of a chunk at the source: small enough to lose little, large enough to cost nothing. */
@@ -107,9 +109,11 @@ async function readChunk(
   const { id, schema } = stream.target;
   if (failpointsArmed) await failpoint('snapshot.beforeChunk');
   const how = { id: chunk.id, merge: stream.merge, order: stream.snapshotOrder };
-  const planned = await projectionFor(attempt, stream);
+  const range = attempt.spec.ranges?.get(id);
+  const planned = range === undefined ? await projectionFor(attempt, stream) : null;
   const projected = planned === null ? {} : { projected: planned.projection };
-  const reading = planned === null ? { dropped } : { dropped, projection: planned.projection };
+  const projection = range === undefined ? planned?.projection : rangeOf(attempt, stream, range);
+  const reading = projection === undefined ? { dropped } : { dropped, projection };
   const leftOut = await countLeftOut(reader, task, planned);
   const format = needSnapshot(attempt.source).frameFormat;
   const wanted = planned === null ? attempt.plans.get(id)?.frameFormat : planned.frameFormat;
@@ -139,6 +143,14 @@ async function readChunk(
   const result = await attempt.session.loadChunk(stream.target, how, data);
   attempt.progress.moved(id, leftOut, 0);
   return withLeftOut(result, leftOut);
+}
+
+function rangeOf({ source }: Attempt, { target }: RunningStream, range: CursorRange): Projection {
+  if (needSnapshot(source).projects === true) return rangeProjection(target.schema, range);
+  throw new ForebayError('capability_missing', {
+    message: `${source.family} cannot be read by ranges of a column`,
+    stream: target.id,
+  });
 }
 
 /** How the source makes the transformed rows itself, where source and destination agree that it can. */

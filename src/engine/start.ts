@@ -16,6 +16,7 @@ import {
   needsExactStart,
   nothingSelected,
   selectStreams,
+  stamped,
   targetFor,
   unreadable,
   whyNotJoin,
@@ -152,7 +153,9 @@ export async function planTargets(
     attempt.plans.set(stream.target.id, plan);
     const own = attempt.state.chunks.get(stream.target.id);
     const unfinished = own !== undefined && own.size > 0;
-    if (unfinished && needsExactStart(stream.target)) {
+    // A copy that says who brings its rows can be done again: what it has brought before goes first.
+    const again = attempt.mode.kind === 'copy' && stream.target.stamp !== undefined && plan.exists;
+    if ((unfinished && needsExactStart(stream.target)) || again) {
       await attempt.session.resetSnapshot(stream.target, { removeRows: true });
     } else {
       assertLoadable(stream.target, plan);
@@ -179,6 +182,7 @@ export async function resumeStreams(attempt: Attempt): Promise<void> {
   for (const record of attempt.state.streams) {
     const stream = fromRecord(record);
     assertAsBegun(attempt.spec, stream.target);
+    stream.target = stamped(attempt.spec, stream.target);
     attempt.streams.set(record.stream, stream);
     if (!matches(attempt.spec.selection, record.stream)) {
       const message = 'is followed though --streams leaves it out: the pipeline was begun with it';

@@ -60,8 +60,13 @@ export function nothingSelected(
   });
 }
 
+/** The rows that this run adds tell that it was this run. */
+export function stamped(spec: PipelineSpec, target: StreamTarget): StreamTarget {
+  return spec.stamp === undefined ? target : { ...target, stamp: spec.stamp };
+}
+
 export function targetFor(spec: PipelineSpec, schema: StreamSchema): StreamTarget {
-  return {
+  return stamped(spec, {
     id: streamId(schema.stream),
     schema,
     table: {
@@ -70,7 +75,7 @@ export function targetFor(spec: PipelineSpec, schema: StreamSchema): StreamTarge
     },
     load: spec.load,
     deletes: spec.deletes,
-  };
+  });
 }
 
 /** Rows that were loaded in one way cannot be followed in another: the pipeline goes on as it was begun, or not. */

@@ -262,7 +262,7 @@ for (const encoding of ['binary', 'text'] as const) {
         { op: 'delete', event: 2, cells: [2, null, null] },
         { op: 'truncate', event: 3, cells: [null, null, null] },
       ]);
-      const part = makePart(batch, ['append', 'append', 'append', 'append', 'append']);
+      const part = makePart(batch, ['append', 'skip', 'append', 'append', 'append']);
       const result = await writeAt(session, '1', () =>
         session.write(target, { kind: 'append', parts: [part], transactions }),
       );

@@ -33,7 +33,9 @@ const setup = `
 async function compare(pipeline: TestPipeline): Promise<readonly ComparedContent[]> {
   await using systems = await openSystem(pipeline.urls);
   const targets = await systems.targets();
-  return await compareContent(systems.source, systems.destination, targets, systems.slabs);
+  return await compareContent(systems.source, systems.destination, targets, {
+    slabs: systems.slabs,
+  });
 }
 
 describeEachServer(

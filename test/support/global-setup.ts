@@ -15,6 +15,7 @@ import {
   startServer,
 } from './servers.ts';
 import { howToInstall, runDirVariable } from './server-binaries.ts';
+import { findTemporal } from './temporal-server.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -26,6 +27,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const missing = missingServers();
   if (missing.length > 0) {
     const message = `PostgreSQL ${missing.join(', ')} not found: ${howToInstall}`;
+    if (env['FOREBAY_TEST_REQUIRE'] === 'all') throw new Error(message);
+    stderr.write(`\n*** TESTS SKIPPED: ${message} ***\n\n`);
+  }
+  if (findTemporal() === null) {
+    const message = 'Temporal not found: `npm run test:setup` installs it';
     if (env['FOREBAY_TEST_REQUIRE'] === 'all') throw new Error(message);
     stderr.write(`\n*** TESTS SKIPPED: ${message} ***\n\n`);
   }

@@ -94,10 +94,11 @@ export async function openServiceFile(): Promise<ServiceFile> {
     until: async (predicate) => {
       let last: Health | null = null;
       try {
-        return await eventually(async () => {
+        const probe = async (): Promise<Health | null> => {
           last = await health().catch(() => null);
           return last !== null && predicate(last) ? last : null;
-        });
+        };
+        return await eventually(probe, { timeoutMs: 60_000 });
       } catch (error) {
         throw new Error(`health is ${JSON.stringify(last)}`, { cause: error });
       }

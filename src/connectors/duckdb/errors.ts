@@ -69,6 +69,9 @@ function reasonOf(text: string, code: ErrorCode): string | null {
       /^Constraint Error: (NOT NULL|CHECK|UNIQUE|PRIMARY KEY|Duplicate key|Violates foreign key)/i;
     return named.exec(text)?.[1] ?? null;
   }
+  // What cannot be read or bound is told by names; the statement follows on further lines.
+  const unbound = /^(?:Parser|Binder|Catalog) Error: [^\n]+/.exec(text);
+  if (unbound) return unbound[0];
   if (code === 'internal') return /^[A-Z][A-Za-z ]+ Error/.exec(text)?.[0] ?? null;
   return null;
 }

@@ -50,6 +50,8 @@ export const OP_COLUMN = '_forebay_op';
 export const POSITION_COLUMN = '_forebay_position';
 export const COMMITTED_COLUMN = '_forebay_committed_at';
 export const UNCHANGED_COLUMN = '_forebay_unchanged';
+export const EXECUTION_COLUMN = '_forebay_execution_id';
+export const LOADED_COLUMN = '_forebay_loaded_at';
 export const DELETED_COLUMN = '_forebay_deleted_at';
 
 export const REPLACE_SUFFIX = '__forebay_new';
@@ -62,6 +64,12 @@ export function ownColumns(target: StreamTarget): readonly { name: string; type:
       { name: POSITION_COLUMN, type: VARCHAR },
       { name: COMMITTED_COLUMN, type: TIMESTAMPTZ },
       { name: UNCHANGED_COLUMN, type: VARCHAR },
+      ...(target.stamp === undefined
+        ? []
+        : [
+            { name: EXECUTION_COLUMN, type: VARCHAR },
+            { name: LOADED_COLUMN, type: TIMESTAMPTZ },
+          ]),
     ];
   }
   return target.deletes === 'soft' ? [{ name: DELETED_COLUMN, type: TIMESTAMPTZ }] : [];

@@ -12,6 +12,7 @@ import type { FoldedRows } from '../../core/folded-rows.ts';
 import type { RowBatch } from '../../core/row-batch.ts';
 import type { StreamSchema } from '../../core/stream-schema.ts';
 import type { CellEncoding } from '../../core/value.ts';
+import type { WarehouseParameter, WarehouseRow } from '../../core/warehouse.ts';
 import type { ChunkRequest } from './chunk-load.ts';
 import { type Connection, Database } from './database.ts';
 import {
@@ -28,6 +29,7 @@ import { planTable, type TableFacts } from './plan.ts';
 import { type RangeRequest, ReadingRoom } from './reading.ts';
 import type { CursorAnswer } from './row-cursor.ts';
 import { WorkerSession } from './worker-session.ts';
+import { WarehouseSessions } from './warehouse-sessions.ts';
 import type { Notice } from './workspace.ts';
 import type { WriteAnswer } from './write-rows.ts';
 
@@ -68,6 +70,7 @@ interface Opened {
   /** For everything outside sessions; one call at a time. */
   readonly side: Connection;
   readonly reading: ReadingRoom;
+  readonly warehouses: WarehouseSessions;
 }
 
 export class WorkerMethods {
@@ -81,7 +84,12 @@ export class WorkerMethods {
     const threads = Math.max(1, availableParallelism() - 1);
     const database = await Database.open({ path, memoryBytes, threads, readOnly });
     const side = await database.connect();
-    this.#opened = { database, side, reading: new ReadingRoom(database) };
+    this.#opened = {
+      database,
+      side,
+      reading: new ReadingRoom(database),
+      warehouses: new WarehouseSessions(database),
+    };
   }
 
   async close(): Promise<void> {
@@ -89,6 +97,7 @@ export class WorkerMethods {
     this.#sessions.clear();
     const opened = this.#opened;
     this.#opened = null;
+    await opened?.warehouses.closeAll();
     opened?.side[Symbol.dispose]();
     opened?.database[Symbol.dispose]();
   }
@@ -253,6 +262,30 @@ export class WorkerMethods {
 
   closeCursor(cursor: number): Promise<void> {
     return this.#database().reading.closeCursor(cursor);
+  }
+
+  openWarehouse(): Promise<number> {
+    return this.#database().warehouses.open();
+  }
+
+  warehouseQuery(
+    id: number,
+    sql: string,
+    parameters: readonly WarehouseParameter[],
+  ): Promise<WarehouseRow[]> {
+    return this.#database().warehouses.query(id, sql, parameters);
+  }
+
+  warehouseExecute(
+    id: number,
+    sql: string,
+    parameters: readonly WarehouseParameter[],
+  ): Promise<number> {
+    return this.#database().warehouses.execute(id, sql, parameters);
+  }
+
+  async closeWarehouse(id: number): Promise<void> {
+    await this.#database().warehouses.close(id);
   }
 
   #database(): Opened {

@@ -25,6 +25,7 @@ import {
   createTable,
   isView,
   loadTable,
+  EXECUTION_COLUMN,
   OP_COLUMN,
   readColumns,
   REPLACE_SUFFIX,
@@ -32,6 +33,17 @@ import {
 import { quoteName, quoteTable } from './types.ts';
 import { Workspace } from './workspace.ts';
 import { type WriteAnswer, writeRows } from './write-rows.ts';
+
+/** Of an append target: what snapshots brought. Of one with a key, what earlier executions read stays. */
+function snapshotRows({ load, stamp, schema }: StreamTarget): {
+  readonly where: string;
+  readonly parameters: readonly string[];
+} {
+  if (load !== 'append') return { where: '', parameters: [] };
+  const read = ` WHERE ${OP_COLUMN} = 'r'`;
+  if (stamp === undefined || schema.identity !== 'key') return { where: read, parameters: [] };
+  return { where: `${read} AND ${EXECUTION_COLUMN} = ?`, parameters: [stamp] };
+}
 
 export class WorkerSession {
   readonly epoch: number;
@@ -101,8 +113,9 @@ export class WorkerSession {
         await this.#connection.run(`DROP TABLE IF EXISTS ${quoteTable(namespace, beside)}`);
         await createTable(this.#connection, target, beside);
       } else if (removeRows && (await readColumns(this.#connection, namespace, name)).length > 0) {
-        const where = target.load === 'append' ? ` WHERE ${OP_COLUMN} = 'r'` : '';
-        await this.#connection.run(`DELETE FROM ${quoteTable(namespace, name)}${where}`);
+        const { where, parameters } = snapshotRows(target);
+        const sql = `DELETE FROM ${quoteTable(namespace, name)}${where}`;
+        await this.#connection.run(sql, parameters);
       }
     });
     this.workspace.forget();

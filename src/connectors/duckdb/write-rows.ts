@@ -304,7 +304,7 @@ async function writeAppend(
   rows: FoldedRows & { kind: 'append' },
 ): Promise<WriteAnswer> {
   const { target, ref } = table;
-  const { slots, position } = appendSlots(rows.transactions);
+  const { slots, position } = appendSlots(rows.transactions, target);
   const current = (): BoundTable => workspace.current(target, ref.name);
   const sinkTable = { ref, slots: () => directSlots(current(), slots) };
   const sink = new RowSink(workspace.connection, sinkTable, (batch, rejects) =>

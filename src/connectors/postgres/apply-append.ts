@@ -1,8 +1,8 @@
 /** Every event as a row of its own, with columns that tell what happened, where and when. */
 import { eventPosition, type TransactionMark } from '../../core/change-event.ts';
-import type { WriteResult } from '../../core/connector.ts';
+import type { StreamTarget, WriteResult } from '../../core/connector.ts';
 import { ACT_APPEND, ACT_SKIP, type FoldedPart } from '../../core/folded-rows.ts';
-import { OP_BEFORE, OP_DELETE, OP_LETTERS, type RowBatch } from '../../core/row-batch.ts';
+import { OP_DELETE, OP_LETTERS, type RowBatch } from '../../core/row-batch.ts';
 import { UNCHANGED_CELL } from '../../core/value.ts';
 import { writeOrReject } from './apply-rejects.ts';
 import {
@@ -20,14 +20,25 @@ import { tableSql, type WriteContext } from './lane.ts';
 import { quoteIdent } from './sql.ts';
 import { copyRows, type StageShape } from './stage.ts';
 
-export const EVENT_COLUMNS = [
+const EVENT_COLUMNS = [
   { name: '_forebay_op', type: 'text' },
   { name: '_forebay_position', type: 'text' },
   { name: '_forebay_committed_at', type: 'timestamp with time zone' },
   { name: '_forebay_unchanged', type: 'text' },
 ] as const;
 
-const EVENT_NAMES = EVENT_COLUMNS.map((column) => quoteIdent(column.name));
+const STAMP_COLUMNS = [
+  { name: '_forebay_execution_id', type: 'text' },
+  { name: '_forebay_loaded_at', type: 'timestamp with time zone' },
+] as const;
+
+/** Columns beside the stream's own. */
+export function eventColumns({
+  stamp,
+}: Pick<StreamTarget, 'stamp'>): readonly { readonly name: string; readonly type: string }[] {
+  return stamp === undefined ? EVENT_COLUMNS : [...EVENT_COLUMNS, ...STAMP_COLUMNS];
+}
+
 /** Microseconds from 1970-01-01 to 2000-01-01, PostgreSQL's epoch. */
 const EPOCH_MICROS = 946_684_800_000_000n;
 
@@ -74,26 +85,32 @@ function writeText(out: Buffer, at: number, text: string | null): number {
 }
 
 /** Longest name in bytes is 63; a name and its comma for every column, and the position, fit. */
-const FIXED_TAIL_BYTES = 64;
+const FIXED_TAIL_BYTES = 80;
 const NAME_BYTES = 64;
 
-export function eventTail(place: EventPlace): RowTail {
+function writeMicros(out: Buffer, at: number, micros: bigint | null): number {
+  if (micros === null) return out.writeInt32BE(-1, at);
+  out.writeInt32BE(8, at);
+  return out.writeBigInt64BE(micros - EPOCH_MICROS, at + 4);
+}
+
+export function eventTail(place: EventPlace, target: Pick<StreamTarget, 'stamp'>): RowTail {
+  const { stamp } = target;
+  const loadedAt = BigInt(Date.now()) * 1000n;
   return {
-    fields: EVENT_COLUMNS.length,
+    fields: eventColumns(target).length,
     maxBytes: (batch, row) =>
       FIXED_TAIL_BYTES +
+      (stamp?.length ?? 0) * 3 +
       place.position(batch, row).length * 3 +
       batch.schema.columns.length * NAME_BYTES,
     write: (out, start, batch, row) => {
       let at = writeText(out, start, OP_LETTERS[batch.ops[row] ?? 0] ?? 'r');
       at = writeText(out, at, place.position(batch, row));
-      const committedAt = place.committedAt(batch, row);
-      if (committedAt === null) at = out.writeInt32BE(-1, at);
-      else {
-        out.writeInt32BE(8, at);
-        at = out.writeBigInt64BE(committedAt - EPOCH_MICROS, at + 4);
-      }
-      return writeText(out, at, unchangedNames(batch, row));
+      at = writeMicros(out, at, place.committedAt(batch, row));
+      at = writeText(out, at, unchangedNames(batch, row));
+      if (stamp === undefined) return at;
+      return writeMicros(out, writeText(out, at, stamp), loadedAt);
     },
   };
 }
@@ -109,12 +126,14 @@ async function appendRows(
 ): Promise<number> {
   const { rows, paths, tail } = source;
   const { lane } = context;
-  const columns = [columnList(paths), ...EVENT_NAMES].join(', ');
+  const events = eventColumns(context.target);
+  const names = events.map((column) => quoteIdent(column.name));
+  const columns = [columnList(paths), ...names].join(', ');
   const shape: StageShape = {
     paths,
     tail: {
       row: tail,
-      columns: EVENT_COLUMNS,
+      columns: events,
     },
   };
   if (paths.every((path) => path.direct)) {
@@ -124,7 +143,7 @@ async function appendRows(
   const stage = await lane.stages.fill(shape, picksOf(rows, numbers));
   const values = [
     ...paths.map((path) => stagedValue(path, 's')),
-    ...EVENT_NAMES.map((name) => `s.${name}`),
+    ...names.map((name) => `s.${name}`),
   ];
   const { rowCount } = await lane.connection.query(
     `INSERT INTO ${tableSql(context)} (${columns}) OVERRIDING SYSTEM VALUE
@@ -133,9 +152,13 @@ async function appendRows(
   return rowCount;
 }
 
-/** OP_BEFORE rows are no events. */
-function isNoEvent(part: FoldedPart, row: number): boolean {
-  return part.actions[row] === ACT_SKIP || part.batch.ops[row] === OP_BEFORE;
+function stampTexts({ stamp }: StreamTarget): Readonly<Record<string, string>> {
+  if (stamp === undefined) return {};
+  return { _forebay_execution_id: stamp, _forebay_loaded_at: new Date().toISOString() };
+}
+
+function isSkipped(part: FoldedPart, row: number): boolean {
+  return part.actions[row] === ACT_SKIP;
 }
 
 async function appendGroup(
@@ -145,9 +168,9 @@ async function appendGroup(
 ): Promise<WriteResult> {
   const { parts, place } = given;
   const ignored = context.target.deletes === 'ignore';
-  const rows = numberRows(parts, isNoEvent);
+  const rows = numberRows(parts, isSkipped);
   const kept = ignored
-    ? numberRows(parts, (part, row) => isNoEvent(part, row) || part.batch.ops[row] === OP_DELETE)
+    ? numberRows(parts, (part, row) => isSkipped(part, row) || part.batch.ops[row] === OP_DELETE)
     : rows;
   const paths = cellPaths(context.target.schema, parts[0]?.batch.encodings ?? [], context.table);
   let applied = rows.row.length - kept.row.length;
@@ -157,7 +180,7 @@ async function appendGroup(
       lane: context.lane,
       settings: 'SET LOCAL enable_hashjoin = on',
       write: async (numbers) => {
-        const source = { rows: kept, paths, tail: eventTail(place) };
+        const source = { rows: kept, paths, tail: eventTail(place, context.target) };
         const added = await appendRows(context, source, numbers);
         return () => {
           applied += added;
@@ -174,6 +197,7 @@ async function appendGroup(
           _forebay_position: position,
           _forebay_committed_at: timestampText(place.committedAt(batch, row)),
           _forebay_unchanged: unchangedNames(batch, row),
+          ...stampTexts(context.target),
         };
         const plan = {
           table: context.table.name,

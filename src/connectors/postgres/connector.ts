@@ -1,9 +1,11 @@
 import type { Connector, ConnectorContext, SystemAddress } from '../../core/connector.ts';
 import { ForebayError } from '../../core/errors.ts';
 import { parsePostgresUrl, type PostgresConfig } from './config.ts';
+import { PgConnection } from './connection.ts';
 import { openPostgresDestination } from './destination.ts';
 import { PostgresSource } from './source.ts';
 import { PostgresSystem } from './system.ts';
+import { postgresWarehouse } from './warehouse.ts';
 
 /** `--set` keys that this connector reads. */
 const OPTIONS: Readonly<Record<string, (value: string) => boolean>> = {
@@ -40,5 +42,13 @@ export const connector: Connector = {
   openDestination: (address, context) => {
     checkOptions(context);
     return openPostgresDestination(configOf(address), context);
+  },
+  openWarehouse: async (address, context) => {
+    checkOptions(context);
+    const { signal } = context;
+    const applicationName = 'forebay layers';
+    return postgresWarehouse(
+      await PgConnection.connect(configOf(address), { applicationName, signal }),
+    );
   },
 };

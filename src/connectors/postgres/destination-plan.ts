@@ -2,7 +2,7 @@
 import type { Finding, StreamTarget, TargetColumn, TargetPlan } from '../../core/connector.ts';
 import { ForebayError } from '../../core/errors.ts';
 import { hasBinaryForm } from '../../core/value.ts';
-import { EVENT_COLUMNS } from './apply-append.ts';
+import { eventColumns } from './apply-append.ts';
 import { cellPath } from './cell-path.ts';
 import type { PgConnection } from './connection.ts';
 import { DELETED_AT } from './lane.ts';
@@ -34,7 +34,7 @@ export interface TablePlan {
 const POSTGRES = 'postgres';
 
 export function ownColumns(target: StreamTarget): readonly NewColumn[] {
-  if (target.load === 'append') return EVENT_COLUMNS;
+  if (target.load === 'append') return eventColumns(target);
   if (target.deletes === 'soft') return [{ name: DELETED_AT, type: 'timestamp with time zone' }];
   return [];
 }

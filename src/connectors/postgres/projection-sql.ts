@@ -78,7 +78,8 @@ export function predicateSql(source: ProjectionSource, predicate: Predicate): st
     case 'is-null':
     case 'is-true':
     case 'number':
-    case 'text': {
+    case 'text':
+    case 'value': {
       const now = columnNow(source.held, source.schema, predicate.column, 'null');
       if (now === null) return predicate.kind === 'is-null' ? 'true' : UNKNOWN;
       return columnSql(now, predicate);
@@ -95,6 +96,10 @@ function columnSql(now: ColumnNow, predicate: ColumnPredicate): string {
     case 'number': {
       const { operator, number } = predicate;
       return `(${quoteIdent(now.name)} OPERATOR(pg_catalog.${operator}) ${quoteLiteral(number)}::pg_catalog.numeric)`;
+    }
+    case 'value': {
+      const { operator, text } = predicate;
+      return `(${quoteIdent(now.name)} OPERATOR(pg_catalog.${operator}) ${quoteLiteral(text)}::${now.nativeType})`;
     }
     case 'text': {
       const { operator, text } = predicate;

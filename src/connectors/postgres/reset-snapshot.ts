@@ -38,7 +38,13 @@ export async function removeSnapshot({ lane, pipeline, target }: SnapshotPlace):
   const table = await readTable(connection, target.table);
   if (table === null) return;
   const name = quoteName(target.table);
-  if (target.load === 'append')
+  // What earlier executions read stays; without a key, rows that are there twice could not be told apart.
+  if (target.load === 'append' && target.stamp !== undefined && target.schema.identity === 'key')
+    await connection.query(
+      `DELETE FROM ${name} WHERE _forebay_op = 'r' AND _forebay_execution_id = $1`,
+      [target.stamp],
+    );
+  else if (target.load === 'append')
     await connection.execute(`DELETE FROM ${name} WHERE _forebay_op = 'r'`);
   else await emptyTable({ lane, table }, name);
 }

@@ -24,21 +24,24 @@ function valueAt(root: DocumentNode, path: Path): unknown {
   return node.kind === 'list' ? [] : {};
 }
 
+const SECRET_FIELD = /(?:secret|password|token)s?$/;
+
 /** Where a password may stand, only the kind of value is told. */
 function shownAt(path: Path, value: unknown): string {
   const isScalar = typeof value !== 'object' && value !== null;
-  return isLate(path) && isScalar
+  const isSecret = isLate(path) || path.some((part) => SECRET_FIELD.test(String(part)));
+  return isSecret && isScalar
     ? `a ${typeof value === 'string' ? 'text' : typeof value}`
     : shown(value);
 }
 
-function lacking(path: Path): Violation {
+function lacking(path: Path, page: string): Violation {
   const field = String(path.at(-1));
   return {
     path,
     rule: 'required',
     message: `${field} is missing`,
-    fix: `Add ${field}: docs/configuration.md shows what it may be.`,
+    fix: `Add ${field}: ${page} shows what it may be.`,
   };
 }
 
@@ -75,6 +78,8 @@ interface Context {
   readonly root: DocumentNode;
   /** The fields that a mapping of the schema may have, by its path. */
   readonly fieldsAt: (path: Path) => readonly string[];
+  /** Where the fields are described; left out: docs/configuration.md. */
+  readonly page?: string;
 }
 
 function unknownKeys(path: Path, keys: readonly string[], context: Context): Violation[] {
@@ -105,18 +110,18 @@ function translate(issue: Issue, context: Context): Violation[] {
     case 'unrecognized_keys':
       return unknownKeys(path, issue.keys, context);
     case 'invalid_type': {
-      if (isAbsent) return [lacking(path)];
+      if (isAbsent) return [lacking(path, context.page ?? 'docs/configuration.md')];
       const [must, fix] = TYPES[issue.expected] ?? [`must be ${issue.expected}`, 'Correct it.'];
       return [{ path, rule: 'type', message: `${must}; found ${shownAt(path, value)}`, fix }];
     }
     case 'invalid_value':
-      if (isAbsent) return [lacking(path)];
+      if (isAbsent) return [lacking(path, context.page ?? 'docs/configuration.md')];
       if (path.length === 1 && path[0] === 'version') {
         return [unknownVersion(path, value, issue.values)];
       }
       return [oneOf(path, value, issue.values)];
     case 'invalid_union':
-      if (isAbsent) return [lacking(path)];
+      if (isAbsent) return [lacking(path, context.page ?? 'docs/configuration.md')];
       return [oneOf(path, value, 'options' in issue ? (issue.options ?? []) : [])];
     case 'too_small':
     case 'too_big':

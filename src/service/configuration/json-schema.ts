@@ -52,12 +52,15 @@ function refine(schema: z.core.JSONSchema.BaseSchema): void {
   schema.anyOf = [own, REFERENCE];
 }
 
-export function configurationJsonSchema(): JsonSchema {
-  const schema: unknown = z.toJSONSchema(configurationSchema, {
+export const configurationJsonSchema = (): JsonSchema => jsonSchemaOf(configurationSchema);
+
+/** Of any schema whose fields are made of those in `fields.ts`. */
+export function jsonSchemaOf(zodSchema: z.ZodType): JsonSchema {
+  const schema: unknown = z.toJSONSchema(zodSchema, {
     io: 'input',
-    override: ({ zodSchema, jsonSchema }) => {
+    override: ({ zodSchema: part, jsonSchema }) => {
       // Zod leaves out examples of what is transformed; ours are of the input.
-      const examples = z.globalRegistry.get(zodSchema)?.['examples'];
+      const examples = z.globalRegistry.get(part)?.['examples'];
       if (Array.isArray(examples)) jsonSchema.examples = examples;
       refine(jsonSchema);
     },

@@ -31,22 +31,33 @@ function reasonOf(error: unknown): string {
   return REASONS[code] ?? (code === '' ? String(error) : code);
 }
 
-type ReadBytes =
+export type ReadBytes =
   | { readonly bytes: Buffer }
-  | { readonly rule: 'readable' | 'size'; readonly reason: string };
+  | {
+      readonly rule: 'readable' | 'size';
+      readonly reason: string;
+      readonly isAbsent: boolean;
+    };
+
+const refused = (rule: 'readable' | 'size', reason: string, isAbsent = false): ReadBytes => ({
+  rule,
+  reason,
+  isAbsent,
+});
 
 /** Nothing but an ordinary file is read: a pipe might never end. */
-function readBytes(path: string, maxBytes: number): ReadBytes {
+export function readBytes(path: string, maxBytes: number): ReadBytes {
   try {
     const stats = statSync(path);
-    if (stats.isDirectory()) return { rule: 'readable', reason: 'it is a folder' };
-    if (!stats.isFile()) return { rule: 'readable', reason: 'it is no ordinary file' };
+    if (stats.isDirectory()) return refused('readable', 'it is a folder');
+    if (!stats.isFile()) return refused('readable', 'it is no ordinary file');
     if (stats.size > maxBytes) {
-      return { rule: 'size', reason: `it is larger than ${maxBytes / 1024 / 1024} MiB` };
+      return refused('size', `it is larger than ${maxBytes / 1024 / 1024} MiB`);
     }
     return { bytes: readFileSync(path) };
   } catch (error) {
-    return { rule: 'readable', reason: reasonOf(error) };
+    const reason = reasonOf(error);
+    return refused('readable', reason, reason === REASONS['ENOENT']);
   }
 }
 

@@ -30,31 +30,46 @@ function readText(file: string, text: string): ReadDocument {
   return plain === null ? readYaml(text) : { root: plain, flaws: [] };
 }
 
-const EMPTY = {
-  path: [],
-  rule: 'required',
-  message: 'the file is empty',
-  fix: 'Begin with version: "1" and streams:; examples/minimal.yaml shows the least.',
-} as const;
+interface Wording {
+  readonly message: string;
+  readonly fix: string;
+}
 
-const NO_MAPPING = {
-  path: [],
-  rule: 'type',
-  message: 'the file must hold a mapping of version, streams and so on',
-  fix: 'Write name: value lines; examples/minimal.yaml shows the least.',
-} as const;
+/** What is said of a file that holds nothing, or no mapping. */
+export interface RootWordings {
+  readonly empty: Wording;
+  readonly noMapping: Wording;
+}
 
-export function readDocument(file: string, bytes: Uint8Array): SourceDocument {
+const STREAMS_FILE: RootWordings = {
+  empty: {
+    message: 'the file is empty',
+    fix: 'Begin with version: "1" and streams:; examples/minimal.yaml shows the least.',
+  },
+  noMapping: {
+    message: 'the file must hold a mapping of version, streams and so on',
+    fix: 'Write name: value lines; examples/minimal.yaml shows the least.',
+  },
+};
+
+/** An empty file breaks the rule `required`, one that holds something else than a mapping the rule `type`. */
+export function readDocument(
+  file: string,
+  bytes: Uint8Array,
+  wordings: RootWordings = STREAMS_FILE,
+): SourceDocument {
+  const empty = { path: [], rule: 'required', ...wordings.empty } as const;
+  const noMapping = { path: [], rule: 'type', ...wordings.noMapping } as const;
   const { text, flaw } = decodeText(bytes);
   const placeOf = placesOf(text);
   if (flaw !== null) return { root: null, problems: [toProblem(file, placeOf(flaw.offset), flaw)] };
-  if (text.trim() === '') return { root: null, problems: [toProblem(file, placeOf(0), EMPTY)] };
+  if (text.trim() === '') return { root: null, problems: [toProblem(file, placeOf(0), empty)] };
   const { root, flaws } = readText(file, text);
   if (root === null) {
     return { root, problems: flaws.map((one) => toProblem(file, placeOf(one.offset), one)) };
   }
   if (root.kind === 'map' && root.entries.size > 0) return { root, placeOf, problems: [] };
   const isEmpty = root.kind === 'map' || (root.kind === 'scalar' && root.value === null);
-  const problem = toProblem(file, placeOf(root.offset), isEmpty ? EMPTY : NO_MAPPING);
+  const problem = toProblem(file, placeOf(root.offset), isEmpty ? empty : noMapping);
   return { root: null, problems: [problem] };
 }

@@ -1,0 +1,28 @@
+import type { Route } from '../route.ts';
+import { accessRoutes } from './access.ts';
+import { benthosRoutes } from './benthos-configurations.ts';
+import { connectionRoutes } from './connections.ts';
+import { executionRoutes } from './executions.ts';
+import { onboardingRoutes } from './onboarding.ts';
+import { operationRoutes } from './operations.ts';
+import { pipelineRunRoutes } from './pipeline-runs.ts';
+import { pipelineRoutes } from './pipelines.ts';
+import { referenceRoutes } from './reference.ts';
+import { scheduleRoutes } from './schedules.ts';
+import { serverStateRoutes } from './server-state.ts';
+import { sessionRoutes } from './session.ts';
+
+export const ROUTES: readonly Route[] = [
+  ...connectionRoutes,
+  ...pipelineRoutes,
+  ...pipelineRunRoutes,
+  ...executionRoutes,
+  ...scheduleRoutes,
+  ...onboardingRoutes,
+  ...operationRoutes,
+  ...benthosRoutes,
+  ...accessRoutes,
+  ...sessionRoutes,
+  ...serverStateRoutes,
+  ...referenceRoutes(() => ROUTES),
+];

@@ -1,0 +1,283 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  type Answer,
+  type ApiFixture,
+  asProblem,
+  type Made,
+  makePipeline,
+  openApi,
+} from '../../../test/support/api-fixture.ts';
+
+let api: ApiFixture;
+let made: Made;
+beforeAll(async () => {
+  api = await openApi();
+  made = await makePipeline(api);
+});
+afterAll(() => api[Symbol.asyncDispose]());
+
+const URL = '/api/v1/pipelines';
+let number = 0;
+function post(changes: Record<string, unknown>): Promise<Answer> {
+  number += 1;
+  return api.ask('POST', URL, {
+    body: {
+      name: `p${number}`,
+      source_connection_id: made.source,
+      destination_connection_id: made.destination,
+      streams: ['public.*'],
+      ...changes,
+    },
+  });
+}
+
+describe('a pipeline', () => {
+  it('is read as it was written, with what was left out', async () => {
+    const body = {
+      kind: 'etl',
+      streams: [
+        'public.customers',
+        {
+          stream: 'public.orders',
+          cursor_column: 'updated_at',
+          lookback_seconds: 60,
+          key: ['id'],
+          quality_rules: [{ rule: 'not_null', columns: ['id'], action: 'filter' }],
+        },
+      ],
+      schema_changes: 'pause',
+      layers: {
+        bronze: true,
+        silver: true,
+        gold: false,
+        silver_mode: 'history',
+        models: ['daily'],
+      },
+      retry_policy: { max_attempts: 3 },
+      event_time_column: 'created_at',
+      schedule_type: 'cron',
+      cron_expression: '0 6 * * *',
+      time_zone: 'Europe/Berlin',
+      overlap_policy: 'buffer_one',
+    };
+    const answer = await post(body);
+    expect(answer.status, answer.text).toBe(201);
+    expect(answer.body).toMatchObject({
+      ...body,
+      retry_policy: { max_attempts: 3, initial_delay_ms: 1000, permanent_error_codes: [] },
+      catchup_window_seconds: 600,
+      is_active: true,
+      interval_seconds: null,
+      last_run_at: null,
+      version: 1,
+    });
+    expect(Date.parse(answer.body.next_run_at)).toBeGreaterThan(Date.now());
+    const { body: read } = await api.ask('GET', `${URL}/${answer.body.id}`);
+    expect(read).toEqual(answer.body);
+    const listed = await api.ask('GET', `${URL}?limit=1`);
+    expect(listed.body.pipelines).toEqual([answer.body]);
+  });
+
+  it.each([
+    [{ schedule_type: 'cron' }, 'schedule_invalid', '/cron_expression'],
+    [
+      { schedule_type: 'cron', cron_expression: '61 * * * *' },
+      'schedule_invalid',
+      '/cron_expression',
+    ],
+    [{ schedule_type: 'cron', cron_expression: '@daily' }, 'schedule_invalid', '/cron_expression'],
+    [
+      { schedule_type: 'cron', cron_expression: '0 0 31 2 *' },
+      'schedule_invalid',
+      '/cron_expression',
+    ],
+    [{ time_zone: 'Mars/Olympus' }, 'schedule_invalid', '/time_zone'],
+    [{ schedule_type: 'interval' }, 'schedule_invalid', '/interval_seconds'],
+    [{ schedule_type: 'interval', interval_seconds: 0 }, 'request_invalid', '/interval_seconds'],
+    [{ interval_seconds: 60 }, 'schedule_invalid', '/interval_seconds'],
+    [{ streams: [] }, 'request_invalid', '/streams'],
+    [{ streams: ['a', { stream: 'a' }] }, 'request_invalid', '/streams'],
+    [{ streams: [{ stream: 'a', load: 'x' }] }, 'request_invalid', '/streams/0/load'],
+    [{ quality_rules: [{ rule: 'range', column: 'a' }] }, 'request_invalid', '/quality_rules/0'],
+    [{ layers: { bronze: false } }, 'request_invalid', '/layers/silver'],
+    [{ schema: 'shop' }, 'request_invalid', '/schema'],
+    [{ kind: 'replication', layers: {} }, 'request_invalid', '/layers'],
+    [
+      { kind: 'replication', streams: [{ stream: 'a', cursor_column: 't' }] },
+      'request_invalid',
+      '/streams/0',
+    ],
+    [
+      { kind: 'replication', schedule_type: 'interval', interval_seconds: 5 },
+      'request_invalid',
+      '/schedule_type',
+    ],
+  ])('as %j is refused: %s at %s', async (changes, code, pointer) => {
+    const problem = asProblem(await post(changes));
+    expect(problem).toMatchObject({ status: 400, code });
+    expect(problem.errors.map((error) => error.pointer)).toContain(pointer);
+  });
+
+  it('needs connections that are there and can do it', async () => {
+    const unknown = '01980c8e-5f6a-7c1d-8a53-0d4f1c2b3a49';
+    const missing = asProblem(await post({ destination_connection_id: unknown }));
+    expect(missing).toMatchObject({
+      status: 422,
+      errors: [{ pointer: '/destination_connection_id' }],
+    });
+    const bucket = await api.ask('POST', '/api/v1/connections', {
+      body: { name: 'bucket', connector_type: 's3', config: { bucket: 'b', region: 'r' } },
+    });
+    const unable = asProblem(await post({ destination_connection_id: bucket.body.id }));
+    expect(unable).toMatchObject({ status: 422, code: 'capability_missing' });
+    const benthos = asProblem(await post({ benthos_configuration_ids: [unknown] }));
+    expect(benthos.errors[0]?.pointer).toBe('/benthos_configuration_ids/0');
+  });
+
+  it('is changed by a merge patch, schedule and all', async () => {
+    const { body, headers } = await post({
+      schedule_type: 'cron',
+      cron_expression: '0 6 * * *',
+      schema_changes: 'pause',
+    });
+    const patched = await api.ask('PATCH', `${URL}/${body.id}`, {
+      headers: { 'if-match': String(headers['etag']) },
+      body: {
+        schedule_type: 'interval',
+        cron_expression: null,
+        interval_seconds: 3600,
+        schema_changes: null,
+        streams: ['public.orders'],
+      },
+    });
+    expect(patched.body).toMatchObject({
+      version: 2,
+      streams: ['public.orders'],
+      schedule_type: 'interval',
+      cron_expression: null,
+    });
+    expect(patched.body).not.toHaveProperty('schema_changes');
+    const next = Date.parse(patched.body.next_run_at) - Date.now();
+    expect(next).toBeGreaterThan(3_500_000);
+    expect(next).toBeLessThanOrEqual(3_600_000);
+  });
+
+  it('is disabled and enabled, and nothing is due meanwhile', async () => {
+    const { body } = await post({ schedule_type: 'interval', interval_seconds: 60 });
+    const off = await api.ask('POST', `${URL}/${body.id}/disable`, { role: 'operator' });
+    expect(off.body).toMatchObject({ is_active: false, next_run_at: null, version: 2 });
+    const again = await api.ask('POST', `${URL}/${body.id}/disable`);
+    expect(again.body.version).toBe(2);
+    const on = await api.ask('POST', `${URL}/${body.id}/enable`);
+    expect(on.body).toMatchObject({ is_active: true, next_run_at: expect.any(String) });
+  });
+
+  it('uses Benthos configurations in their order', async () => {
+    const ids: string[] = [];
+    for (const name of ['b1', 'b2']) {
+      const answer = await api.ask('POST', '/api/v1/benthos-configurations', {
+        body: { name, configuration: 'pipeline: {}' },
+      });
+      ids.unshift(answer.body.id);
+    }
+    const { body } = await post({ benthos_configuration_ids: ids });
+    expect(body.benthos_configuration_ids).toEqual(ids);
+    const used = await api.ask('DELETE', `/api/v1/benthos-configurations/${ids[0]}`, {
+      headers: { 'if-match': '*' },
+    });
+    expect(asProblem(used).code).toBe('in_use');
+  });
+
+  it('is deleted when nothing runs', async () => {
+    const { body } = await post({});
+    await api.ask('POST', `${URL}/${body.id}/execute`);
+    const headers = { 'if-match': '*' };
+    const busy = await api.ask('DELETE', `${URL}/${body.id}`, { headers });
+    expect(asProblem(busy).code).toBe('in_use');
+    const idle = await post({});
+    expect((await api.ask('DELETE', `${URL}/${idle.body.id}`, { headers })).status).toBe(204);
+    expect(api.services.asked).toContainEqual({ name: 'pipelineChanged', subject: idle.body.id });
+  });
+});
+
+describe('running a pipeline by hand', () => {
+  it('schedules one, lets a second wait, and refuses a third', async () => {
+    const { body } = await post({ is_active: false });
+    const first = await api.ask('POST', `${URL}/${body.id}/execute`, { role: 'operator' });
+    expect(first.body).toEqual({
+      execution_id: expect.any(String),
+      status: 'scheduled',
+      estimated_start: expect.any(String),
+    });
+    const hint = { name: 'executionScheduled', subject: first.body.execution_id };
+    expect(api.services.asked).toContainEqual(hint);
+    const answers = [
+      await api.ask('POST', `${URL}/${body.id}/execute`),
+      await api.ask('POST', `${URL}/${body.id}/execute`),
+    ];
+    expect(asProblem(answers.find(({ status }) => status !== 200) ?? first)).toMatchObject({
+      status: 409,
+      code: 'execution_waits',
+    });
+  });
+
+  it('a date range needs a column for every stream', async () => {
+    const date_range = { start: '2026-01-01', end: '2026-01-31' };
+    const undated = await post({ streams: [{ stream: 'a', cursor_column: 't' }, 'b'] });
+    const refused = await api.ask('POST', `${URL}/${undated.body.id}/execute`, {
+      body: { parameters: { date_range } },
+    });
+    expect(asProblem(refused)).toMatchObject({
+      status: 422,
+      errors: [{ pointer: '/parameters/date_range' }],
+    });
+    const backfill = await api.ask('POST', `${URL}/${undated.body.id}/backfill`, {
+      body: { date_range },
+    });
+    expect(asProblem(backfill).errors[0]?.pointer).toBe('/date_range');
+    const dated = await post({ streams: ['b'], event_time_column: 'at' });
+    const taken = await api.ask('POST', `${URL}/${dated.body.id}/backfill`, {
+      body: { date_range },
+    });
+    expect(taken.body.status).toBe('scheduled');
+  });
+
+  it.each(['start', 'stop', 'pause', 'resume'])('%s is handed on', async (action) => {
+    const answer = await api.ask('POST', `${URL}/${made.pipeline}/${action}`, { body: {} });
+    expect(answer.body).toMatchObject({ pipeline_id: made.pipeline, workflow_id: made.pipeline });
+    expect(api.services.asked.at(-1)?.name).toBe(`${action}Pipeline`);
+  });
+
+  it('compare answers what was found', async () => {
+    const answer = await api.ask('POST', `${URL}/${made.pipeline}/compare`);
+    expect(answer.body).toEqual({ identical: true, streams: [] });
+  });
+});
+
+describe('a schedule', () => {
+  it('shows its next five times, is paused, resumed and triggered', async () => {
+    const { body } = await post({ schedule_type: 'interval', interval_seconds: 60 });
+    const { schedules } = (await api.ask('GET', '/api/v1/schedules?limit=200')).body;
+    const schedule = schedules.find((row: { pipeline_id: string }) => row.pipeline_id === body.id);
+    const times = schedule.next_run_times.map((time: string) => Date.parse(time));
+    expect(times).toHaveLength(5);
+    expect(times.slice(1).map((time: number, index: number) => time - times[index])).toEqual(
+      Array(4).fill(60_000),
+    );
+    const url = `/api/v1/schedules/${schedule.id}`;
+    const paused = await api.ask('POST', `${url}/pause`);
+    expect(paused.body).toMatchObject({ is_paused: true, next_run_at: null, next_run_times: [] });
+    const resumed = await api.ask('POST', `${url}/resume`);
+    expect(resumed.body).toMatchObject({ is_paused: false, next_run_at: expect.any(String) });
+    const triggered = await api.ask('POST', `${url}/trigger`);
+    expect(triggered.body.status).toBe('scheduled');
+    const headers = { 'if-match': String(resumed.headers['etag']) };
+    const changed = await api.ask('PATCH', url, { headers, body: { interval_seconds: 30 } });
+    expect(changed.body.interval_seconds).toBe(30);
+    const bad = await api.ask('PATCH', url, {
+      headers: { 'if-match': '*' },
+      body: { schedule_type: 'cron' },
+    });
+    expect(asProblem(bad).code).toBe('schedule_invalid');
+  });
+});

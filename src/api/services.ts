@@ -1,0 +1,100 @@
+/**
+ * What the routes need of the running system beside the metadata database. Failures are `ForebayError`s; those of
+ * other systems are answered as theirs, not as failures of the request.
+ */
+import type { ConnectionsTable, PipelinesTable } from '../metadata/tables.ts';
+import type { OrganizationScope } from '../metadata/scope.ts';
+import type { MetadataTransaction } from '../metadata/transaction.ts';
+import type { Catalog, ConnectionTest } from './schemas/connections.ts';
+import type { ConnectorType } from './schemas/connectors.ts';
+import type { Onboarding, OnboardingInput } from './schemas/onboarding.ts';
+import type { Lint } from './schemas/operations.ts';
+import type {
+  BackfillInput,
+  Comparison,
+  ExecutionParameters,
+  PipelineState,
+} from './schemas/pipelines.ts';
+
+export interface ConnectorCapabilities {
+  readonly source: readonly string[];
+  readonly destination: readonly string[];
+}
+
+export interface ScheduledExecution {
+  readonly executionId: string;
+  /** RFC 3339; now where nothing of the pipeline runs. */
+  readonly estimatedStart: string;
+}
+
+export interface ModelDescription {
+  readonly name: string;
+  readonly materialization: string;
+  readonly description: string | null;
+  readonly dependsOn: readonly string[];
+  readonly file: string;
+}
+
+export interface Readiness {
+  /** What was looked at, and whether it is in order. */
+  readonly checks: Readonly<Record<string, boolean>>;
+}
+
+/**
+ * What is given a transaction does everything by it: in SQLite a question beside it would wait for its end for ever.
+ */
+export interface ControlServices {
+  /** By type; a type that is not named can be configured, and does nothing in this release. */
+  connectors(): Readonly<Partial<Record<ConnectorType, ConnectorCapabilities>>>;
+  /** A failed test is a result. Secrets are read from the connection. */
+  testConnection(
+    scope: OrganizationScope,
+    connection: ConnectionsTable,
+    signal: AbortSignal,
+  ): Promise<ConnectionTest>;
+  catalog(
+    scope: OrganizationScope,
+    connection: ConnectionsTable,
+    signal: AbortSignal,
+  ): Promise<Catalog>;
+  /**
+   * Writes the execution as scheduled, in the transaction of the request. Fails with `execution_waits` where one runs
+   * and one waits already. `executionScheduled` follows after the commit.
+   */
+  triggerExecution(
+    transaction: MetadataTransaction,
+    scope: OrganizationScope,
+    request: { readonly pipeline: PipelinesTable; readonly parameters: ExecutionParameters },
+  ): Promise<ScheduledExecution>;
+  triggerBackfill(
+    transaction: MetadataTransaction,
+    scope: OrganizationScope,
+    request: { readonly pipeline: PipelinesTable; readonly backfill: BackfillInput },
+  ): Promise<ScheduledExecution>;
+  /** Something was scheduled and committed: a hint to look now. What it misses is found by looking regularly. */
+  executionScheduled(executionId: string): void;
+  /** Asks for the end of it; asking again, or of one that has ended, changes nothing. */
+  cancelExecution(scope: OrganizationScope, executionId: string): Promise<void>;
+  /** Each is the same when it is asked again. */
+  startPipeline(scope: OrganizationScope, pipeline: PipelinesTable): Promise<PipelineState>;
+  stopPipeline(scope: OrganizationScope, pipeline: PipelinesTable): Promise<PipelineState>;
+  pausePipeline(scope: OrganizationScope, pipeline: PipelinesTable): Promise<PipelineState>;
+  resumePipeline(scope: OrganizationScope, pipeline: PipelinesTable): Promise<PipelineState>;
+  comparePipeline(
+    scope: OrganizationScope,
+    pipeline: PipelinesTable,
+    options: { readonly streams: readonly string[] | null; readonly signal: AbortSignal },
+  ): Promise<Comparison>;
+  /** A pipeline or its schedule was changed or deleted, and that is committed. */
+  pipelineChanged(pipelineId: string): void;
+  /** Fails with `capability_missing` where there is nothing to lint with. */
+  lintBenthos(configuration: string, signal: AbortSignal): Promise<Lint>;
+  /** Starts the flow; what it makes is found again by name when it is asked for twice. */
+  startOnboarding(scope: OrganizationScope, input: OnboardingInput): Promise<Onboarding>;
+  /** Null: there is none of this organisation. */
+  onboarding(scope: OrganizationScope, workflowId: string): Promise<Onboarding | null>;
+  models(scope: OrganizationScope): Promise<readonly ModelDescription[]>;
+  readiness(): Promise<Readiness>;
+  /** In Prometheus' text format. */
+  metrics(scope: OrganizationScope): Promise<string>;
+}

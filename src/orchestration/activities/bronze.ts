@@ -1,0 +1,147 @@
+/** Rows of the source as they land, each with the execution that brought it. */
+import { listCheckpoints, putCheckpoint } from '../../metadata/checkpoints.ts';
+import { timeOf } from '../../metadata/transaction.ts';
+import type { ActivityContext } from '../flow.ts';
+import type { DateRange, ExecutionRef, TriggerParameters } from '../flows/activities.ts';
+import { type ActivityDeps, loadPipeline, type PipelineSetup, withSystem } from './deps.ts';
+import { ExecutionLog } from './execution-log.ts';
+import type { RunEvent } from '../../engine/pipeline.ts';
+import { BRONZE, extract, type ExtractedStream, forgetPart, streamConfigOf } from './extract.ts';
+import { alive, type LayerOutcome, layerStep } from './layer-step.ts';
+import { lastCursor } from './last-cursor.ts';
+
+export function bronze(
+  deps: ActivityDeps,
+  input: ExecutionRef & { readonly parameters: TriggerParameters },
+  context: ActivityContext,
+): Promise<null> {
+  const { parameters, ...ref } = input;
+  return layerStep(deps, ref, { layer: 'bronze', context }, async (log) => {
+    const setup = await loadPipeline(deps, ref);
+    const { signal } = context;
+    return withSystem(deps, setup.destination, signal, () =>
+      land(deps, { ref, setup, parameters, signal, log }),
+    );
+  });
+}
+
+interface LandWork {
+  readonly ref: ExecutionRef;
+  readonly setup: PipelineSetup;
+  readonly parameters: TriggerParameters;
+  readonly signal: AbortSignal;
+  readonly log: ExecutionLog;
+}
+
+async function land(deps: ActivityDeps, given: LandWork): Promise<LayerOutcome> {
+  const { ref, setup, parameters, signal, log } = given;
+  const { scope, pipeline, config, source, destination } = setup;
+  const { db } = deps.metadata;
+  log.add('info', `Started data ingestion from ${source.entry.title}`);
+  const cursors = new Map(
+    (await listCheckpoints(db, scope, pipeline.id)).map(({ stream, position }) => [
+      stream,
+      position,
+    ]),
+  );
+  const streams = await extract({
+    pipelineId: pipeline.id,
+    stamp: ref.executionId,
+    part: null,
+    source,
+    warehouse: destination,
+    config,
+    parameters,
+    cursorOf: async (stream) => cursors.get(stream) ?? null,
+    observe: (event) => log.event(event),
+    signal,
+  });
+  await keepCursors(deps, given, streams);
+  return outcomeOf(streams, log);
+}
+
+/** Where streams with a cursor column go on the next time. A range of days moves no cursor. */
+async function keepCursors(
+  deps: ActivityDeps,
+  { ref, setup, parameters, signal }: LandWork,
+  streams: readonly ExtractedStream[],
+): Promise<void> {
+  const { scope, pipeline, config, destination } = setup;
+  const { db } = deps.metadata;
+  for (const stream of streams) {
+    const { cursorColumn } = stream;
+    const own = streamConfigOf(config, stream.stream);
+    if (
+      cursorColumn === null ||
+      own?.cursor_column !== cursorColumn ||
+      parameters.dateRange !== null
+    )
+      continue;
+    const position = await lastCursor(destination, {
+      table: { schema: BRONZE, name: stream.schema.stream.name },
+      schema: stream.schema,
+      column: cursorColumn,
+      executionId: ref.executionId,
+      lookbackSeconds: own.lookback_seconds ?? 0,
+      signal,
+    });
+    if (position === null) continue;
+    await putCheckpoint(db, scope, {
+      pipeline_id: pipeline.id,
+      stream: stream.stream,
+      position,
+      checksum: null,
+      events: stream.read,
+      committed_at: timeOf(),
+    });
+  }
+}
+
+function outcomeOf(streams: readonly ExtractedStream[], log: ExecutionLog): LayerOutcome {
+  const sum = (of: (stream: ExtractedStream) => number): number =>
+    streams.reduce((total, stream) => total + of(stream), 0);
+  const rejected = sum(({ deadLettered }) => deadLettered);
+  for (const { stream, applied } of streams) log.add('debug', `${stream}: ${applied} records`);
+  log.add('info', `Fetched ${sum(({ applied }) => applied)} records`);
+  if (rejected > 0) log.add('warning', `${rejected} records are dead letters`);
+  return {
+    records: sum(({ applied }) => applied),
+    size_bytes: sum(({ bytes }) => bytes),
+    tables: streams.map(({ schema }) => schema.stream.name),
+  };
+}
+
+/** Days are read again, whatever was read of them before. */
+export async function backfillRange(
+  deps: ActivityDeps,
+  input: ExecutionRef & { readonly range: DateRange },
+  context: ActivityContext,
+): Promise<null> {
+  const { range, ...ref } = input;
+  const days = `${range.start}..${range.end}`;
+  const setup = await loadPipeline(deps, ref);
+  const { source, destination, config, pipeline } = setup;
+  await using log = new ExecutionLog(deps, ref, { layer: 'bronze', context });
+  const { signal } = context;
+  const extraction = {
+    pipelineId: pipeline.id,
+    stamp: `${ref.executionId}:${days}`,
+    part: days,
+    source,
+    warehouse: destination,
+    config,
+    parameters: { dateRange: range, force: false },
+    cursorOf: () => Promise.resolve(null),
+    observe: (event: RunEvent) => log.event(event),
+    signal,
+  };
+  return await alive(context, () =>
+    withSystem(deps, destination, signal, async () => {
+      const streams = await extract(extraction);
+      const records = streams.reduce((total, { applied }) => total + applied, 0);
+      await forgetPart(extraction);
+      log.add('info', `Read ${records} records of ${days}`);
+      return null;
+    }),
+  );
+}

@@ -1,0 +1,153 @@
+/** First steps of an organisation. Each is found again by its name when it is done a second time. */
+import { CONNECTION_TYPES } from '../../connectors/connection-fields.ts';
+import { openDestination, openSource } from '../../connectors/registry.ts';
+import { asForebayError, ForebayError } from '../../core/errors.ts';
+import { streamId } from '../../core/stream-schema.ts';
+import {
+  createConnection,
+  findConnection,
+  findConnectionByName,
+  recordConnectionTest,
+} from '../../metadata/connections.ts';
+import { boundTo, seal, unseal } from '../../metadata/envelope.ts';
+import { allOrganizations, createOrganization } from '../../metadata/organizations.ts';
+import { createPipeline, findPipelineByName } from '../../metadata/pipelines.ts';
+import { scopeOf } from '../../metadata/scope.ts';
+import type { ConnectionsTable } from '../../metadata/tables.ts';
+import { timeOf } from '../../metadata/transaction.ts';
+import type { WrappingKeys } from '../../metadata/wrapping-keys.ts';
+import type { ActivityContext } from '../flow.ts';
+import type { FlowActivities } from '../flows/activities.ts';
+import { lookContext } from './connect.ts';
+import { type ActivityDeps, connectionSystem } from './deps.ts';
+
+type Input<N extends keyof FlowActivities> = Parameters<FlowActivities[N]>[0];
+type Output<N extends keyof FlowActivities> = ReturnType<FlowActivities[N]>;
+
+export async function createFirstOrganization(
+  { metadata: { db } }: ActivityDeps,
+  { name }: Input<'createOrganization'>,
+): Output<'createOrganization'> {
+  const known = (await allOrganizations(db)).find((organization) => organization.name === name);
+  const { id } = known ?? (await createOrganization(db, name));
+  return { organizationId: id };
+}
+
+const BOUND = boundTo('onboarding');
+
+/** Fields of a connection as they may travel through a flow. */
+export function sealFields(keys: WrappingKeys, fields: Readonly<Record<string, unknown>>): string {
+  return seal(keys.current.key, Buffer.from(JSON.stringify(fields)), BOUND);
+}
+
+function openFields({ current, former }: WrappingKeys, sealed: string): Record<string, unknown> {
+  for (const { key } of [current, ...former]) {
+    const plain = unseal(key, sealed, BOUND);
+    if (plain !== null) return JSON.parse(plain.toString()) as Record<string, unknown>;
+  }
+  throw new ForebayError('secret_key', {
+    message: 'the fields of a new connection cannot be read with the key that is set',
+  });
+}
+
+export async function createFirstConnection(
+  { metadata: { db }, keys }: ActivityDeps,
+  { organizationId, name, connectorType, sealedFields }: Input<'createConnection'>,
+): Output<'createConnection'> {
+  const scope = scopeOf(organizationId);
+  const known = await findConnectionByName(db, scope, name);
+  if (known !== null) return { connectionId: known.id };
+  const type = CONNECTION_TYPES[connectorType];
+  const secretNames = new Set(type?.secrets ?? []);
+  const fields = Object.entries(openFields(keys, sealedFields));
+  const secrets = fields.filter(([field]) => secretNames.has(field));
+  const shown = fields.map(([field, value]) => [field, secretNames.has(field) ? null : value]);
+  const connection = {
+    name,
+    connector_type: connectorType,
+    config: JSON.stringify(Object.fromEntries(shown)),
+    secrets: Object.fromEntries(secrets.map(([field, value]) => [field, String(value)])),
+  };
+  const { id } = await createConnection(db, scope, connection, keys);
+  return { connectionId: id };
+}
+
+async function requireConnection(
+  { metadata: { db } }: ActivityDeps,
+  organizationId: string,
+  connectionId: string,
+): Promise<ConnectionsTable> {
+  const connection = await findConnection(db, scopeOf(organizationId), connectionId);
+  if (connection !== null) return connection;
+  throw new ForebayError('not_found', { message: `the connection ${connectionId} was removed` });
+}
+
+/** A refusal of the system is a result; a system that does not answer may do so later. */
+export async function checkConnection(
+  deps: ActivityDeps,
+  { organizationId, connectionId }: Input<'checkConnection'>,
+  context: ActivityContext,
+): Output<'checkConnection'> {
+  const scope = scopeOf(organizationId);
+  const connection = await requireConnection(deps, organizationId, connectionId);
+  const system = await connectionSystem(deps, scope, connection);
+  let message = `Connected to ${system.address.display}`;
+  let success = true;
+  try {
+    const look = lookContext(context.signal);
+    const opened =
+      system.entry.source.length > 0
+        ? await openSource(system, look)
+        : await openDestination(system, look);
+    await opened[Symbol.asyncDispose]();
+  } catch (error) {
+    context.signal.throwIfAborted();
+    success = false;
+    message = asForebayError(error).message;
+  }
+  await recordConnectionTest(deps.metadata.db, scope, {
+    id: connectionId,
+    status: success ? 'active' : 'error',
+    result: JSON.stringify({ success, message, metadata: {}, steps: [] }),
+    at: timeOf(),
+  });
+  return { success, message };
+}
+
+/** Names beyond so many are left out: a pipeline selects them by globs. */
+const MOST_NAMES = 500;
+
+export async function discoverStreams(
+  deps: ActivityDeps,
+  { organizationId, connectionId }: Input<'discoverStreams'>,
+  context: ActivityContext,
+): Output<'discoverStreams'> {
+  const connection = await requireConnection(deps, organizationId, connectionId);
+  const system = await connectionSystem(deps, scopeOf(organizationId), connection);
+  await using source = await openSource(system, lookContext(context.signal));
+  const readable = (await source.discover()).filter((entry) => entry.readable);
+  const names = readable.map(({ schema }) => streamId(schema.stream));
+  if (names.length <= MOST_NAMES) return { streams: names };
+  const schemas = new Set(readable.map(({ schema }) => `${schema.stream.namespace}.*`));
+  return { streams: [...schemas].slice(0, MOST_NAMES) };
+}
+
+export async function createFirstPipeline(
+  { metadata: { db } }: ActivityDeps,
+  input: Input<'createPipeline'>,
+): Output<'createPipeline'> {
+  const { organizationId, name, sourceConnectionId, destinationConnectionId, streams } = input;
+  const scope = scopeOf(organizationId);
+  const known = await findPipelineByName(db, scope, name);
+  if (known !== null) return { pipelineId: known.id };
+  const { id } = await createPipeline(db, scope, {
+    name,
+    source_connection_id: sourceConnectionId,
+    destination_connection_id: destinationConnectionId,
+    kind: 'etl',
+    config: '{}',
+    is_active: 1,
+    streams: streams.map((stream) => ({ stream, config: '{}' })),
+  });
+  return { pipelineId: id };
+}

@@ -1,0 +1,165 @@
+/** Typed, cleaned rows from what bronze has and silver has not. A stream that fails does not stop the others. */
+import { asForebayError, type ForebayError } from '../../core/errors.ts';
+import { runSilver, type SilverResult } from '../../layers/silver.ts';
+import type { Warehouse } from '../../core/warehouse.ts';
+import { recordColumnLineage } from '../../metadata/column-lineage.ts';
+import { recordQualityMetrics } from '../../metadata/quality-metrics.ts';
+import { appendEvents } from '../../metadata/events-outbox.ts';
+import { inTransaction, timeOf } from '../../metadata/transaction.ts';
+import type { ActivityContext } from '../flow.ts';
+import type { ExecutionRef } from '../flows/activities.ts';
+import { type ActivityDeps, loadPipeline, type PipelineSetup, withSystem } from './deps.ts';
+import type { ExecutionLog } from './execution-log.ts';
+import { landedStreams, type LandedStream, streamConfigOf } from './extract.ts';
+import { type LayerOutcome, layerStep } from './layer-step.ts';
+import { rulesOf } from './pipeline-config.ts';
+import { openWarehouse } from './warehouses.ts';
+
+interface SilverWork {
+  readonly deps: ActivityDeps;
+  readonly ref: ExecutionRef;
+  readonly setup: PipelineSetup;
+  readonly log: ExecutionLog;
+  readonly warehouse: Warehouse;
+}
+
+export function silver(
+  deps: ActivityDeps,
+  ref: ExecutionRef,
+  context: ActivityContext,
+): Promise<null> {
+  return layerStep(deps, ref, { layer: 'silver', context }, async (log) => {
+    const setup = await loadPipeline(deps, ref);
+    const { signal } = context;
+    return withSystem(deps, setup.destination, signal, async () => {
+      const streams = await landedStreams(setup.destination, setup.pipeline.id, signal);
+      await using warehouse = await openWarehouse(setup.destination, signal);
+      return await refine({ deps, ref, setup, log, warehouse }, streams, signal);
+    });
+  });
+}
+
+async function refine(
+  work: SilverWork,
+  streams: readonly LandedStream[],
+  signal: AbortSignal,
+): Promise<LayerOutcome> {
+  const { log } = work;
+  const sums = { records: 0, filtered: 0, deduplicated: 0 };
+  const failures: ForebayError[] = [];
+  for (const stream of streams) {
+    signal.throwIfAborted();
+    const result = await refineStream(work, stream);
+    if (result.kind === 'failed') {
+      failures.push(result.error);
+      log.add('error', result.error.message, { stream: stream.stream, code: result.error.code });
+      continue;
+    }
+    sums.records += result.records;
+    sums.filtered += result.recordsFiltered;
+    sums.deduplicated += result.recordsDeduplicated;
+  }
+  if (sums.filtered > 0)
+    log.add('warning', `${sums.filtered} records filtered due to data quality issues`);
+  await recordLineage(work, streams);
+  const [first] = failures;
+  if (first !== undefined) throw first;
+  log.add('info', `Silver has ${sums.records} records more`);
+  return {
+    records: sums.records,
+    records_filtered: sums.filtered,
+    records_deduplicated: sums.deduplicated,
+    tables: streams.map(({ schema }) => schema.stream.name),
+  };
+}
+
+/** A failure of the data or of the table is a result; all else ends the layer. */
+async function refineStream(work: SilverWork, stream: LandedStream): Promise<SilverResult> {
+  const { setup, ref, warehouse } = work;
+  const { config } = setup;
+  const own = streamConfigOf(config, stream.stream);
+  const table = stream.schema.stream.name;
+  const sourceKey = stream.schema.key.map((index) => stream.schema.columns[index]?.name ?? '');
+  const key = own?.key ?? sourceKey;
+  const load = key.length === 0 ? 'append' : config.layers.silver_mode;
+  try {
+    const result = await runSilver(
+      warehouse,
+      {
+        stream: stream.stream,
+        bronze: table,
+        table,
+        key,
+        load,
+        columns: {},
+        rules: rulesOf(config, own),
+      },
+      { executionId: ref.executionId, now: timeOf() },
+    );
+    await recordMetrics(work, stream, result);
+    return result;
+  } catch (error) {
+    const failure = asForebayError(error);
+    if (failure.class !== 'schema' && failure.class !== 'data') throw failure;
+    return { kind: 'failed', table, metrics: [], error: failure };
+  }
+}
+
+async function recordMetrics(
+  { deps, ref, setup }: SilverWork,
+  stream: LandedStream,
+  { metrics }: SilverResult,
+): Promise<void> {
+  const { scope } = setup;
+  const { pipelineId, executionId } = ref;
+  await inTransaction(deps.metadata.db, async (transaction) => {
+    const place = { pipelineId, executionId, layer: 'silver', stream: stream.stream } as const;
+    await recordQualityMetrics(transaction, scope, place, {
+      at: timeOf(),
+      metrics: metrics.map(({ rule, metricType, count, severity }) => ({
+        rule,
+        metric_type: metricType,
+        count,
+        severity,
+        details: null,
+      })),
+    });
+    const broken = metrics.filter(({ rule, count }) => rule !== null && count > 0);
+    await appendEvents(
+      transaction,
+      scope,
+      broken.map(({ rule, metricType, count, severity }) => ({
+        type: 'quality.issue_detected',
+        subject: executionId,
+        data: JSON.stringify({
+          execution_id: executionId,
+          pipeline_id: pipelineId,
+          stream: stream.stream,
+          rule,
+          metric_type: metricType,
+          count,
+          severity,
+        }),
+      })),
+    );
+  });
+}
+
+/** Columns keep their names up to silver. */
+async function recordLineage(
+  { deps, ref, setup }: SilverWork,
+  streams: readonly LandedStream[],
+): Promise<void> {
+  const { executionId } = ref;
+  for (const layer of ['bronze', 'silver'] as const) {
+    const edges = streams.flatMap(({ stream, schema }) =>
+      schema.columns.map(({ name }) => ({
+        table_name: schema.stream.name,
+        column_name: name,
+        source_table: layer === 'bronze' ? stream : `bronze.${schema.stream.name}`,
+        source_column: name,
+      })),
+    );
+    await recordColumnLineage(deps.metadata.db, setup.scope, { executionId, layer }, edges);
+  }
+}

@@ -1,0 +1,224 @@
+// Pipelines that follow their source under the server, backfills, incremental reads, and what is refused.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import { type ServerProcess, startServerProcess } from '../support/control-server.ts';
+import { sharedServer } from '../support/shared-servers.ts';
+import { eventually } from '../support/wait.ts';
+
+const server = sharedServer(17);
+const LONG = { timeoutMs: 60_000 };
+
+describe.skipIf(server === null)('pipelines of the server', () => {
+  if (server === null) return;
+  const folder = mkdtempSync(join(tmpdir(), 'fb-server-'));
+  let source: string;
+  let copy: string;
+  let running: ServerProcess;
+  const ids: string[] = [];
+
+  const connect = async (name: string, database: string): Promise<string> => {
+    const { status, body } = await running.post('/api/v1/connections', {
+      name,
+      connector_type: 'postgres',
+      config: { connection_string: server.url(database) },
+    });
+    expect(status).toBe(201);
+    return String(body['id']);
+  };
+  const pipeline = async (more: Readonly<Record<string, unknown>>): Promise<string> => {
+    const { status, body } = await running.post('/api/v1/pipelines', {
+      source_connection_id: ids[0],
+      destination_connection_id: ids[1],
+      ...more,
+    });
+    expect({ status, body }).toMatchObject({ status: 201 });
+    return String(body['id']);
+  };
+  const rows = async (sql: string): Promise<unknown> => {
+    await using client = await server.connect(copy);
+    return (await client.query({ text: sql, rowMode: 'array' })).rows;
+  };
+
+  beforeAll(async () => {
+    source = await server.createDatabase();
+    copy = await server.createDatabase();
+    await server.query(
+      source,
+      `create table items (id int primary key, name text);
+       insert into items select i, 'name ' || i from generate_series(1, 50) i;
+       create table events (id int primary key, happened timestamptz, what text);
+       insert into events select i, timestamptz '2024-01-01 00:00+00' + i * interval '1 hour', 'e' || i
+       from generate_series(0, 239) i`,
+    );
+    running = await startServerProcess(['--data-dir', join(folder, 'data')]);
+    await running.setUp();
+    ids.push(await connect('source', source), await connect('copy', copy));
+  });
+  afterAll(async () => {
+    await running[Symbol.asyncDispose]();
+    await server.query(
+      'postgres',
+      `select pg_terminate_backend(active_pid) from pg_replication_slots where database = $1 and active`,
+      [source],
+    );
+    await server.query(
+      'postgres',
+      `select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = $1`,
+      [source],
+    );
+    rmSync(folder, { recursive: true });
+  });
+
+  test('a replication follows, pauses, goes on, outlives the server and stops', async () => {
+    const id = await pipeline({ name: 'follow', kind: 'replication', streams: ['public.items'] });
+    const act = async (action: string): Promise<unknown> =>
+      (await running.post(`/api/v1/pipelines/${id}/${action}`)).body['state'];
+    const until = (sql: string, wanted: unknown): Promise<unknown> =>
+      eventually(async () => {
+        expect(await rows(sql)).toEqual(wanted);
+        return true;
+      }, LONG);
+    expect(await act('start')).toBe('starting');
+    await until('select count(*)::int from items', [[50]]);
+    await server.query(source, `update items set name = 'new' where id = 1`);
+    await until('select name from items where id = 1', [['new']]);
+    await eventually(async () => (await act('pause')) === 'paused', LONG);
+    await eventually(async () => {
+      const slots = await server.query(
+        'postgres',
+        'select active from pg_replication_slots where database = $1',
+        [source],
+      );
+      return slots.every(({ active }) => active === false);
+    }, LONG);
+    await server.query(source, `insert into items values (51, 'later')`);
+    expect(await rows('select count(*)::int from items')).toEqual([[50]]);
+    expect(await act('resume')).toBe('running');
+    await until('select count(*)::int from items', [[51]]);
+    const token = running.token();
+    await running.kill('SIGKILL');
+    await server.query(source, `insert into items values (52, 'while it was gone')`);
+    running = await startServerProcess(['--data-dir', join(folder, 'data')]);
+    running.useToken(token);
+    await until('select count(*)::int from items', [[52]]);
+    const compared = await running.post(`/api/v1/pipelines/${id}/compare`);
+    expect(compared).toMatchObject({
+      status: 200,
+      body: { identical: true, streams: [{ source_rows: 52, destination_rows: 52 }] },
+    });
+    await rows(`update items set name = 'bent' where id = 7`);
+    const bent = await running.post(`/api/v1/pipelines/${id}/compare`);
+    expect(bent.body).toMatchObject({ identical: false, streams: [{ differing_rows: 1 }] });
+    await act('stop');
+    await eventually(async () => {
+      const { body } = await running.get(`/api/v1/etl/executions?pipeline_id=${id}`);
+      const [last] = body['executions'] as { status: string }[];
+      return last?.status === 'completed';
+    }, LONG);
+  });
+
+  test('a stream with a cursor goes on from its last value; days can be read again', async () => {
+    const id = await pipeline({
+      name: 'events',
+      streams: [{ stream: 'public.events', cursor_column: 'happened', lookback_seconds: 3600 }],
+      layers: { gold: false },
+    });
+    expect(await running.execute(id)).toMatchObject({
+      status: 'completed',
+      layers: { bronze: { records: 240 }, silver: { records: 240 } },
+    });
+    await server.query(
+      source,
+      `insert into events values (240, timestamptz '2024-01-11 00:00+00', 'new');
+       update events set what = 'late' where id = 3`,
+    );
+    // The last hour is looked at again: two rows that were there, and the new one.
+    expect(await running.execute(id)).toMatchObject({
+      status: 'completed',
+      layers: { bronze: { records: 3 } },
+    });
+    expect(await rows('select what from silver.events where id = 3')).toEqual([['e3']]);
+    const ranged = { date_range: { start: '2024-01-01', end: '2024-01-01' } };
+    expect(await running.execute(id, ranged)).toMatchObject({
+      status: 'completed',
+      layers: { bronze: { records: 24 } },
+    });
+    expect(await rows('select what from silver.events where id = 3')).toEqual([['late']]);
+    await server.query(source, `update events set what = 'filled' where id between 48 and 71`);
+    const started = await running.post(`/api/v1/pipelines/${id}/backfill`, {
+      date_range: { start: '2024-01-02', end: '2024-01-05' },
+      range_days: 1,
+      parallel: 2,
+    });
+    expect(started.status).toBe(200);
+    const execution = String(started.body['execution_id']);
+    await eventually(
+      async () => (await running.execution(execution))['status'] === 'completed',
+      LONG,
+    );
+    const filled = `select count(*)::int from silver.events where what = 'filled'`;
+    expect(await rows(filled)).toEqual([[24]]);
+    expect(await rows('select count(*)::int, count(distinct id)::int from silver.events')).toEqual([
+      [241, 241],
+    ]);
+    const refused = await running.post('/api/v1/etl/trigger', {
+      pipeline_id: await pipeline({ name: 'no days', streams: ['public.items'] }),
+      parameters: ranged,
+    });
+    expect(refused).toMatchObject({ status: 422, body: { code: 'request_unprocessable' } });
+  });
+
+  test('an execution whose source is gone is tried again, says so, and can be cancelled', async () => {
+    const id = await pipeline({ name: 'lost', streams: ['public.items'] });
+    const gone = await running.post('/api/v1/connections', {
+      name: 'gone',
+      connector_type: 'postgres',
+      config: { host: '127.0.0.1', port: 1, database: 'd', user: 'u', password: 'nobody knows' },
+    });
+    const tested = await running.post(`/api/v1/connections/${String(gone.body['id'])}/test`);
+    expect(tested).toMatchObject({ status: 200, body: { success: false } });
+    const lost = await running.post('/api/v1/pipelines', {
+      name: 'lost source',
+      source_connection_id: gone.body['id'],
+      destination_connection_id: ids[1],
+      streams: ['public.items'],
+    });
+    const started = await running.post('/api/v1/etl/trigger', { pipeline_id: lost.body['id'] });
+    const execution = String(started.body['execution_id']);
+    const told = await eventually(async () => {
+      const found = await running.execution(execution);
+      return found['retry'] === null ? null : found;
+    }, LONG);
+    expect(told).toMatchObject({ status: 'running', retry: { error: { code: 'unreachable' } } });
+    await running.post(`/api/v1/etl/executions/${execution}/cancel`);
+    await eventually(
+      async () => (await running.execution(execution))['status'] === 'cancelled',
+      LONG,
+    );
+    expect(id).not.toBe('');
+  });
+
+  test('onboarding makes two connections and a pipeline that runs', async () => {
+    const config = (database: string) => ({ connection_string: server.url(database) });
+    const answer = await running.post('/api/v1/onboarding', {
+      source: { name: 'first source', connector_type: 'postgres', config: config(source) },
+      destination: { name: 'first copy', connector_type: 'postgres', config: config(copy) },
+      pipeline: 'first pipeline',
+      streams: ['public.items'],
+    });
+    expect(answer).toMatchObject({ status: 202, body: { status: 'running' } });
+    const path = `/api/v1/onboarding/${String(answer.body['workflow_id'])}`;
+    const made = await eventually(async () => {
+      const { body } = await running.get(path);
+      return body['status'] === 'running' ? null : body;
+    }, LONG);
+    expect(made).toMatchObject({ status: 'completed', error: null });
+    const pipelines = await running.get(`/api/v1/pipelines/${String(made['pipeline_id'])}`);
+    expect(pipelines.body).toMatchObject({ name: 'first pipeline', streams: ['public.items'] });
+    expect(running.stderr()).not.toContain(new URL(server.url(source)).password);
+  });
+});
