@@ -5,6 +5,7 @@ import {
   ACT_INSERT,
   ACT_PATCH,
   ACT_REPLACE,
+  ACT_SKIP,
   type FoldedPart,
 } from '../../src/core/folded-rows.ts';
 import {
@@ -171,6 +172,7 @@ const actions = {
   replace: ACT_REPLACE,
   patch: ACT_PATCH,
   append: ACT_APPEND,
+  skip: ACT_SKIP,
 } as const;
 
 /** A batch with one action per row. */

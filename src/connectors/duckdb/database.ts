@@ -20,6 +20,21 @@ export interface DatabaseSettings {
 
 const MEBIBYTE = 1024 * 1024;
 
+const inUse = new Set<object>();
+
+/**
+ * Keeps what native work under way reads from being collected. The bindings pass bare pointers to their threads, and
+ * compiled code forgets a variable at its last mention.
+ */
+async function holding<T>(held: object, work: Promise<T>): Promise<T> {
+  inUse.add(held);
+  try {
+    return await work;
+  } finally {
+    inUse.delete(held);
+  }
+}
+
 export class Database implements Disposable {
   readonly path: string;
   readonly readOnly: boolean;
@@ -61,7 +76,7 @@ export class Database implements Disposable {
       delete options['memory_limit'];
     }
     for (const [name, value] of Object.entries(options)) duckdb.set_config(config, name, value);
-    return new Database(await duckdb.open(settings.path, config), settings);
+    return new Database(await holding(config, duckdb.open(settings.path, config)), settings);
   }
 
   async connect(): Promise<Connection> {
@@ -138,7 +153,7 @@ export class Connection implements Disposable {
   async *stream(sql: string): AsyncGenerator<DataChunk> {
     try {
       const statement = await duckdb.prepare(this.native, sql);
-      const result = await duckdb.execute_prepared_streaming(statement);
+      const result = await holding(statement, duckdb.execute_prepared_streaming(statement));
       for (;;) {
         const chunk = await duckdb.fetch_chunk(result);
         if (chunk === null || duckdb.data_chunk_get_size(chunk) === 0) return;
@@ -197,7 +212,7 @@ export class Connection implements Disposable {
         else if (typeof value === 'string') duckdb.bind_varchar(statement, index + 1, value);
         else duckdb.bind_int64(statement, index + 1, BigInt(value));
       }
-      const result = await duckdb.execute_prepared(statement);
+      const result = await holding(statement, duckdb.execute_prepared(statement));
       duckdb.destroy_prepare_sync(statement);
       return result;
     } catch (error) {

@@ -17,6 +17,8 @@ export class RowCursor implements AsyncDisposable {
   readonly #chunks: AsyncGenerator<DataChunk>;
   readonly #readers: readonly CellReader[];
   readonly #release: () => void;
+  /** Long strings are read where they lie in it: it must live for as long as its rows are encoded. */
+  #chunk: DataChunk | null = null;
   /** Rows of the chunk under way, one after the other. */
   readonly #bytes = new ByteSink(256 * 1024);
   #cells = EMPTY;
@@ -79,7 +81,8 @@ export class RowCursor implements AsyncDisposable {
     const { value: chunk, done } = await this.#chunks.next();
     this.#next = 0;
     this.#rows = 0;
-    if (done === true) return false;
+    this.#chunk = done === true ? null : chunk;
+    if (this.#chunk === null) return false;
     const count = duckdb.data_chunk_get_size(chunk);
     for (const [index, reader] of this.#readers.entries()) {
       reader.load(duckdb.data_chunk_get_vector(chunk, index), count);
