@@ -72,12 +72,9 @@ const retryPolicy = z
 
 /** What the column `config` of a pipeline holds beside its streams. */
 const settings = {
-  schema: identifierText
-    .max(63)
-    .optional()
-    .meta({
-      description: 'Schema at the destination, of a replication; left out, that of the source.',
-    }),
+  schema: identifierText.max(63).optional().meta({
+    description: 'Schema at the destination, of a replication; left out, that of the source.',
+  }),
   load: z
     .enum(['upsert', 'append', 'replace'])
     .optional()
