@@ -91,7 +91,8 @@ export class ExecutionLog implements AsyncDisposable {
   }
 
   async #write(): Promise<void> {
-    const lines = this.#lines;
+    // A copy: lines that come while these are written are not among them.
+    const lines = [...this.#lines];
     if (lines.length === 0) return;
     const { organizationId, executionId } = this.#ref;
     await appendLogs(this.#deps.metadata.db, scopeOf(organizationId), executionId, lines);
