@@ -11,6 +11,7 @@ import {
   startExecution,
   updateRunningExecution,
 } from '../../src/metadata/executions.ts';
+import { ExecutionLog } from '../../src/orchestration/activities/execution-log.ts';
 import { deletePipeline, findPipeline } from '../../src/metadata/pipelines.ts';
 import type { PageKey } from '../../src/metadata/page.ts';
 import { aPipeline } from '../support/metadata-builders.ts';
@@ -212,5 +213,28 @@ describeEachStore('executions', (of) => {
     await appendLogs(db, scope, id, lines);
     const read = await readLogs(db, scope, id, { after: 0, limit: 10_000 });
     expect(read.map(({ message }) => message)).toEqual(lines.map(({ message }) => message));
+  });
+
+  it('keep the lines that come while others are written', async () => {
+    const { db, scope, claim } = await aRunner(of());
+    const { id, pipeline_id: pipelineId } = (await claim()).execution;
+    const ref = { organizationId: scope.organizationId, pipelineId, executionId: id };
+    const place = { layer: null, context: { stepKey: 'step' } };
+    const said: string[] = [];
+    {
+      await using log = new ExecutionLog({ metadata: { db } }, ref, place);
+      log.add('info', 'first');
+      const written = log.flush();
+      // One at each turn of the loop, until the first is written: some come in the middle of it.
+      let isWritten = false;
+      void written.then(() => (isWritten = true));
+      while (!isWritten) {
+        said.push(`later ${said.length}`);
+        log.add('info', said.at(-1) ?? '');
+        await new Promise(setImmediate);
+      }
+    }
+    const read = await readLogs(db, scope, id, { after: 0, limit: 100_000 });
+    expect(read.map(({ message }) => message)).toEqual(['first', ...said]);
   });
 });

@@ -1,17 +1,17 @@
 /** Lines of an execution's log, for people: no row values, no secrets. */
 import type { RunEvent } from '../../engine/pipeline.ts';
+import type { Metadata } from '../../metadata/database.ts';
 import { appendLogs, type LogLine } from '../../metadata/execution-logs.ts';
 import { scopeOf } from '../../metadata/scope.ts';
 import type { Layer, LogLevel } from '../../metadata/tables.ts';
 import { timeOf } from '../../metadata/transaction.ts';
 import type { ActivityContext } from '../flow.ts';
 import type { ExecutionRef } from '../flows/activities.ts';
-import type { ActivityDeps } from './deps.ts';
 
 const FLUSH_MS = 500;
 
 export class ExecutionLog implements AsyncDisposable {
-  readonly #deps: Pick<ActivityDeps, 'metadata'>;
+  readonly #deps: { readonly metadata: Pick<Metadata, 'db'> };
   readonly #ref: ExecutionRef;
   readonly #layer: Layer | null;
   /** Lines that are written again because the answer was lost are there once. */
@@ -22,7 +22,7 @@ export class ExecutionLog implements AsyncDisposable {
   #writing: Promise<void> = Promise.resolve();
 
   constructor(
-    deps: Pick<ActivityDeps, 'metadata'>,
+    deps: { readonly metadata: Pick<Metadata, 'db'> },
     ref: ExecutionRef,
     place: {
       readonly layer: Layer | null;
