@@ -2,6 +2,7 @@
  * The interfaces between the engine and a system. A capability is there when its member is: the engine asks
  * `source.changes !== undefined`, never for a flag. `docs/connectors/writing-one.md` tells how to write one.
  */
+import type { LookupFunction } from 'node:net';
 import type { ChangeSink, TransactionMark } from './change-event.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { Credentials } from './credentials.ts';
@@ -30,6 +31,10 @@ export interface SystemAddress {
   readonly label: string;
   /** Who connects, where something beside the URL says it; for every connection to the system. */
   readonly credentials?: Credentials;
+  /** What connections lead to: hosts of the network, files and folders of this machine. */
+  readonly reaches: { readonly hosts: readonly string[]; readonly files: readonly string[] };
+  /** Asked for the addresses of a host at each connection, in place of the machine's resolver. */
+  readonly lookup?: LookupFunction;
 }
 
 export interface ConnectorContext {

@@ -135,6 +135,10 @@ export const CONTROL_ERRORS = {
     'What answered is no Forebay server, or one of another release.',
     'Check the address that --server, FOREBAY_SERVER or `forebay login` gave, and the release of both sides.',
   ]),
+  file_outside_roots: entry('config', 3, 400, [
+    'The file is outside of the folders that connections may use.',
+    'Name a file within them, or have the operator of the server add its folder to file_roots.',
+  ]),
   egress_refused: entry('config', 3, 400, [
     'The address is not one that may be connected to.',
     'Ask the operator of the server to allow it.',

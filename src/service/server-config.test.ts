@@ -29,6 +29,7 @@ const DEFAULTS: ServerConfig = {
   workers: { maxActivities: 10, activityTimeoutMs: 1_800_000 },
   retry: { maxAttempts: 5, initialDelayMs: 1000, maxDelayMs: 60_000, multiplier: 2 },
   egress: null,
+  fileRoots: null,
   events: [],
 };
 
@@ -150,6 +151,7 @@ describe('the environment', () => {
     FOREBAY_RETRY_MAX_INTERVAL: '3s',
     FOREBAY_RETRY_BACKOFF_COEFFICIENT: '1.5',
     FOREBAY_EGRESS: 'public',
+    FOREBAY_FILE_ROOTS: '["/srv/warehouses"]',
     FOREBAY_EVENTS: '[{"type": "openlineage", "url": "https://m.example", "token": "${env:T}"}]',
   };
 
@@ -161,6 +163,7 @@ describe('the environment', () => {
       workers: { maxActivities: 3, activityTimeoutMs: 300_000 },
       retry: { maxAttempts: 7, initialDelayMs: 2000, maxDelayMs: 3000, multiplier: 1.5 },
       egress: 'public',
+      fileRoots: ['/srv/warehouses'],
     });
     expect(events).toMatchObject([{ type: 'openlineage', namespace: 'forebay' }]);
   });
@@ -177,6 +180,7 @@ describe('the environment', () => {
     ['FOREBAY_WORKERS_MAX_CONCURRENT_ACTIVITIES', 'many'],
     ['FOREBAY_WORKERS_ACTIVITY_TIMEOUT', '30'],
     ['FOREBAY_EGRESS', 'opne'],
+    ['FOREBAY_FILE_ROOTS', '["relative"]'],
     ['FOREBAY_EVENTS', '[{'],
     ['FOREBAY_EVENTS', '[{"type": "webhook"}]'],
   ])('%s=%s is told by the name of the variable', (name, value) => {

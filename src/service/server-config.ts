@@ -66,6 +66,8 @@ export interface ServerConfig {
   };
   /** Null: by the address that the API listens on. */
   readonly egress: EgressPolicy | null;
+  /** Absolute; null: by the same. */
+  readonly fileRoots: readonly string[] | null;
   readonly events: readonly PublisherConfig[];
 }
 
@@ -100,7 +102,7 @@ const PAGE = 'docs/server.md';
 const WORDINGS: RootWordings = {
   empty: { message: 'the file is empty', fix: `${PAGE} shows what it may hold.` },
   noMapping: {
-    message: 'the file must hold a mapping of etl, egress, events',
+    message: 'the file must hold a mapping of etl, egress, file_roots, events',
     fix: `Write name: value lines; ${PAGE} shows them.`,
   },
 };
@@ -211,7 +213,7 @@ function publisherOf(entry: ServerFile['events'][number], id: string): Publisher
   }
 }
 
-function configOf({ etl, egress, events }: ServerFile): ServerConfig {
+function configOf({ etl, egress, file_roots: fileRoots, events }: ServerFile): ServerConfig {
   const { temporal, workers, retry } = etl;
   const names = namesOf(events);
   return {
@@ -231,6 +233,7 @@ function configOf({ etl, egress, events }: ServerFile): ServerConfig {
       multiplier: retry.backoff_coefficient,
     },
     egress: egress ?? null,
+    fileRoots: fileRoots ?? null,
     events: events.map((entry, index) => publisherOf(entry, names[index] ?? entry.type)),
   };
 }

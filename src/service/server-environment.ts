@@ -31,6 +31,7 @@ export const SERVER_VARIABLES: readonly Variable[] = [
   variable('FOREBAY_RETRY_MAX_INTERVAL', 'etl.retry.max_interval'),
   variable('FOREBAY_RETRY_BACKOFF_COEFFICIENT', 'etl.retry.backoff_coefficient', 'number'),
   variable('FOREBAY_EGRESS', 'egress'),
+  variable('FOREBAY_FILE_ROOTS', 'file_roots', 'json'),
   variable('FOREBAY_EVENTS', 'events', 'json'),
 ];
 

@@ -123,6 +123,10 @@ export const serverSchema = z.strictObject({
   etl: etlSchema.prefault({}),
   /** Left out: open where only this machine can connect to the API, private otherwise. */
   egress: z.enum(['open', 'private', 'public']).optional(),
+  /** Left out: everywhere or the folder `files` of the data folder, by the same rule. */
+  file_roots: z
+    .array(patterned(/^\//, 'must be an absolute path', 'Write a folder such as /srv/warehouses.'))
+    .optional(),
   events: z
     .array(
       z.discriminatedUnion('type', [webhookSchema, openLineageSchema, natsSchema, kafkaSchema]),

@@ -26,6 +26,7 @@ export function exampleAddress(url: string): SystemAddress {
     display: url,
     identity: `${SCHEME}${absolute}`,
     label: path.split('/').at(-1) ?? path,
+    reaches: { hosts: [], files: [absolute] },
   };
 }
 

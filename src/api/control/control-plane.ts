@@ -1,5 +1,6 @@
 /** The parts of a server, in the order in which they need each other. */
-import { join } from 'node:path';
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { ForebayError } from '../../core/errors.ts';
 import type { Secret } from '../../core/secret.ts';
 import { readModels } from '../../layers/model-file.ts';
@@ -14,9 +15,9 @@ import { Turns } from '../../orchestration/activities/turns.ts';
 import { Dispatcher } from '../../orchestration/dispatcher.ts';
 import { fireSchedule } from '../../orchestration/schedule-execution.ts';
 import { startScheduler } from '../../orchestration/schedules/scheduler.ts';
-import type { EgressPolicy } from '../../service/egress.ts';
 import { startPublishers } from '../../service/events/publishers.ts';
 import type { Log } from '../../service/log.ts';
+import { guardSystem, type Reach } from '../../service/reach.ts';
 import { type ServerConfig, temporalOf, type TemporalPlace } from '../../service/server-config.ts';
 import { startApi } from '../server.ts';
 import type { ModelDescription } from '../services.ts';
@@ -44,9 +45,21 @@ export interface ControlPlane extends AsyncDisposable {
 const LOOPBACK = /^(?:localhost|127(?:\.\d+){3}|::1)$/;
 const FILE = 'forebay.db';
 
-function egressOf({ config, host }: Pick<ServerSettings, 'config' | 'host'>): EgressPolicy {
-  return config.egress ?? (LOOPBACK.test(host) ? 'open' : 'private');
+/** `isLocal`: only this machine has a say in what is connected to. Makes the folder that it names of its own. */
+function reachOf(
+  { config, dataDir }: Pick<ServerSettings, 'config' | 'dataDir'>,
+  isLocal: boolean,
+): Reach {
+  const egress = config.egress ?? (isLocal ? 'open' : 'private');
+  if (config.fileRoots !== null || isLocal) return { egress, fileRoots: config.fileRoots };
+  const files = resolve(dataDir, 'files');
+  mkdirSync(files, { recursive: true, mode: 0o700 });
+  return { egress, fileRoots: [files] };
 }
+
+/** Of a cluster's address, `host:port`. */
+const hostOf = (address: string): string =>
+  address.slice(0, address.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1');
 
 export function metadataPlace({
   dataDir,
@@ -102,12 +115,14 @@ export async function startControlPlane(settings: ServerSettings): Promise<Contr
       dataDir: place.kind === 'sqlite' ? dataDir : null,
     });
     await checkDataKeys(metadata.db, keys);
+    const reach = reachOf(settings, LOOPBACK.test(host));
     // They end last: what executions tell until then goes out, too.
-    parts.use(await startPublishers({ db: metadata.db, config, policy: egressOf(settings), log }));
+    parts.use(await startPublishers({ db: metadata.db, config, policy: reach.egress, log }));
     const onFault = faultLog(log);
     const deps: ActivityDeps = {
       metadata,
       keys,
+      guard: (system) => guardSystem(system, reach),
       turns: new Turns(),
       modelsFolder: join(dataDir, 'models'),
       retryFallback: config.retry,
@@ -164,9 +179,11 @@ export async function startControlWorker(settings: WorkerSettings): Promise<Asyn
     const keys = await loadWrappingKeys({ environment, dataDir: null });
     await checkDataKeys(metadata.db, keys);
     const onFault = faultLog(log);
+    const reach = reachOf(settings, LOOPBACK.test(hostOf(temporal.address)));
     const deps: ActivityDeps = {
       metadata,
       keys,
+      guard: (system) => guardSystem(system, reach),
       turns: new Turns(),
       modelsFolder: join(dataDir, 'models'),
       retryFallback: config.retry,

@@ -17,6 +17,7 @@ const STEP_OF: Readonly<Partial<Record<ErrorCode, (typeof STEPS)[number]>>> = {
   connection_lost: 'tcp',
   server_starting: 'tcp',
   timeout: 'tcp',
+  egress_refused: 'tcp',
   tls_refused: 'tls',
   certificate_unreadable: 'tls',
   certificate_expired: 'tls',
@@ -108,14 +109,16 @@ async function lookAt(system: NamedSystem, signal: AbortSignal): Promise<Looked>
   return { findings, capabilities: [...entry.source, ...entry.destination] };
 }
 
+/** `guard` holds the system to where the server may go. */
 export async function testSystem(
   system: NamedSystem,
+  guard: (system: NamedSystem) => NamedSystem,
   signal: AbortSignal,
 ): Promise<ConnectionTest> {
   const { display } = system.address;
   const startedAt = performance.now();
   try {
-    const { findings, capabilities } = await lookAt(system, signal);
+    const { findings, capabilities } = await lookAt(guard(system), signal);
     const bad = findings.find(({ severity }) => severity === 'error');
     const durationMs = Math.round(performance.now() - startedAt);
     return {

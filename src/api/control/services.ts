@@ -10,6 +10,7 @@ import { inTransaction } from '../../metadata/transaction.ts';
 import {
   type ActivityDeps,
   connectionSystem,
+  storedSystem,
   loadPipeline,
 } from '../../orchestration/activities/deps.ts';
 import type { Dispatcher } from '../../orchestration/dispatcher.ts';
@@ -75,7 +76,7 @@ export function createServices(parts: ServiceParts): ControlServices {
     ...NOT_THERE,
     connectors: capabilities,
     testConnection: async (scope, connection, signal) =>
-      testSystem(await connectionSystem(deps, scope, connection), signal),
+      testSystem(await storedSystem(deps, scope, connection), deps.guard, signal),
     catalog: async (scope, connection, signal) =>
       readCatalog(await connectionSystem(deps, scope, connection), signal),
     triggerExecution: (transaction, scope, { pipeline, parameters }) => {

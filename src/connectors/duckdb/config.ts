@@ -41,8 +41,14 @@ export function parseAddress(url: string): SystemAddress {
       fix: 'Write duckdb:path/to/file.duckdb or duckdb:/absolute/path.duckdb.',
     });
   }
-  const address = { connector: 'duckdb', url: new Secret(`duckdb:${path}`), display: url };
-  if (path === MEMORY_PATH) return { ...address, identity: 'duckdb:memory', label: 'memory' };
+  const isMemory = path === MEMORY_PATH;
+  const address = {
+    connector: 'duckdb',
+    url: new Secret(`duckdb:${path}`),
+    display: url,
+    reaches: { hosts: [], files: isMemory ? [] : [path] },
+  };
+  if (isMemory) return { ...address, identity: 'duckdb:memory', label: 'memory' };
   const label = basename(path).replace(/\.(duckdb|ddb|db)$/i, '') || basename(path);
   const hash = createHash('sha256').update(canonicalPath(path)).digest('hex').slice(0, 16);
   return { ...address, identity: `duckdb:${hash}`, label };

@@ -1,3 +1,4 @@
+import type { LookupFunction } from 'node:net';
 import { userInfo } from 'node:os';
 import { z } from 'zod';
 import type { SystemAddress } from '../../core/connector.ts';
@@ -41,6 +42,8 @@ export interface PostgresConfig {
   readonly tokens: AccessTokens | null;
   readonly applicationName: string | null;
   readonly connectTimeoutMs: number;
+  /** Resolves the host's name; null: as the machine does. */
+  readonly lookup: LookupFunction | null;
 }
 
 const LOOPBACK = /^(localhost|127(\.\d+){3}|::1)$/i;
@@ -188,6 +191,7 @@ export function parsePostgresUrl(
     ...proofOf(parameters, urlUser.password, { host, isSocket }, credentials),
     applicationName: parameters.application_name ?? null,
     connectTimeoutMs: (parameters.connect_timeout ?? 15) * 1000,
+    lookup: null,
   };
 }
 
@@ -215,6 +219,12 @@ export function postgresAddress(
     display: `postgres://${config.user}@${server}/${config.database}`,
     identity: `postgres:${config.socketFolder ?? host ?? ''}:${config.port}/${config.database}`,
     label: config.database,
+    reaches: {
+      hosts: config.host === null ? [] : [config.host],
+      files: [config.socketFolder, config.sslRootCert, config.sslCert, config.sslKey].filter(
+        (file) => file !== null,
+      ),
+    },
     ...(credentials === null ? {} : { credentials }),
   };
 }

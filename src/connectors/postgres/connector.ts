@@ -30,7 +30,8 @@ function checkOptions(context: ConnectorContext): void {
 }
 
 function configOf(address: SystemAddress): PostgresConfig {
-  return parsePostgresUrl(address.url.reveal(), address.credentials ?? null);
+  const config = parsePostgresUrl(address.url.reveal(), address.credentials ?? null);
+  return { ...config, lookup: address.lookup ?? null };
 }
 
 export const connector: Connector = {

@@ -75,11 +75,15 @@ function openSocket(
       config.connectTimeoutMs,
     );
     signal.addEventListener('abort', onAbort, { once: true });
-    socket.once('error', (error) => finish(socketFailure(error, server, false)));
+    socket.once('error', (error) => {
+      finish(error instanceof ForebayError ? error : socketFailure(error, server, false));
+    });
     socket.once('connect', () => finish(null));
     if (signal.aborted) onAbort();
     else if (config.socketFolder === null) {
-      socket.connect({ host: config.host ?? 'localhost', port: config.port });
+      const { lookup, port } = config;
+      const host = config.host ?? 'localhost';
+      socket.connect({ host, port, ...(lookup === null ? {} : { lookup }) });
       socket.setNoDelay(true);
       socket.setKeepAlive(true, KEEPALIVE_MS);
     } else socket.connect({ path: printServer(config) });

@@ -16,6 +16,8 @@ import type { Turns } from './turns.ts';
 export interface ActivityDeps {
   readonly metadata: Metadata;
   readonly keys: WrappingKeys;
+  /** The system, held to where the server may go; fails where it names what it may not. */
+  readonly guard: (system: NamedSystem) => NamedSystem;
   /** Of DuckDB files, which have one user at a time. */
   readonly turns: Turns;
   /** Folder of the gold models. */
@@ -24,8 +26,8 @@ export interface ActivityDeps {
   readonly retryFallback: BackoffSettings;
 }
 
-/** The system of a stored connection. Connects to nothing. */
-export async function connectionSystem(
+/** The system of a stored connection, held to nothing. Connects to nothing. */
+export async function storedSystem(
   { metadata, keys }: Pick<ActivityDeps, 'metadata' | 'keys'>,
   scope: OrganizationScope,
   connection: ConnectionsTable,
@@ -37,7 +39,16 @@ export async function connectionSystem(
     Object.entries(config as object).filter(([, value]) => value !== null),
   );
   for (const [name, secret] of Object.entries(secrets)) fields[name] = secret.reveal();
-  return resolveSystem(connectionUrl(connection.connector_type, fields).reveal());
+  return await resolveSystem(connectionUrl(connection.connector_type, fields).reveal());
+}
+
+/** The same, held to where the server may go. */
+export async function connectionSystem(
+  deps: Pick<ActivityDeps, 'metadata' | 'keys' | 'guard'>,
+  scope: OrganizationScope,
+  connection: ConnectionsTable,
+): Promise<NamedSystem> {
+  return deps.guard(await storedSystem(deps, scope, connection));
 }
 
 export interface PipelineSetup {
