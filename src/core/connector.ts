@@ -2,7 +2,6 @@
  * The interfaces between the engine and a system. A capability is there when its member is: the engine asks
  * `source.changes !== undefined`, never for a flag. `docs/connectors/writing-one.md` tells how to write one.
  */
-import type { LookupFunction } from 'node:net';
 import type { ChangeSink, TransactionMark } from './change-event.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { Credentials } from './credentials.ts';
@@ -19,6 +18,17 @@ import type { OpenWarehouse } from './warehouse.ts';
 
 export type * from './destination.ts';
 
+/** The shape of `dns.lookup`, as sockets take it. */
+export type HostLookup = (
+  hostname: string,
+  options: { readonly all?: boolean | undefined },
+  callback: (
+    error: Error | null,
+    address: string | { address: string; family: number }[],
+    family?: number,
+  ) => void,
+) => void;
+
 /** A system as a URL named it, read by the connector's `config.ts` without loading a driver. */
 export interface SystemAddress {
   readonly connector: string;
@@ -34,7 +44,7 @@ export interface SystemAddress {
   /** What connections lead to: hosts of the network, files and folders of this machine. */
   readonly reaches: { readonly hosts: readonly string[]; readonly files: readonly string[] };
   /** Asked for the addresses of a host at each connection, in place of the machine's resolver. */
-  readonly lookup?: LookupFunction;
+  readonly lookup?: HostLookup;
 }
 
 export interface ConnectorContext {

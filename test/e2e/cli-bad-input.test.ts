@@ -14,7 +14,8 @@ import {
   startForebay,
 } from '../support/process.ts';
 import type { ServerConnection } from '../support/server-connection.ts';
-import { freePort, startServer } from '../support/servers.ts';
+import { freePort } from '../support/ports.ts';
+import { startServer } from '../support/servers.ts';
 import { describeEachServer, describeWithServer } from '../support/shared-servers.ts';
 
 const STACK_TRACE = /^\s+at .+:\d+:\d+\)?$/m;

@@ -20,7 +20,7 @@ import { PgConnection } from '../../src/connectors/postgres/connection.ts';
 import { makeCertificate, writeCertificate } from '../support/certificates.ts';
 import { type FakeEntra, startFakeEntra, TENANT } from '../support/entra.ts';
 import { type ForebayExit, runForebay } from '../support/process.ts';
-import { freePort } from '../support/service.ts';
+import { freePort } from '../support/ports.ts';
 import { describeWithServer } from '../support/shared-servers.ts';
 import { startTlsServer, type TlsServer } from '../support/tls-server.ts';
 

@@ -18,7 +18,7 @@ import { keyPem, makeAuthority, makeCertificate } from '../support/certificates.
 import { catchUp } from '../support/engine-run.ts';
 import { type FakeEntra, startFakeEntra, TENANT } from '../support/entra.ts';
 import { testContext } from '../support/postgres-destination.ts';
-import { freePort } from '../support/servers.ts';
+import { freePort } from '../support/ports.ts';
 import { describeWithServer } from '../support/shared-servers.ts';
 import { startTlsServer, type TlsServer } from '../support/tls-server.ts';
 

@@ -13,12 +13,12 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
 
+import { freePort } from './ports.ts';
 import { connectionOf, type ServerConnection, type ServerDetails } from './server-connection.ts';
 import type { ServerSpec } from './server-binaries.ts';
 import { eventually } from './wait.ts';
@@ -113,16 +113,6 @@ function isAlive(pid: number): boolean {
     // EPERM: it lives and is another user's.
     return !(error instanceof Error && 'code' in error && error.code === 'ESRCH');
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no TCP address');
-  return address.port;
 }
 
 function asServerUser(cwd: string): SpawnOptions {

@@ -1,12 +1,11 @@
 // The service of a configuration file as a process, with its file, its ports and its health.
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { stringify } from 'yaml';
 
+import { freePort } from './ports.ts';
 import { type ForebayProcess, startForebay } from './process.ts';
 import { openReplication, type Replication } from './replication.ts';
 import type { ServerConnection } from './server-connection.ts';
@@ -46,16 +45,6 @@ export interface ServiceFile extends Disposable {
   metrics(): Promise<string>;
   /** Resolves with the first health that the predicate takes. */
   until(predicate: (health: Health) => boolean): Promise<Health>;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 export async function openServiceFile(): Promise<ServiceFile> {

@@ -1,12 +1,12 @@
 // Temporal's own development server, on a free port, with its database in a temporary folder.
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { env } from 'node:process';
 
+import { freePort } from './ports.ts';
 import { cacheDir } from './server-binaries.ts';
 import { eventually } from './wait.ts';
 
@@ -23,29 +23,30 @@ export function findTemporal(): string | null {
   return existsSync(file) ? file : null;
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
+/** Fails while the server does not answer as Temporal does, with the namespaces that it was told to have. */
+async function isReady(address: string, namespaces: readonly string[]): Promise<boolean> {
+  const { Connection } = await import('@temporalio/client');
+  const connection = await Connection.connect({ address, connectTimeout: 2000 });
+  try {
+    for (const namespace of ['default', ...namespaces]) {
+      await connection.workflowService.describeNamespace({ namespace });
+    }
+    return true;
+  } finally {
+    await connection.close();
+  }
 }
 
-async function answers(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1');
-  await once(socket, 'connect');
-  socket.destroy();
-  return true;
+interface Launched {
+  readonly address: string;
+  readonly child: ChildProcess;
 }
 
-export async function startTemporal(
-  namespaces: readonly string[] = [],
-): Promise<TemporalServer | null> {
-  const file = findTemporal();
-  if (file === null) return null;
-  const folder = mkdtempSync(join(tmpdir(), 'fb-temporal-'));
+async function launch(
+  file: string,
+  folder: string,
+  namespaces: readonly string[],
+): Promise<Launched | string> {
   const port = await freePort();
   const options = [
     '--headless',
@@ -55,16 +56,50 @@ export async function startTemporal(
     join(folder, 'temporal.db'),
     ...namespaces.flatMap((name) => ['--namespace', name]),
   ];
+  const log = join(folder, 'server.log');
+  const out = openSync(log, 'a');
   const child = spawn(file, ['server', 'start-dev', ...options, '--log-level', 'error'], {
-    stdio: 'ignore',
+    stdio: ['ignore', out, out],
   });
-  const exit = once(child, 'exit');
-  await eventually(() => answers(port), { timeoutMs: 30_000 });
+  closeSync(out);
+  const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
+  const address = `127.0.0.1:${port}`;
+  await eventually(async () => hasEnded() || (await isReady(address, namespaces)), {
+    timeoutMs: 60_000,
+  });
+  return hasEnded() ? readFileSync(log, 'utf8') : { address, child };
+}
+
+/** The ports of its inner services are of its own choice, and it ends where one of them is taken meanwhile. */
+async function launchAtLast(
+  file: string,
+  folder: string,
+  namespaces: readonly string[],
+): Promise<Launched> {
+  const logs: string[] = [];
+  while (logs.length < 3) {
+    const launched = await launch(file, folder, namespaces);
+    if (typeof launched !== 'string') return launched;
+    logs.push(launched);
+  }
+  throw new Error(`Temporal did not start:\n${logs.join('\n')}`);
+}
+
+export async function startTemporal(
+  namespaces: readonly string[] = [],
+): Promise<TemporalServer | null> {
+  const file = findTemporal();
+  if (file === null) return null;
+  const folder = mkdtempSync(join(tmpdir(), 'fb-temporal-'));
+  const { address, child } = await launchAtLast(file, folder, namespaces);
   return {
-    address: `127.0.0.1:${port}`,
+    address,
     async [Symbol.asyncDispose]() {
-      child.kill('SIGTERM');
-      await exit;
+      const exit = once(child, 'exit');
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill('SIGTERM');
+        await exit;
+      }
       rmSync(folder, { recursive: true });
     },
   };
