@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type Bed, openBed } from './bed.ts';
+import { apiLists, schedulesDue, underServer } from './control-plane.ts';
 import { kazaam } from './kazaam.ts';
 import { build } from './measure.ts';
 import { help, largeTransaction, linear } from './limits.ts';
@@ -24,6 +25,9 @@ const PARTS: Readonly<Record<string, (bed: Bed) => Promise<Outcome[]>>> = {
   rivals,
   kazaam,
   steps: flowSteps,
+  'api-lists': apiLists,
+  schedules: schedulesDue,
+  'under-server': underServer,
 };
 
 const { values } = parseArgs({
@@ -47,7 +51,7 @@ await using bed = await openBed({
   changes: Number(values.changes),
   runs: Number(values.runs),
 });
-if (wanted.some((name) => name.startsWith('snapshot') || name === 'rivals'))
+if (wanted.some((name) => name.startsWith('snapshot') || ['rivals', 'under-server'].includes(name)))
   await prepareSource(bed);
 const outcomes: Outcome[] = [];
 for (const name of wanted) {

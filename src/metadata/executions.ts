@@ -12,6 +12,9 @@ export interface ExecutionChange {
   readonly execution: ExecutionsTable;
 }
 
+/** One that runs and one that waits. */
+const MOST_OPEN = 2;
+
 export type NewExecution = Pick<
   ExecutionsTable,
   'pipeline_id' | 'workflow' | 'trigger' | 'parameters'
@@ -19,18 +22,25 @@ export type NewExecution = Pick<
   /** Left out, they are drawn: the workflow's id is then `execution-<id>`. */
   readonly id?: string;
   readonly workflow_id?: string;
+  /** How many of the pipeline may be open, this one among them. */
+  readonly mostOpen?: number;
 };
 
 /**
  * Enters an execution as scheduled. `waits` says that another one is before it: it begins when that one has ended.
- * Throws `execution_waits` where one waits already, `not_found` for the pipeline.
+ * Throws `execution_waits` where as many wait as may, `not_found` for the pipeline.
  */
 export function claimExecution(
   db: MetadataDb,
   scope: OrganizationScope,
   execution: NewExecution,
 ): Promise<{ readonly execution: ExecutionsTable; readonly waits: boolean }> {
-  const { id = uuidv7(), workflow_id = `execution-${id}`, ...rest } = execution;
+  const {
+    id = uuidv7(),
+    mostOpen = MOST_OPEN,
+    workflow_id = `execution-${id}`,
+    ...rest
+  } = execution;
   return inTransaction(db, async (transaction) => {
     const pipeline = await lockPipeline(transaction, scope, rest.pipeline_id);
     const open = await transaction
@@ -39,10 +49,11 @@ export function claimExecution(
       .where('organization_id', '=', scope.organizationId)
       .where('pipeline_id', '=', rest.pipeline_id)
       .where('status', 'in', ['running', 'scheduled'])
-      .limit(2)
+      .orderBy('scheduled_at', 'desc')
+      .limit(mostOpen)
       .execute();
-    const [first] = open;
-    if (open.length > 1)
+    const [before] = open;
+    if (open.length >= mostOpen)
       throw new ForebayError('execution_waits', {
         message: `an execution of the pipeline ${pipeline.name} runs, and another one waits`,
       });
@@ -65,9 +76,9 @@ export function claimExecution(
         size_bytes: null,
         // After the one before, also where the clock says the same or was set back: the order is kept by it.
         scheduled_at: timeOf(
-          first === undefined
+          before === undefined
             ? Date.now()
-            : Math.max(Date.now(), Date.parse(first.scheduled_at) + 1),
+            : Math.max(Date.now(), Date.parse(before.scheduled_at) + 1),
         ),
         started_at: null,
         completed_at: null,
@@ -245,7 +256,7 @@ async function requireExecution(
   return row;
 }
 
-/** The one that runs and the one that waits, in the order in which they were entered. */
+/** The one that runs and those that wait, in the order in which they were entered. */
 export function openExecutions(
   db: MetadataDb,
   scope: OrganizationScope,

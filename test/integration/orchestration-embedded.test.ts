@@ -161,7 +161,7 @@ describe('an engine', () => {
 
   test('that was taken for dead goes on under a new name', async () => {
     await using place = sqlitePlace();
-    await using engine = await place.start({ leaseMs: 150 });
+    await using engine = await place.start({ leaseMs: 1500 });
     const { orchestrator, recorder, metadata } = engine;
     const id = workflowId();
     await orchestrator.start('cleanUp', { workflowId: id, input: { door: 'd' } });
@@ -201,7 +201,7 @@ describe('two engines on one server', () => {
     const id = workflowId();
     await one.orchestrator.start('cleanUp', { workflowId: id, input: { door: 'd' } });
     await eventually(() => one.recorder.running === 1);
-    await using other = await place.start({ leaseMs: 300 });
+    await using other = await place.start({ leaseMs: 3000 });
     // As if it had not beaten for long: whoever watches takes its runs.
     await eventually(() => other.recorder.running === 1);
     expect(other.recorder.calls[0]).toMatchObject({ attempt: 2, epoch: 2 });

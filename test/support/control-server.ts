@@ -69,10 +69,11 @@ export interface ServerProcess extends AsyncDisposable {
 export async function startServerProcess(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
+  main = 'src/cli/main.ts',
 ): Promise<ServerProcess> {
   const child = spawn(
     process.execPath,
-    ['src/cli/main.ts', 'server', '--port', '0', '--json', ...args],
+    [main, 'server', '--port', '0', '--json', ...args],
     { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] },
   );
   let stderr = '';

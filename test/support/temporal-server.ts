@@ -15,6 +15,8 @@ export const cachedTemporal = join(cacheDir, `temporal-${temporalVersion}`, 'tem
 
 export interface TemporalServer extends AsyncDisposable {
   readonly address: string;
+  /** Where its database and its log are. */
+  readonly folder: string;
 }
 
 /** Null where it is not installed. */
@@ -94,6 +96,7 @@ export async function startTemporal(
   const { address, child } = await launchAtLast(file, folder, namespaces);
   return {
     address,
+    folder,
     async [Symbol.asyncDispose]() {
       const exit = once(child, 'exit');
       if (child.exitCode === null && child.signalCode === null) {

@@ -13,7 +13,7 @@ import { loadWrappingKeys } from '../../metadata/wrapping-keys.ts';
 import type { ActivityDeps } from '../../orchestration/activities/deps.ts';
 import { Turns } from '../../orchestration/activities/turns.ts';
 import { Dispatcher } from '../../orchestration/dispatcher.ts';
-import { fireSchedule } from '../../orchestration/schedule-execution.ts';
+import { fireSchedule, tellSkips } from '../../orchestration/schedule-execution.ts';
 import { startScheduler } from '../../orchestration/schedules/scheduler.ts';
 import { startPublishers } from '../../service/events/publishers.ts';
 import type { Log } from '../../service/log.ts';
@@ -135,6 +135,7 @@ export async function startControlPlane(settings: ServerSettings): Promise<Contr
       startScheduler({
         db: metadata.db,
         fire: fireSchedule,
+        skipped: tellSkips,
         fired: () => dispatcher.hint(),
         onFault,
       }),

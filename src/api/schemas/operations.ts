@@ -32,6 +32,7 @@ export const EVENT_TYPES = [
   'execution.failed',
   'layer.completed',
   'quality.issue_detected',
+  'schedule.skipped',
 ] as const;
 
 export const eventSchema = z

@@ -38,6 +38,7 @@ function bench(metadata: Metadata) {
   const clock = { nowMs: 100 * MINUTE };
   const fired: string[] = [];
   const faults: unknown[] = [];
+  const skips: string[] = [];
   const start = () =>
     startScheduler({
       db: metadata.db,
@@ -46,10 +47,20 @@ function bench(metadata: Metadata) {
       onFault: (fault) => void faults.push(fault),
       fire: async ({ id }, scheduledForMs) => {
         if (id === 'broken') throw new Error('cannot be fired');
+        if (id === 'busy') return 'overlap';
         fired.push(`${id}@${scheduledForMs / MINUTE}`);
+        return 'started';
+      },
+      skipped: async (found) => {
+        for (const {
+          schedule: { id },
+          reason,
+          count,
+        } of found)
+          skips.push(`${id} ${reason} ${count}`);
       },
     });
-  return { clock, fired, faults, start };
+  return { clock, fired, faults, skips, start };
 }
 
 it('a thousand that are due at once are fired once each, by two servers, within 10 s', async () => {
@@ -114,4 +125,17 @@ it('paused ones, and those that are not due, rest', async () => {
   await using scheduler = start();
   await scheduler.look();
   expect(fired).toEqual([]);
+});
+
+it('times for which nothing is started are told', async () => {
+  await using metadata = await open();
+  const { fired, skips, start } = bench(metadata);
+  await metadata.db
+    .insertInto('schedules')
+    .values([schedule('busy', 100 * MINUTE), schedule('late', 98 * MINUTE)])
+    .execute();
+  await using scheduler = start();
+  await scheduler.look();
+  expect(fired).toEqual(['late@100']);
+  expect(skips.toSorted()).toEqual(['busy overlap 1', 'late late 2']);
 });

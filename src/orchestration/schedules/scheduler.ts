@@ -5,15 +5,34 @@ import type { MetadataTables, SchedulesTable } from '../../metadata/tables.ts';
 import { dueFires, type DueFires } from './decisions.ts';
 import type { ScheduleTiming } from './next-fire.ts';
 
+/** `overlap`: what was started before is not done. `disabled`: the pipeline is to start nothing. */
+export type FireOutcome = 'started' | 'overlap' | 'disabled';
+
+/** Times of a schedule for which nothing was started. */
+export interface ScheduleSkip {
+  readonly schedule: SchedulesTable;
+  /** `late`: the time came while nobody looked. */
+  readonly reason: Exclude<FireOutcome, 'started'> | 'late';
+  readonly count: number;
+  /** Of the last one, where it is known. */
+  readonly scheduledForMs: number | null;
+}
+
 export interface SchedulerOptions {
   readonly db: MetadataDb;
   /**
    * Called in the transaction that moves the schedule on: what it writes through `tx` is there exactly when the time
-   * counts as fired. It starts nothing itself, and looks at the overlap policy (`decideOverlap`).
+   * counts as fired. It starts nothing itself, looks at the overlap policy (`decideOverlap`), and says what became
+   * of it.
    */
   readonly fire: (
     schedule: SchedulesTable,
     scheduledForMs: number,
+    tx: Transaction<MetadataTables>,
+  ) => Promise<FireOutcome>;
+  /** At the end of that transaction. */
+  readonly skipped?: (
+    skips: readonly ScheduleSkip[],
     tx: Transaction<MetadataTables>,
   ) => Promise<void>;
   /** After the transaction: what it wrote can be started. */
@@ -108,7 +127,10 @@ async function fireAll(
 ): Promise<void> {
   const attempt = (schedules: readonly SchedulesTable[]): Promise<void> =>
     options.db.transaction().execute(async (tx) => {
-      for (const schedule of schedules) await fireOne(tx, options, { schedule, nowMs });
+      const skips: ScheduleSkip[] = [];
+      for (const schedule of schedules)
+        skips.push(...(await fireOne(tx, options, { schedule, nowMs })));
+      if (skips.length > 0) await options.skipped?.(skips, tx);
     });
   try {
     await attempt(due);
@@ -129,8 +151,8 @@ async function fireOne(
   tx: Transaction<MetadataTables>,
   { fire }: SchedulerOptions,
   { schedule, nowMs }: { readonly schedule: SchedulesTable; readonly nowMs: number },
-): Promise<void> {
-  const { fires, nextMs } = whatIsDue(schedule, nowMs);
+): Promise<readonly ScheduleSkip[]> {
+  const { fires, missed, nextMs } = whatIsDue(schedule, nowMs);
   const last = fires.at(-1);
   const moved = await tx
     .updateTable('schedules')
@@ -144,8 +166,14 @@ async function fireOne(
     .where('next_fire_at', '=', schedule.next_fire_at)
     .where('version', '=', schedule.version)
     .executeTakeFirst();
-  if (moved.numUpdatedRows === 0n) return;
-  for (const scheduledForMs of fires) await fire(schedule, scheduledForMs, tx);
+  if (moved.numUpdatedRows === 0n) return [];
+  const skips: ScheduleSkip[] = [];
+  if (missed > 0) skips.push({ schedule, reason: 'late', count: missed, scheduledForMs: null });
+  for (const scheduledForMs of fires) {
+    const reason = await fire(schedule, scheduledForMs, tx);
+    if (reason !== 'started') skips.push({ schedule, reason, count: 1, scheduledForMs });
+  }
+  return skips;
 }
 
 function whatIsDue(schedule: SchedulesTable, nowMs: number): DueFires {
