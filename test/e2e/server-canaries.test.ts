@@ -144,8 +144,8 @@ events:
             }),
       };
       const args = ['--data-dir', dataDir];
-      const worker = cluster === null ? null : await startWorkerProcess(args, environment);
-      const running = await startServerProcess(args, environment);
+      await using worker = cluster === null ? null : await startWorkerProcess(args, environment);
+      await using running = await startServerProcess(args, environment);
       await running.setUp();
 
       const made = async (path: string, body: unknown): Promise<string> => {
