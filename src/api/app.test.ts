@@ -187,7 +187,7 @@ describe('a request that takes too long', () => {
     });
     const app = createApp(api.options, [slow]);
     const response = await app.inject('/slow');
-    expect(response.json()).toMatchObject({ status: 504, code: 'timeout', retryable: true });
+    expect(response.json()).toMatchObject({ status: 424, code: 'timeout', retryable: true });
     await app.close();
   });
 });

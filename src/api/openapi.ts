@@ -11,11 +11,10 @@ const OF_CALLER: readonly ErrorCode[] = ['unauthenticated', 'forbidden'];
 const OF_BODY: readonly ErrorCode[] = ['body_too_large', 'media_type'];
 const OF_VERSION: readonly ErrorCode[] = ['version_missing', 'version_stale'];
 
-/** The usual ones; what another system refuses is never answered as 401, 403 or 404. */
+/** The usual ones. What another system refuses is never answered as 401, 403 or 404, nor its absence as a 5xx. */
 const OF_UPSTREAM: readonly (readonly [number, readonly ErrorCode[]])[] = [
   [422, ['authentication_failed']],
-  [502, ['unreachable']],
-  [504, ['timeout']],
+  [424, ['unreachable', 'timeout']],
 ];
 
 /** Schemas that have an id, each once; of one that is read and written otherwise, both. */

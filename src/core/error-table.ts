@@ -54,23 +54,23 @@ export const ERROR_TABLE = {
     'A configuration file breaks a rule of its format, or names what is not there.',
     'Run `forebay validate <config.yaml>`: it lists every violation with its place.',
   ]),
-  unreachable: entry('transient', 3, 502, [
+  unreachable: entry('transient', 3, 424, [
     'No connection to the server could be made.',
     'Check host, port, network and that the server is running.',
   ]),
-  connection_lost: entry('transient', 75, 502, [
+  connection_lost: entry('transient', 75, 424, [
     'The connection to the server broke while working.',
     'Nothing is lost: run the same command again to go on from the last checkpoint.',
   ]),
-  server_starting: entry('transient', 75, 503, [
+  server_starting: entry('transient', 75, 424, [
     'The server is starting up, shutting down or has no free connection.',
     'Wait for the server, or raise its connection limit.',
   ]),
-  timeout: entry('timeout', 75, 504, [
+  timeout: entry('timeout', 75, 424, [
     'The server did not answer in time.',
     'Check the network and the load of the server, then run the command again.',
   ]),
-  tls_refused: entry('config', 3, 502, [
+  tls_refused: entry('config', 3, 424, [
     'TLS was required but the server refused it or its certificate could not be verified.',
     'Give the CA with sslrootcert=, correct the host name, or choose another sslmode knowingly.',
   ]),
@@ -98,7 +98,7 @@ export const ERROR_TABLE = {
     'The server does not accept the client certificate, or not for this user.',
     'Have it signed by a CA that the server trusts, and let its common name (or a map of the server) name the user.',
   ]),
-  token_unavailable: entry('transient', 75, 503, [
+  token_unavailable: entry('transient', 75, 424, [
     'The issuer of access tokens cannot be reached, or failed.',
     'Check the network to the issuer; the connection is tried again.',
   ]),
@@ -266,7 +266,7 @@ export const ERROR_TABLE = {
     'A column appeared whose values can only be read as text; the change stream is opened again.',
     'Nothing to do.',
   ]),
-  protocol: entry('bug', 1, 502, [
+  protocol: entry('bug', 1, 424, [
     'The server sent something that the protocol does not allow.',
     'Please report this with the output of `forebay --version`.',
   ]),

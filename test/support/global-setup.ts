@@ -15,6 +15,7 @@ import {
   startServer,
 } from './servers.ts';
 import { howToInstall, runDirVariable } from './server-binaries.ts';
+import { findSchemathesis } from './schemathesis.ts';
 import { findTemporal } from './temporal-server.ts';
 
 declare module 'vitest' {
@@ -32,6 +33,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }
   if (findTemporal() === null) {
     const message = 'Temporal not found: `npm run test:setup` installs it';
+    if (env['FOREBAY_TEST_REQUIRE'] === 'all') throw new Error(message);
+    stderr.write(`\n*** TESTS SKIPPED: ${message} ***\n\n`);
+  }
+  if (findSchemathesis() === null) {
+    const message = 'Schemathesis not found: `npm run test:setup` installs it';
     if (env['FOREBAY_TEST_REQUIRE'] === 'all') throw new Error(message);
     stderr.write(`\n*** TESTS SKIPPED: ${message} ***\n\n`);
   }

@@ -23,6 +23,7 @@ import {
   missingServers,
   type PostgresMajor,
 } from './server-binaries.ts';
+import { cachedSchemathesis, findSchemathesis, schemathesisVersion } from './schemathesis.ts';
 import { cachedTemporal, findTemporal, temporalVersion } from './temporal-server.ts';
 
 function run(command: string, args: readonly string[]): void {
@@ -98,6 +99,24 @@ function installTemporal(): void {
   }
 }
 
+/** Into a folder of its own: nothing of it comes among the machine's own packages. */
+function installSchemathesis(): void {
+  mkdirSync(cacheDir, { recursive: true, mode: 0o755 });
+  const scratch = mkdtempSync(join(cacheDir, 'setup-'));
+  try {
+    const requirements = join(import.meta.dirname, 'requirements-schemathesis.txt');
+    const pip = ['-m', 'pip', 'install', '--quiet', '--require-hashes', '--only-binary=:all:'];
+    run('python3', [...pip, '--target', join(scratch, 'packages'), '-r', requirements]);
+    renameSync(join(scratch, 'packages'), cachedSchemathesis);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+if (findSchemathesis() === null) {
+  stdout.write(`installing Schemathesis ${schemathesisVersion}\n`);
+  installSchemathesis();
+}
 if (platform === 'linux' && arch === 'x64') {
   if (findTemporal() === null) {
     stdout.write(`installing Temporal ${temporalVersion}\n`);
