@@ -2,6 +2,7 @@
 import type { SilverPlan } from './silver-plan.ts';
 import { ownType } from './types.ts';
 import {
+  analyze,
   byteOrder,
   count,
   createTemporary,
@@ -79,6 +80,7 @@ async function pickLast(
          AND _forebay_n > (${lastTruncation(checked)})
      ) x WHERE place = 1`,
   );
+  await analyze(warehouse, last);
   return { sql: last, rows };
 }
 

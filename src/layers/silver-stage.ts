@@ -3,6 +3,7 @@ import { LAYERS_SQL } from './layer-state.ts';
 import type { SilverColumn, SilverPlan } from './silver-plan.ts';
 import { castOrNull, ownType } from './types.ts';
 import {
+  analyze,
   byteOrder,
   count,
   createTemporary,
@@ -26,7 +27,7 @@ export function typed(plan: SilverPlan, column: SilverColumn, expression: string
 /** Rows of bronze called `b`. The last word is their place in the table: bronze is only ever appended to. */
 function ordered(plan: SilverPlan): string {
   const position = byteOrder(plan.dialect, 'b._forebay_position');
-  const place = plan.dialect === 'duckdb' ? 'b.rowid' : 'b.ctid';
+  const place = plan.dialect === 'duckdb' ? 'b.rowid' : 'b._forebay_place';
   return `${position}, b._forebay_loaded_at, CAST(b._forebay_execution_id AS text), ${place}`;
 }
 
@@ -35,6 +36,59 @@ function takenBefore(plan: SilverPlan, table: string): string {
   const position = byteOrder(plan.dialect, 'b._forebay_position');
   return `EXISTS (SELECT 1 FROM ${LAYERS_SQL} l WHERE l.layer = 'silver' AND l.table_name = ${table}
     AND l.execution_id = CAST(b._forebay_execution_id AS text) AND ${position} <= l.position)`;
+}
+
+/**
+ * For PostgreSQL, by the index that silver makes on bronze: executions are found by stepping from one to the next, and
+ * what is taken of each is compared with its last row. Those that bring something, and behind which position; a
+ * statement of its own, so that the planner knows how few they are.
+ */
+async function findUntaken(warehouse: Warehouse, plan: SilverPlan): Promise<string> {
+  const { dialect } = plan;
+  const text = ownType(dialect, 'text');
+  const bronze = quoteTable(plan.bronze);
+  const untaken = await createTemporary(warehouse, '_forebay_untaken', [
+    { name: 'id', type: text },
+    { name: 'position', type: text },
+  ]);
+  await warehouse.execute(
+    `INSERT INTO ${untaken}
+     WITH RECURSIVE executions AS (
+       (SELECT _forebay_execution_id AS id FROM ${bronze}
+        WHERE _forebay_execution_id IS NOT NULL ORDER BY 1 LIMIT 1)
+       UNION ALL
+       SELECT (SELECT _forebay_execution_id FROM ${bronze}
+               WHERE _forebay_execution_id > e.id ORDER BY 1 LIMIT 1)
+       FROM executions e WHERE e.id IS NOT NULL
+     ), taken AS (
+       SELECT execution_id, max(${byteOrder(dialect, 'position')}) AS position FROM ${LAYERS_SQL}
+       WHERE layer = 'silver' AND table_name = CAST($1 AS text) GROUP BY execution_id
+     )
+     SELECT CAST(e.id AS text), t.position
+     FROM executions e LEFT JOIN taken t ON t.execution_id = CAST(e.id AS text)
+     WHERE e.id IS NOT NULL AND (t.position IS NULL OR t.position < (
+       SELECT max(${byteOrder(dialect, 'b._forebay_position')}) FROM ${bronze} b
+       WHERE b._forebay_execution_id = e.id))`,
+    [plan.stream.table],
+  );
+  await analyze(warehouse, untaken);
+  return untaken;
+}
+
+/** Rows that silver has not taken, as \`b\`; their place in the table with them. In DuckDB the parameter is silver's table. */
+async function untakenRows(warehouse: Warehouse, plan: SilverPlan): Promise<string> {
+  const bronze = quoteTable(plan.bronze);
+  if (plan.dialect === 'duckdb')
+    return `${bronze} b WHERE NOT ${takenBefore(plan, 'CAST($1 AS text)')}`;
+  const untaken = await findUntaken(warehouse, plan);
+  const position = byteOrder(plan.dialect, 'b._forebay_position');
+  const rows = (where: string): string =>
+    `SELECT b.ctid AS _forebay_place, b.* FROM ${bronze} b ${where}`;
+  return `(
+    ${rows(`JOIN ${untaken} u ON b._forebay_execution_id = u.id WHERE ${position} > coalesce(u.position, '')`)}
+    UNION ALL ${rows(`JOIN ${untaken} u ON b._forebay_execution_id = u.id AND u.position IS NULL WHERE ${position} = ''`)}
+    UNION ALL ${rows('WHERE b._forebay_execution_id IS NULL')}
+  ) b`;
 }
 
 export interface Stage {
@@ -60,14 +114,14 @@ export async function fillStage(warehouse: Warehouse, plan: SilverPlan): Promise
     })),
   ]);
   const values = plan.columns.map(({ name }) => `, b.${quote(name)}`).join('');
+  const from = await untakenRows(warehouse, plan);
   const rows = await warehouse.execute(
     `INSERT INTO ${stage}
      SELECT row_number() OVER (ORDER BY ${ordered(plan)}), b._forebay_op, b._forebay_position,
             coalesce(b._forebay_committed_at, b._forebay_loaded_at), CAST(b._forebay_execution_id AS text),
             ${plan.tellsUnchanged ? 'b._forebay_unchanged' : 'NULL'}${values}
-     FROM ${quoteTable(plan.bronze)} b
-     WHERE NOT ${takenBefore(plan, 'CAST($1 AS text)')}`,
-    [plan.stream.table],
+     FROM ${from}`,
+    dialect === 'duckdb' ? [plan.stream.table] : [],
   );
   if (plan.tellsUnchanged && plan.key.length > 0) await fillUnchanged(warehouse, plan, stage);
   return { sql: stage, rows };

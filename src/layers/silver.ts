@@ -58,6 +58,7 @@ export interface SilverRun {
 }
 
 const SESSION_TABLES = [
+  '_forebay_untaken',
   '_forebay_stage',
   '_forebay_checked',
   '_forebay_last',
@@ -75,7 +76,26 @@ async function prepareTables(warehouse: Warehouse, plan: SilverPlan): Promise<vo
     { name: '_forebay_sequence', type: ownType(plan.dialect, 'int64') },
   ]);
   await prepareQuarantine(warehouse, plan);
-  if (plan.dialect === 'postgres' && plan.key.length > 0) await indexKey(warehouse, plan);
+  if (plan.dialect !== 'postgres') return;
+  if (plan.key.length > 0) await indexKey(warehouse, plan);
+  await warehouse.transaction(() => indexBronze(warehouse, plan));
+}
+
+/** So that a run reads what is new and not all that ever came; made after the first load, which is faster without. */
+async function indexBronze(warehouse: Warehouse, plan: SilverPlan): Promise<void> {
+  const { schema, name } = plan.bronze;
+  await lockTable(warehouse, `bronze.${name}`);
+  const found = await warehouse.query(
+    `SELECT 1 AS found FROM pg_index i
+     JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+     WHERE n.nspname = $1 AND c.relname = $2 AND a.attname = '_forebay_execution_id' AND i.indisvalid`,
+    [schema, name],
+  );
+  if (found.length > 0) return;
+  await warehouse.execute(
+    `CREATE INDEX ON ${quoteTable(plan.bronze)} (_forebay_execution_id, _forebay_position COLLATE "C")`,
+  );
 }
 
 /** Rows are replaced by key. No unique index: bronze may hold what a constraint of ours would stop at. */

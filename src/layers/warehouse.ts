@@ -148,6 +148,11 @@ export async function createTemporary(
   return sql;
 }
 
+/** PostgreSQL plans for a table of the session as if it had some thousand rows, until it is told. */
+export async function analyze(warehouse: Warehouse, table: string): Promise<void> {
+  if (warehouse.dialect === 'postgres') await warehouse.execute(`ANALYZE ${table}`);
+}
+
 /** The session may live long: what it needed for one run is given back. */
 export async function dropTemporaries(
   warehouse: Warehouse,
