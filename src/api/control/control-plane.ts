@@ -19,6 +19,7 @@ import { startPublishers } from '../../service/events/publishers.ts';
 import type { Log } from '../../service/log.ts';
 import { guardSystem, type Reach } from '../../service/reach.ts';
 import { type ServerConfig, temporalOf, type TemporalPlace } from '../../service/server-config.ts';
+import { startGrpc } from '../grpc/server.ts';
 import { startApi } from '../server.ts';
 import type { ModelDescription } from '../services.ts';
 import { startHousekeeping } from './housekeeping.ts';
@@ -29,6 +30,7 @@ export interface ServerSettings {
   readonly dataDir: string;
   readonly host: string;
   readonly port: number;
+  readonly grpcPort: number;
   /** PostgreSQL for the metadata; null: a file in the data folder. */
   readonly databaseUrl: Secret | null;
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -38,6 +40,8 @@ export interface ServerSettings {
 
 export interface ControlPlane extends AsyncDisposable {
   readonly url: string;
+  /** Where gRPC answers: `host:port`. */
+  readonly grpcAddress: string;
   /** For the first admin; null where there is one, or where not only this machine may connect. */
   readonly setupToken: string | null;
 }
@@ -104,7 +108,7 @@ function faultLog(log: Log): (error: unknown) => void {
 }
 
 export async function startControlPlane(settings: ServerSettings): Promise<ControlPlane> {
-  const { dataDir, host, port, environment, config, log } = settings;
+  const { dataDir, host, port, grpcPort, environment, config, log } = settings;
   const parts = new Parts();
   try {
     const place = metadataPlace(settings);
@@ -152,15 +156,22 @@ export async function startControlPlane(settings: ServerSettings): Promise<Contr
     const signingKey = cursorKey(keys);
     parts.use(startHousekeeping(db, onFault));
     const api = parts.use(await startApi({ db, services, keys, signingKey, log }, { host, port }));
+    // Ends before the API that it asks.
+    const grpc = parts.use(await startGrpc({ app: api.app, log }, { host, port: grpcPort }));
     const setupToken = LOOPBACK.test(host) ? await createSetupToken(db) : null;
-    return { url: api.url, setupToken, [Symbol.asyncDispose]: () => parts[Symbol.asyncDispose]() };
+    return {
+      url: api.url,
+      grpcAddress: grpc.address,
+      setupToken,
+      [Symbol.asyncDispose]: () => parts[Symbol.asyncDispose](),
+    };
   } catch (error) {
     await parts[Symbol.asyncDispose]();
     throw error;
   }
 }
 
-export type WorkerSettings = Omit<ServerSettings, 'host' | 'port'> & {
+export type WorkerSettings = Omit<ServerSettings, 'host' | 'port' | 'grpcPort'> & {
   readonly temporal: TemporalPlace;
 };
 
