@@ -20,6 +20,7 @@ import type { Log } from '../../service/log.ts';
 import { guardSystem, type Reach } from '../../service/reach.ts';
 import { type ServerConfig, temporalOf, type TemporalPlace } from '../../service/server-config.ts';
 import { startGrpc } from '../grpc/server.ts';
+import type { ApiOptions } from '../running.ts';
 import { startApi } from '../server.ts';
 import type { ModelDescription } from '../services.ts';
 import { startHousekeeping } from './housekeeping.ts';
@@ -107,8 +108,20 @@ function faultLog(log: Log): (error: unknown) => void {
   };
 }
 
+/** gRPC asks the API, and ends before it. */
+async function openPorts(
+  parts: Parts,
+  options: ApiOptions,
+  { host, port, grpcPort }: Pick<ServerSettings, 'host' | 'port' | 'grpcPort'>,
+): Promise<Pick<ControlPlane, 'url' | 'grpcAddress'>> {
+  const api = parts.use(await startApi(options, { host, port }));
+  const { app } = api;
+  const grpc = parts.use(await startGrpc({ app, log: options.log }, { host, port: grpcPort }));
+  return { url: api.url, grpcAddress: grpc.address };
+}
+
 export async function startControlPlane(settings: ServerSettings): Promise<ControlPlane> {
-  const { dataDir, host, port, grpcPort, environment, config, log } = settings;
+  const { dataDir, host, environment, config, log } = settings;
   const parts = new Parts();
   try {
     const place = metadataPlace(settings);
@@ -155,13 +168,10 @@ export async function startControlPlane(settings: ServerSettings): Promise<Contr
     const { db } = metadata;
     const signingKey = cursorKey(keys);
     parts.use(startHousekeeping(db, onFault));
-    const api = parts.use(await startApi({ db, services, keys, signingKey, log }, { host, port }));
-    // Ends before the API that it asks.
-    const grpc = parts.use(await startGrpc({ app: api.app, log }, { host, port: grpcPort }));
+    const places = await openPorts(parts, { db, services, keys, signingKey, log }, settings);
     const setupToken = LOOPBACK.test(host) ? await createSetupToken(db) : null;
     return {
-      url: api.url,
-      grpcAddress: grpc.address,
+      ...places,
       setupToken,
       [Symbol.asyncDispose]: () => parts[Symbol.asyncDispose](),
     };
