@@ -96,15 +96,26 @@ function addressOf(server: NetServer): string {
   return `${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }
 
-/** Lets what is being answered finish for a while. */
-async function shutDown(server: Server, graceMs: number): Promise<void> {
+/**
+ * Lets what is being answered finish for a while. A session is closed before all of it is sent, and one that is
+ * closing waits for its peer even where it is destroyed: it has ended when its socket has.
+ */
+async function shutDown(
+  server: Server,
+  sockets: ReadonlySet<Socket>,
+  graceMs: number,
+): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const cutOff = setTimeout(() => {
     server.forceShutdown();
+    for (const socket of sockets) socket.destroy();
     resolve();
   }, graceMs);
   server.tryShutdown(() => resolve());
   await promise;
+  await Promise.all(
+    [...sockets].map((socket) => new Promise((closed) => socket.once('close', closed))),
+  );
   clearTimeout(cutOff);
 }
 
@@ -116,9 +127,15 @@ export async function startGrpc(options: GrpcOptions, listen: ListenOptions): Pr
   addServices(server, { app, log, stopping: stopping.signal }, healthPollMs);
   // grpc-js tells of a port that it cannot have in words alone: the sockets are ours, and given to it.
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const sockets = new Set<Socket>();
+  const take = (socket: Socket): void => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    injector.injectConnection(socket);
+  };
   let listeners: readonly [NetServer, ...NetServer[]];
   try {
-    listeners = await listenOn(listen, (socket) => injector.injectConnection(socket));
+    listeners = await listenOn(listen, take);
   } catch (error) {
     server.forceShutdown();
     throw portFailure(error, listen, '--grpc-port');
@@ -128,7 +145,7 @@ export async function startGrpc(options: GrpcOptions, listen: ListenOptions): Pr
     [Symbol.asyncDispose]: async () => {
       stopping.abort();
       for (const one of listeners) one.close();
-      await shutDown(server, listen.graceMs ?? GRACE_MS);
+      await shutDown(server, sockets, listen.graceMs ?? GRACE_MS);
     },
   };
 }
