@@ -1,7 +1,9 @@
 // The server as a caller of gRPC has it, with the published .proto files alone.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 
 import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -133,6 +135,20 @@ describe('forebay server over gRPC', () => {
       trail: { 'forebay-code': 'version_stale' },
       problem: { status: 412 },
     });
+  });
+
+  test('docs/grpc.md shows a caller that works', async () => {
+    const page = readFileSync(new URL('../../docs/grpc.md', import.meta.url), 'utf8');
+    const code = /^```js\n([\s\S]*?)^```$/m.exec(page)?.[1] ?? '';
+    const script = code
+      .replace('node_modules/forebay/proto', 'proto')
+      .replace('localhost:9004', await running.grpcAddress());
+    const call = (token: string) =>
+      promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], {
+        env: { ...process.env, FOREBAY_TOKEN: token },
+      });
+    expect((await call(admin)).stdout).toMatch(/^[0-9a-f-]{36} lake\n$/);
+    expect((await call('fb_wrong')).stderr).toContain('unauthenticated The token is not valid');
   });
 
   test.skipIf(server === null)('follows an execution: its log and its events', async () => {
