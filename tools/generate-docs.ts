@@ -1,6 +1,6 @@
 // `npm run docs`: writes the pages that are made from the source. With --check it writes nothing and fails
 // when a page is stale.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { argv, exit, stdout } from 'node:process';
 
@@ -12,6 +12,7 @@ import { ERROR_TABLE } from '../src/core/errors.ts';
 import { configurationJsonSchema } from '../src/service/configuration/json-schema.ts';
 import { apiPage } from './api-page.ts';
 import { configurationPage } from './configuration-page.ts';
+import { protoFiles } from './proto-files.ts';
 
 const exitCodes: readonly (readonly [number, string])[] = [
   [0, 'done'],
@@ -139,6 +140,15 @@ async function commandsPage(): Promise<string> {
   return lines.join('\n');
 }
 
+// Those of services alone: `grpc.health.v1` beside them is not ours to make.
+const protosBefore = globSync('proto/forebay/**/*.proto').map((path) => path.replaceAll('\\', '/'));
+const protos = [
+  ...protoFiles(
+    ROUTES,
+    protosBefore.map((path) => readFileSync(path, 'utf8')),
+  ),
+].map(([path, text]) => [`proto/${path}`, text] as const);
+
 const schema = configurationJsonSchema();
 const pages = new Map([
   ['docs/errors.md', errorsPage()],
@@ -147,14 +157,19 @@ const pages = new Map([
   ['docs/api-reference.md', apiPage(ROUTES)],
   ['schema/openapi.json', `${JSON.stringify(openApiDocument(ROUTES), null, 2)}\n`],
   ['schema/configuration.schema.json', `${JSON.stringify(schema, null, 2)}\n`],
+  ...protos,
 ]);
 const stale = [...pages].filter(
   ([file, text]) => !existsSync(file) || readFileSync(file, 'utf8') !== text,
 );
+// Of a service that there is no more.
+const left = protosBefore.filter((path) => !pages.has(path));
 if (argv.includes('--check')) {
+  for (const file of left) stdout.write(`${file} is left over: run npm run docs\n`);
   for (const [file] of stale) stdout.write(`${file} is stale: run npm run docs\n`);
-  if (stale.length > 0) exit(1);
+  if (stale.length + left.length > 0) exit(1);
 } else {
+  for (const file of left) rmSync(file);
   for (const [file, text] of stale) {
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, text);

@@ -11,7 +11,7 @@ import { ROUTES } from './routes/index.ts';
 import { type ApiOptions, LIMITS, type Running, SECURITY_HEADERS } from './running.ts';
 import { registerRoute } from './serve-route.ts';
 
-const BODY_BYTES = 1_048_576;
+export const BODY_BYTES = 1_048_576;
 const REQUEST_MS = 60_000;
 const HEADERS_MS = 15_000;
 

@@ -73,6 +73,7 @@ function addServing(program: Command, session: Session): void {
     .option('--data-dir <folder>', 'where its files are (FOREBAY_DATA_DIR, default: .forebay)')
     .option('--host <host>', 'address to listen on (FOREBAY_HOST, default: 127.0.0.1)')
     .option('--port <port>', 'port of the API (FOREBAY_PORT, default: 8004)')
+    .option('--grpc-port <port>', 'its port for gRPC (FOREBAY_GRPC_PORT, default: 9004)')
     .option(
       '--config <file>',
       'what it is told (FOREBAY_CONFIG, default: forebay.yaml beside the data folder)',

@@ -14,6 +14,7 @@ export const serverShape = {
   dataDir: z.string().min(1).optional(),
   host: z.string().min(1).optional(),
   port: port.optional(),
+  grpcPort: port.optional(),
   config: z.string().min(1).optional(),
   json: z.boolean().default(false),
 };
@@ -22,6 +23,7 @@ const environmentShape = z.object({
   FOREBAY_DATA_DIR: z.string().min(1).default('.forebay'),
   FOREBAY_HOST: z.string().min(1).default('127.0.0.1'),
   FOREBAY_PORT: port.default(8004),
+  FOREBAY_GRPC_PORT: port.default(9004),
   FOREBAY_DATABASE_URL: z.string().min(1).optional(),
   FOREBAY_CONFIG: z.string().min(1).optional(),
 });
@@ -30,6 +32,7 @@ export interface ServerEnvironment {
   readonly dataDir: string;
   readonly host: string;
   readonly port: number;
+  readonly grpcPort: number;
   readonly databaseUrl: Secret | null;
   /** The file that was named; null where it is looked for beside the data folder. */
   readonly configFile: string | null;
@@ -54,6 +57,7 @@ export function readServerEnvironment(): ServerEnvironment {
     dataDir: data.FOREBAY_DATA_DIR,
     host: data.FOREBAY_HOST,
     port: data.FOREBAY_PORT,
+    grpcPort: data.FOREBAY_GRPC_PORT,
     databaseUrl:
       data.FOREBAY_DATABASE_URL === undefined ? null : new Secret(data.FOREBAY_DATABASE_URL),
     configFile: data.FOREBAY_CONFIG ?? null,

@@ -73,7 +73,7 @@ describe.skipIf(server === null)('a control plane that is killed again and again
               command,
               '--data-dir',
               dataDir,
-              ...(command === 'server' ? ['--port', String(port)] : []),
+              ...(command === 'server' ? ['--port', String(port), '--grpc-port', '0'] : []),
             ],
             environment,
             { random, deaths: kills },

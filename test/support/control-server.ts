@@ -54,6 +54,8 @@ export interface ServerProcess extends AsyncDisposable {
   readonly stderr: () => string;
   /** As it was printed; once. */
   setupToken(): Promise<string>;
+  /** Where gRPC answers. */
+  grpcAddress(): Promise<string>;
   /** First admin; later calls carry the token. */
   setUp(): Promise<string>;
   token(): string;
@@ -71,21 +73,27 @@ export async function startServerProcess(
   environment: Readonly<Record<string, string>> = {},
   main = 'src/cli/main.ts',
 ): Promise<ServerProcess> {
-  const child = spawn(process.execPath, [main, 'server', '--port', '0', '--json', ...args], {
-    env: { ...process.env, ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    process.execPath,
+    [main, 'server', '--port', '0', '--grpc-port', '0', '--json', ...args],
+    { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] },
+  );
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
   });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const nextLine = async (): Promise<string> => {
-    const { value, done } = await lines.next();
-    if (done === true) throw new Error(`the server ended:\n${stderr}`);
-    return value;
+  const seen: string[] = [];
+  const printed = async (pattern: RegExp): Promise<string> => {
+    for (;;) {
+      const found = seen.map((line) => pattern.exec(line)?.[1]).find((text) => text !== undefined);
+      if (found !== undefined) return found;
+      const { value, done } = await lines.next();
+      if (done === true) throw new Error(`the server ended:\n${stderr}`);
+      seen.push(value);
+    }
   };
-  const url = /^Listening on (\S+)$/.exec(await nextLine())?.[1] ?? '';
+  const url = await printed(/^Listening on (\S+)$/);
   let token = '';
   const ask = async (method: string, path: string, more: RequestInit = {}): Promise<Answer> => {
     const response = await fetch(`${url}${path}`, {
@@ -113,12 +121,13 @@ export async function startServerProcess(
   const execution = async (id: string): Promise<Record<string, unknown>> =>
     (await ask('GET', `/api/v1/etl/executions/${id}`)).body;
   const exited = once(child, 'exit');
-  const setupToken = async (): Promise<string> => /: (fb_\w+)$/.exec(await nextLine())?.[1] ?? '';
+  const setupToken = (): Promise<string> => printed(/: (fb_\w+)$/);
   return {
     url,
     pid: child.pid ?? 0,
     stderr: () => stderr,
     setupToken,
+    grpcAddress: () => printed(/^gRPC on (\S+)$/),
     setUp: async () => {
       const answer = await post('/api/v1/setup', {
         token: await setupToken(),

@@ -19,6 +19,8 @@ import { startPublishers } from '../../service/events/publishers.ts';
 import type { Log } from '../../service/log.ts';
 import { guardSystem, type Reach } from '../../service/reach.ts';
 import { type ServerConfig, temporalOf, type TemporalPlace } from '../../service/server-config.ts';
+import { startGrpc } from '../grpc/server.ts';
+import type { ApiOptions } from '../running.ts';
 import { startApi } from '../server.ts';
 import type { ModelDescription } from '../services.ts';
 import { startHousekeeping } from './housekeeping.ts';
@@ -29,6 +31,7 @@ export interface ServerSettings {
   readonly dataDir: string;
   readonly host: string;
   readonly port: number;
+  readonly grpcPort: number;
   /** PostgreSQL for the metadata; null: a file in the data folder. */
   readonly databaseUrl: Secret | null;
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -38,6 +41,8 @@ export interface ServerSettings {
 
 export interface ControlPlane extends AsyncDisposable {
   readonly url: string;
+  /** Where gRPC answers: `host:port`. */
+  readonly grpcAddress: string;
   /** For the first admin; null where there is one, or where not only this machine may connect. */
   readonly setupToken: string | null;
 }
@@ -103,8 +108,20 @@ function faultLog(log: Log): (error: unknown) => void {
   };
 }
 
+/** gRPC asks the API, and ends before it. */
+async function openPorts(
+  parts: Parts,
+  options: ApiOptions,
+  { host, port, grpcPort }: Pick<ServerSettings, 'host' | 'port' | 'grpcPort'>,
+): Promise<Pick<ControlPlane, 'url' | 'grpcAddress'>> {
+  const api = parts.use(await startApi(options, { host, port }));
+  const { app } = api;
+  const grpc = parts.use(await startGrpc({ app, log: options.log }, { host, port: grpcPort }));
+  return { url: api.url, grpcAddress: grpc.address };
+}
+
 export async function startControlPlane(settings: ServerSettings): Promise<ControlPlane> {
-  const { dataDir, host, port, environment, config, log } = settings;
+  const { dataDir, host, environment, config, log } = settings;
   const parts = new Parts();
   try {
     const place = metadataPlace(settings);
@@ -151,16 +168,20 @@ export async function startControlPlane(settings: ServerSettings): Promise<Contr
     const { db } = metadata;
     const signingKey = cursorKey(keys);
     parts.use(startHousekeeping(db, onFault));
-    const api = parts.use(await startApi({ db, services, keys, signingKey, log }, { host, port }));
+    const places = await openPorts(parts, { db, services, keys, signingKey, log }, settings);
     const setupToken = LOOPBACK.test(host) ? await createSetupToken(db) : null;
-    return { url: api.url, setupToken, [Symbol.asyncDispose]: () => parts[Symbol.asyncDispose]() };
+    return {
+      ...places,
+      setupToken,
+      [Symbol.asyncDispose]: () => parts[Symbol.asyncDispose](),
+    };
   } catch (error) {
     await parts[Symbol.asyncDispose]();
     throw error;
   }
 }
 
-export type WorkerSettings = Omit<ServerSettings, 'host' | 'port'> & {
+export type WorkerSettings = Omit<ServerSettings, 'host' | 'port' | 'grpcPort'> & {
   readonly temporal: TemporalPlace;
 };
 

@@ -1,4 +1,4 @@
-/** The control plane: API, flows and schedules in one process. */
+/** The control plane: API (REST and gRPC), flows and schedules in one process. */
 import { startControlPlane } from '../../api/control/control-plane.ts';
 import { asForebayError } from '../../core/errors.ts';
 import { ServiceLog } from '../../service/log.ts';
@@ -39,6 +39,7 @@ const serve: RunCommand = async ({ options, terminal }) => {
     dataDir,
     host: given.host ?? environment.host,
     port: given.port ?? environment.port,
+    grpcPort: given.grpcPort ?? environment.grpcPort,
     environment: process.env,
     config,
     log: log.root,
@@ -46,6 +47,7 @@ const serve: RunCommand = async ({ options, terminal }) => {
   terminal.out(`Listening on ${server.url}\n`);
   if (server.setupToken !== null)
     terminal.out(`Setup token (valid for an hour, for POST /api/v1/setup): ${server.setupToken}\n`);
+  terminal.out(`gRPC on ${server.grpcAddress}\n`);
   await untilStopped(interruption);
   return 0;
 };
