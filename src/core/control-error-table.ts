@@ -7,8 +7,12 @@ export const CONTROL_ERRORS = {
     'Run that release, or restore the backup from before the upgrade.',
   ]),
   metadata_unreadable: entry('bug', 1, 500, [
-    'The metadata file cannot be opened, is damaged, or its disk is full.',
+    'The metadata file cannot be opened, or is damaged.',
     'Check the path, its permissions and the disk; restore the file from a backup if it is damaged.',
+  ]),
+  metadata_full: entry('transient', 75, 507, [
+    'The disk of the metadata is full.',
+    'Free space: executions then go on by themselves, and what was refused can be sent again.',
   ]),
   metadata_unreachable: entry('transient', 75, 503, [
     'The metadata database does not answer.',

@@ -46,8 +46,17 @@ export class ForebayError extends Error {
   }
 }
 
+/** What went wrong first, where giving back what was held failed as well. */
+function firstFailure(error: unknown): unknown {
+  let first = error;
+  while (first instanceof Error && first.name === 'SuppressedError' && 'suppressed' in first)
+    first = first.suppressed;
+  return first;
+}
+
 /** Wraps what is not ours, so that every failure that leaves a boundary has a code. */
-export function asForebayError(error: unknown, fallback: ErrorCode = 'internal'): ForebayError {
+export function asForebayError(given: unknown, fallback: ErrorCode = 'internal'): ForebayError {
+  const error = firstFailure(given);
   if (error instanceof ForebayError) return error;
   const message = error instanceof Error ? error.message : String(error);
   return new ForebayError(fallback, { message, cause: error });

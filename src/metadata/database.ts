@@ -62,9 +62,12 @@ async function openServer(
     types,
     application_name: 'forebay-metadata',
     connectionTimeoutMillis: 10_000,
+    keepAlive: true,
   });
-  // Without a listener a connection that is lost while idle would end the process; the next query tells it.
+  // Without a listener a connection that is lost while nothing is asked, in the pool or in a transaction, would end the
+  // process; the next query tells it.
   pool.on('error', () => {});
+  pool.on('connect', (client) => client.on('error', () => {}));
   return new Kysely({ dialect: guardedDialect(new PostgresDialect({ pool }), postgresGuard) });
 }
 

@@ -1,6 +1,7 @@
 import { ForebayError } from '../core/errors.ts';
 import type { Guard } from './guarded-driver.ts';
 
+const DISK_FULL = '53100';
 /** Classes of SQLSTATE that concern the server or other transactions: connection, rollback, resources, operator. */
 const OF_THE_SERVER = /^(?:08|40|53|55|57|58|XX)/u;
 
@@ -19,6 +20,13 @@ export function postgresFailure(error: unknown): unknown {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : null;
   // What the server itself says has a severity; the rest comes from the connection.
   if ('severity' in error && !OF_THE_SERVER.test(code ?? '')) return error;
+  if (code === DISK_FULL)
+    return new ForebayError('metadata_full', {
+      message: 'the metadata database cannot grow',
+      why: error.message,
+      systemCode: code,
+      cause: error,
+    });
   return new ForebayError('metadata_unreachable', {
     message: 'the metadata database failed or could not be reached',
     why: error.message,

@@ -27,6 +27,15 @@ function adapt(statement: StatementSync): SqliteStatement {
   };
 }
 
+/** A full disk ends a transaction before anybody can: to fail then would hide why. */
+function unlessOver(database: DatabaseSync, rollback: SqliteStatement): SqliteStatement {
+  const nothing = { changes: 0, lastInsertRowid: 0 };
+  return {
+    ...rollback,
+    run: (parameters) => (database.isTransaction ? rollback.run(parameters) : nothing),
+  };
+}
+
 /**
  * Opens the file, which is made where it is missing, in WAL mode with full synchronisation: a commit that was answered
  * outlives a loss of power.
@@ -49,6 +58,7 @@ export function sqliteDialect(database: DatabaseSync): Dialect {
         const known = prepared.get(sql);
         if (known !== undefined) return known;
         const statement = adapt(database.prepare(sql));
+        if (sql === 'rollback') return unlessOver(database, statement);
         const [oldest] = prepared.keys();
         if (prepared.size >= MOST_PREPARED && oldest !== undefined) prepared.delete(oldest);
         prepared.set(sql, statement);

@@ -4,8 +4,9 @@ import type { Guard } from './guarded-driver.ts';
 
 /** Result codes of SQLite; extended ones have them in their lowest byte. */
 const BUSY = 5;
-/** Read-only, I/O, damaged, full, cannot be opened, no database. */
-const UNUSABLE = new Set([8, 10, 11, 13, 14, 26]);
+const FULL = 13;
+/** Read-only, I/O, damaged, cannot be opened, no database. */
+const UNUSABLE = new Set([8, 10, 11, 14, 26]);
 const LONGEST_WAIT_MS = 5000;
 const LONGEST_PAUSE_MS = 50;
 
@@ -36,6 +37,12 @@ function sqliteFailure(code: number | null, error: unknown): unknown {
       message: `another process has held the metadata file for ${LONGEST_WAIT_MS / 1000} s`,
       why,
       fix: 'See which process it is; what was asked for can be sent again.',
+      cause: error,
+    });
+  if (code === FULL)
+    return new ForebayError('metadata_full', {
+      message: 'the metadata file cannot grow',
+      why,
       cause: error,
     });
   if (code !== null && UNUSABLE.has(code))

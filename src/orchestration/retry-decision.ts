@@ -8,7 +8,7 @@
  * | timeout | 3 | 1, 2, 4 s |
  * | data | 1 | none |
  * | schema, config, auth, lost position, bug | 0 | |
- * | lost worker | without end | 1 s doubled up to 60 s |
+ * | lost worker, own metadata or cluster away | without end | 1 s doubled up to 60 s |
  * | what else time may mend | as configured | as configured |
  */
 import type { ErrorClass, ErrorCode } from '../core/errors.ts';
@@ -77,12 +77,14 @@ const NETWORK_CODES: ReadonlySet<ErrorCode> = new Set([
   'connection_lost',
   'server_starting',
   'token_unavailable',
-  'metadata_unreachable',
-  'orchestrator_unreachable',
 ] satisfies ErrorCode[]);
+/** Of the server itself, and not of the systems: no reason to give an execution up. */
 const WORKER_CODES: ReadonlySet<ErrorCode> = new Set([
   'worker_lost',
   'worker_stopping',
+  'metadata_unreachable',
+  'metadata_full',
+  'orchestrator_unreachable',
 ] satisfies ErrorCode[]);
 
 export type StepDecision =

@@ -283,7 +283,7 @@ export class ServerWork {
     for (const id of this.#onboardings.values()) {
       await eventually(async () => {
         const { body } = await this.#ask(ports, `/api/v1/onboarding/${id}`);
-        expect(body).toMatchObject({ status: 'completed' });
+        expect(body).toMatchObject({ status: 'completed', error: null });
         return true;
       }, LONG);
     }

@@ -17,6 +17,10 @@ export interface TemporalServer extends AsyncDisposable {
   readonly address: string;
   /** Where its database and its log are. */
   readonly folder: string;
+  /** As a machine that fails. */
+  kill(): Promise<void>;
+  /** With the same address and the same database. */
+  restart(): Promise<void>;
 }
 
 /** Null where it is not installed. */
@@ -44,12 +48,16 @@ interface Launched {
   readonly child: ChildProcess;
 }
 
+interface Program {
+  readonly file: string;
+  readonly folder: string;
+  readonly namespaces: readonly string[];
+}
+
 async function launch(
-  file: string,
-  folder: string,
-  namespaces: readonly string[],
+  { file, folder, namespaces }: Program,
+  port: number,
 ): Promise<Launched | string> {
-  const port = await freePort();
   const options = [
     '--headless',
     '--port',
@@ -73,18 +81,21 @@ async function launch(
 }
 
 /** The ports of its inner services are of its own choice, and it ends where one of them is taken meanwhile. */
-async function launchAtLast(
-  file: string,
-  folder: string,
-  namespaces: readonly string[],
-): Promise<Launched> {
+async function launchAtLast(program: Program, port: number | null = null): Promise<Launched> {
   const logs: string[] = [];
   while (logs.length < 3) {
-    const launched = await launch(file, folder, namespaces);
+    const launched = await launch(program, port ?? (await freePort()));
     if (typeof launched !== 'string') return launched;
     logs.push(launched);
   }
   throw new Error(`Temporal did not start:\n${logs.join('\n')}`);
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = once(child, 'exit');
+  child.kill(signal);
+  await exit;
 }
 
 export async function startTemporal(
@@ -93,16 +104,18 @@ export async function startTemporal(
   const file = findTemporal();
   if (file === null) return null;
   const folder = mkdtempSync(join(tmpdir(), 'fb-temporal-'));
-  const { address, child } = await launchAtLast(file, folder, namespaces);
+  const program = { file, folder, namespaces };
+  let { address, child } = await launchAtLast(program);
   return {
     address,
     folder,
+    kill: () => end(child, 'SIGKILL'),
+    restart: async () => {
+      await end(child, 'SIGKILL');
+      ({ address, child } = await launchAtLast(program, Number(address.split(':')[1])));
+    },
     async [Symbol.asyncDispose]() {
-      const exit = once(child, 'exit');
-      if (child.exitCode === null && child.signalCode === null) {
-        child.kill('SIGTERM');
-        await exit;
-      }
+      await end(child, 'SIGTERM');
       rmSync(folder, { recursive: true });
     },
   };

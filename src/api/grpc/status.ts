@@ -13,6 +13,7 @@ const BY_HTTP: Readonly<Record<number, status>> = {
   409: status.FAILED_PRECONDITION,
   412: status.FAILED_PRECONDITION,
   413: status.RESOURCE_EXHAUSTED,
+  424: status.FAILED_PRECONDITION,
   428: status.FAILED_PRECONDITION,
   429: status.RESOURCE_EXHAUSTED,
   499: status.CANCELLED,

@@ -82,7 +82,7 @@ async function requireConnection(
   throw new ForebayError('not_found', { message: `the connection ${connectionId} was removed` });
 }
 
-/** A refusal of the system is a result; a system that does not answer may do so later. */
+/** A refusal of the system is a result; one that is starting or full is asked again. */
 export async function checkConnection(
   deps: ActivityDeps,
   { organizationId, connectionId }: Input<'checkConnection'>,
@@ -102,8 +102,11 @@ export async function checkConnection(
     await opened[Symbol.asyncDispose]();
   } catch (error) {
     context.signal.throwIfAborted();
+    const failure = asForebayError(error);
+    // A host that is not there may be a slip of whoever typed it, and is told at once.
+    if (failure.class === 'transient' && failure.code !== 'unreachable') throw failure;
     success = false;
-    message = asForebayError(error).message;
+    message = failure.message;
   }
   await recordConnectionTest(deps.metadata.db, scope, {
     id: connectionId,

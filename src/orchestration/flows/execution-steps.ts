@@ -70,7 +70,12 @@ export function retried<N extends keyof FlowActivities>(
       const { code, class: errorClass, message, why, stream } = cause;
       const text = why === null ? message : `${message}: ${why}`;
       const error = { code, class: errorClass, message: text, fix: '', stream };
-      await ctx.run('noteRetry', { ...ref, step: name, layer, attempt, error, nextTryAt });
+      try {
+        await ctx.run('noteRetry', { ...ref, step: name, layer, attempt, error, nextTryAt });
+      } catch (fault) {
+        // It is for people to see. Where the metadata are away it cannot be told, and the step is tried again still.
+        if (asForebayError(fault).class !== 'transient') throw fault;
+      }
     },
   });
 }

@@ -1,6 +1,8 @@
 /** From nothing to a first pipeline: organisation, connections, check, discover, pipeline. */
 import { ForebayError } from '../../core/errors.ts';
-import type { Flow } from '../flow.ts';
+import type { Flow, FlowContext } from '../flow.ts';
+import { DEFAULT_RULES } from '../retry-decision.ts';
+import { withRetry } from '../with-retry.ts';
 import type { FlowActivities } from './activities.ts';
 
 type NewConnection = {
@@ -23,26 +25,38 @@ export type OnboardingOutput = {
   readonly streams: readonly string[];
 };
 
+/** Each step is found again by the names in it, so that it can be done again. */
+function step<N extends keyof FlowActivities>(
+  ctx: FlowContext<FlowActivities>,
+  name: N,
+  input: Parameters<FlowActivities[N]>[0],
+): Promise<Awaited<ReturnType<FlowActivities[N]>>> {
+  return withRetry(ctx, DEFAULT_RULES, { name, input });
+}
+
 export const OnboardingWorkflow: Flow<FlowActivities, OnboardingInput, OnboardingOutput> = async (
   ctx,
   { organization, source, destination, pipeline, streams },
 ) => {
-  const { organizationId } = await ctx.run('createOrganization', { name: organization });
+  const { organizationId } = await step(ctx, 'createOrganization', { name: organization });
   const connectionIds: string[] = [];
   for (const connection of [source, destination]) {
-    const { connectionId } = await ctx.run('createConnection', { organizationId, ...connection });
+    const { connectionId } = await step(ctx, 'createConnection', { organizationId, ...connection });
     connectionIds.push(connectionId);
-    const { success, message } = await ctx.run('checkConnection', { organizationId, connectionId });
+    const { success, message } = await step(ctx, 'checkConnection', {
+      organizationId,
+      connectionId,
+    });
     if (!success)
       throw new ForebayError('unreachable', { message: `${connection.name}: ${message}` });
   }
   const [sourceConnectionId = '', destinationConnectionId = ''] = connectionIds;
-  const found = await ctx.run('discoverStreams', {
+  const found = await step(ctx, 'discoverStreams', {
     organizationId,
     connectionId: sourceConnectionId,
   });
   const chosen = streams.length === 0 ? found.streams : streams;
-  const { pipelineId } = await ctx.run('createPipeline', {
+  const { pipelineId } = await step(ctx, 'createPipeline', {
     organizationId,
     name: pipeline,
     sourceConnectionId,
