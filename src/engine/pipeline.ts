@@ -42,6 +42,8 @@ export interface PipelineSpec {
   readonly exclusive: boolean;
   /** Of a copy: the rows that are read, by stream; others are read whole. */
   readonly ranges?: ReadonlyMap<StreamId, CursorRange>;
+  /** Streams that are to be read again, each with the name of the demand: the same one is taken up once. */
+  readonly resync?: ReadonlyMap<StreamId, string>;
   /** See `StreamTarget.stamp`. */
   readonly stamp?: string;
   /** Whether a new pipeline reads the tables, or takes only what changes from its start on. */

@@ -5,6 +5,7 @@ import { streamId, type StreamSchema } from '../core/stream-schema.ts';
 import type { Attempt } from './attempt.ts';
 import { isSameShape } from './schema-evolution.ts';
 import { pauseStream } from './snapshot-phase.ts';
+import { takeUpResyncs } from './resync.ts';
 import { fromRecord, type RunningStream, toRecord } from './stream-state.ts';
 import { matches } from './selection.ts';
 import {
@@ -34,6 +35,8 @@ export function newStream(attempt: Pick<Attempt, 'spec'>, entry: CatalogStream):
     loaded: false,
     attached: entry.attached ?? [],
     membership: null,
+    resync: null,
+    surplus: false,
     merge: false,
     estimatedRows: entry.estimatedRows,
   };
@@ -192,6 +195,7 @@ export async function resumeStreams(attempt: Attempt): Promise<void> {
       attempt.progress.emit({ event: 'stream-paused', ...stream.pause }, record.stream);
     }
   }
+  await takeUpResyncs(attempt);
   for (const stream of attempt.streams.values()) {
     if (stream.state !== 'paused')
       attempt.plans.set(stream.target.id, await attempt.destination.plan(stream.target));
