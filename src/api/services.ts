@@ -14,6 +14,7 @@ import type {
   Comparison,
   ExecutionParameters,
   PipelineState,
+  Resynced,
 } from './schemas/pipelines.ts';
 
 export interface ConnectorCapabilities {
@@ -25,6 +26,14 @@ export interface ScheduledExecution {
   readonly executionId: string;
   /** RFC 3339; now where nothing of the pipeline runs. */
   readonly estimatedStart: string;
+}
+
+export interface ResyncRequest {
+  /** Names, no globs. */
+  readonly streams: readonly string[];
+  /** Under the same one it is the same demand; null: it is one of its own. */
+  readonly key: string | null;
+  readonly signal: AbortSignal;
 }
 
 export interface ModelDescription {
@@ -80,6 +89,12 @@ export interface ControlServices {
   stopPipeline(scope: OrganizationScope, pipeline: PipelinesTable): Promise<PipelineState>;
   pausePipeline(scope: OrganizationScope, pipeline: PipelinesTable): Promise<PipelineState>;
   resumePipeline(scope: OrganizationScope, pipeline: PipelinesTable): Promise<PipelineState>;
+  /** Reads streams of a replication again; fails with a pointer where the pipeline has no such stream. */
+  resyncPipeline(
+    scope: OrganizationScope,
+    pipeline: PipelinesTable,
+    request: ResyncRequest,
+  ): Promise<Resynced>;
   comparePipeline(
     scope: OrganizationScope,
     pipeline: PipelinesTable,

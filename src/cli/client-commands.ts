@@ -70,6 +70,9 @@ function addPipelines(describing: Describing): void {
   for (const action of ['start', 'stop', 'pause', 'resume'] as const) {
     one(action, controls[action], async () => (await load()).control(action));
   }
+  one('resync', 'Read streams of a replication again while it goes on', async () => {
+    return (await load()).resync;
+  }).argument('<stream...>', 'names as the source has them, e.g. public.orders');
   one('enable', 'Let its schedule start it', async () => (await load()).activation('enable'));
   one('disable', 'Keep its schedule from starting it', async () =>
     (await load()).activation('disable'),

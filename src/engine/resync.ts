@@ -10,6 +10,7 @@
  */
 import type { Checkpoint } from '../core/checkpoint.ts';
 import type { SnapshotReader } from '../core/connector.ts';
+import type { StreamId } from '../core/stream-schema.ts';
 import type { Attempt } from './attempt.ts';
 import { findDifferences, sumStreams } from './compare.ts';
 import { RepairWriter } from './repair.ts';
@@ -19,7 +20,7 @@ import { needsExactStart } from './targets.ts';
 
 /** Of a pipeline that goes on. A demand that an earlier run took up is not taken up again. */
 export async function takeUpResyncs(attempt: Attempt): Promise<void> {
-  for (const [id, demand] of attempt.spec.resync ?? []) {
+  for (const [id, demand] of demanded(attempt)) {
     const stream = attempt.streams.get(id);
     // One that is not there yet joins by itself, and is read then.
     if (stream === undefined || stream.resync === demand) continue;
@@ -33,6 +34,13 @@ export async function takeUpResyncs(attempt: Attempt): Promise<void> {
     }
     await attempt.session.save([toRecord(stream)], null);
   }
+}
+
+function demanded({ spec, streams }: Attempt): ReadonlyMap<StreamId, string> {
+  const demands = new Map<StreamId, string>();
+  for (const { demand, streams: named } of spec.resync ?? [])
+    for (const id of named ?? streams.keys()) demands.set(id, demand);
+  return demands;
 }
 
 function readAgain(attempt: Attempt, stream: RunningStream): void {

@@ -202,6 +202,7 @@ export class SurplusRows {
     stream.surplus = more;
     if (rows === 0) {
       await session.save([toRecord(stream)], null);
+      this.#tellEnd(stream);
       return;
     }
     const parts = batches.map((batch) => ({
@@ -223,6 +224,13 @@ export class SurplusRows {
     progress.count(id, { ...EMPTY_ACCOUNT, read: rows, applied: rows });
     const message = `${rows} rows were removed that the source does not have`;
     progress.emit({ event: 'notice', message }, id);
+    this.#tellEnd(stream);
+  }
+
+  #tellEnd(stream: RunningStream): void {
+    if (stream.surplus) return;
+    const message = 'has been read again';
+    this.#options.attempt.progress.emit({ event: 'notice', message }, stream.target.id);
   }
 }
 

@@ -117,7 +117,7 @@ describeEachServer(
         await running.stop();
       }
       await server.query(on.copy, bent);
-      const resync = new Map([['public.orders', 'first']]);
+      const resync = [{ demand: 'first', streams: ['public.orders'] }];
       await using running = await follow(server, on, { resync });
       await server.query(on.source, `insert into orders values (9001, 'while it was read')`);
       await expectEqual(on, ['orders', 'bare']);
@@ -135,10 +135,7 @@ describeEachServer(
         await settled(on);
         await running.stop();
       }
-      const resync = new Map([
-        ['public.orders', 'one'],
-        ['public.bare', 'one'],
-      ]);
+      const resync = [{ demand: 'one', streams: ['public.orders', 'public.bare'] }];
       const seen = new Set<string>();
       let watching = true;
       const watch = (async () => {
@@ -178,7 +175,7 @@ describeEachServer(
         `delete from bare where a = 3; insert into bare select 99, 'extra' from generate_series(1, 4)`,
       );
       await server.query(on.source, `insert into bare values (1, 'came before')`);
-      const resync = new Map([['public.bare', 'first']]);
+      const resync = [{ demand: 'first', streams: ['public.bare'] }];
       await using running = await follow(server, on, { resync });
       await server.query(
         on.source,
@@ -197,7 +194,7 @@ describeEachServer(
         await running.stop();
       }
       await server.query(on.copy, bent);
-      const resync = new Map([['public.orders', 'first']]);
+      const resync = [{ demand: 'first', streams: ['public.orders'] }];
       await using running = await follow(server, on, { load, resync });
       await server.query(on.source, `insert into orders values (9001, 'while it was read')`);
       await expectEqual(on, ['orders', 'bare']);
@@ -213,7 +210,7 @@ describeEachServer(
         await running.stop();
       }
       const told = async (demand: string): Promise<boolean> => {
-        const resync = new Map([['public.orders', demand]]);
+        const resync = [{ demand, streams: ['public.orders'] }];
         await using running = await follow(server, on, { resync });
         await eventually(() => running.events.some(({ event }) => event === 'phase'));
         await settled(on);

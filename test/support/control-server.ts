@@ -60,10 +60,13 @@ export interface ServerProcess extends AsyncDisposable {
   useToken(token: string): void;
   get(path: string): Promise<Answer>;
   post(path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>;
+  patch(path: string, body: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>;
   /** Executes a pipeline and waits for its end. */
   execute(pipelineId: string, parameters?: unknown): Promise<Record<string, unknown>>;
   execution(id: string): Promise<Record<string, unknown>>;
   kill(signal: NodeJS.Signals): Promise<void>;
+  /** Resolves when it has ended, by whatever. */
+  readonly exited: Promise<unknown>;
 }
 
 export async function startServerProcess(
@@ -71,11 +74,10 @@ export async function startServerProcess(
   environment: Readonly<Record<string, string>> = {},
   main = 'src/cli/main.ts',
 ): Promise<ServerProcess> {
-  const child = spawn(
-    process.execPath,
-    [main, 'server', '--port', '0', '--json', ...args],
-    { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] },
-  );
+  const child = spawn(process.execPath, [main, 'server', '--port', '0', '--json', ...args], {
+    env: { ...process.env, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
@@ -103,14 +105,17 @@ export async function startServerProcess(
     const body = text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
     return { status: response.status, body, headers: response.headers };
   };
-  const post: ServerProcess['post'] = (path, body, headers = {}) =>
-    ask('POST', path, {
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      headers: {
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...headers,
-      },
-    });
+  const send =
+    (method: string) =>
+    (path: string, body?: unknown, headers: Readonly<Record<string, string>> = {}) =>
+      ask(method, path, {
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        headers: {
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...headers,
+        },
+      });
+  const post = send('POST');
   const execution = async (id: string): Promise<Record<string, unknown>> =>
     (await ask('GET', `/api/v1/etl/executions/${id}`)).body;
   const exited = once(child, 'exit');
@@ -137,6 +142,7 @@ export async function startServerProcess(
     },
     get: (path) => ask('GET', path),
     post,
+    patch: send('PATCH'),
     execute: async (pipelineId, parameters) => {
       const started = await post('/api/v1/etl/trigger', {
         pipeline_id: pipelineId,
@@ -155,6 +161,7 @@ export async function startServerProcess(
       return last;
     },
     execution,
+    exited,
     kill: async (signal) => {
       child.kill(signal);
       await exited;

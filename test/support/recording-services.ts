@@ -91,6 +91,15 @@ export function recordingServices(): RecordingServices {
       const isOwn = workflowId.startsWith(`onboarding-${scope.organizationId}-`);
       return Promise.resolve(isOwn ? ONBOARDING : null);
     },
+    resyncPipeline: (_scope, pipeline, { streams }) => {
+      note('resyncPipeline', pipeline.id);
+      return Promise.resolve({
+        pipeline_id: pipeline.id,
+        execution_id: pipeline.id,
+        state: 'running' as const,
+        streams: [...streams],
+      });
+    },
     comparePipeline: (_scope, pipeline) => {
       note('comparePipeline', pipeline.id);
       return Promise.resolve({ identical: true, streams: [] });

@@ -3,6 +3,7 @@ import { listPipelineStreams } from '../../metadata/pipeline-streams.ts';
 import type { PipelinesTable } from '../../metadata/tables.ts';
 import type { MetadataTransaction } from '../../metadata/transaction.ts';
 import { requireDatedStreams, requiredPipeline } from '../pipeline-view.ts';
+import { readIdempotencyKey } from '../idempotency.ts';
 import { upstreamError } from '../problem.ts';
 import { type Call, type Caller, changeRoute, type Effect, type Route } from '../route.ts';
 import type { ControlServices, ScheduledExecution } from '../services.ts';
@@ -14,6 +15,8 @@ import {
   executeInput,
   type ExecutionParameters,
   pipelineStateSchema,
+  resyncedSchema,
+  resyncInput,
   scheduledSchema,
 } from '../schemas/pipelines.ts';
 
@@ -145,6 +148,37 @@ const compare = changeRoute({
   },
 });
 
+const resync = changeRoute({
+  method: 'POST',
+  path: `${PATH}/resync`,
+  operation: 'resyncPipeline',
+  summary:
+    'Reads streams of a replication again in full while it goes on; their tables stay in use meanwhile.',
+  tag: 'Pipelines',
+  permission: 'operate',
+  params: idParams,
+  body: resyncInput,
+  example: { streams: ['public.orders'] },
+  replies: { 200: resyncedSchema },
+  failures: ['stream_not_found', 'request_unprocessable', 'orchestrator_unreachable'],
+  upstream: true,
+  prepare: async (call) => {
+    const row = await requiredPipeline(call.context.db, call);
+    const { streams } = call.body;
+    const request = { streams, key: readIdempotencyKey(call.headers), signal: call.signal() };
+    try {
+      return await call.context.services.resyncPipeline(call.caller.scope, row, request);
+    } catch (error) {
+      throw upstreamError(error);
+    }
+  },
+  change: async (call, transaction, resynced) => {
+    const row = await requiredPipeline(transaction, call);
+    const { streams, execution_id } = resynced;
+    return { status: 200, body: resynced, audit: audit('resync', row, { streams, execution_id }) };
+  },
+});
+
 const ACTIONS = {
   start: 'Starts the replication of the pipeline, or goes on where it stopped.',
   stop: 'Stops the replication after what is in hand.',
@@ -197,4 +231,5 @@ export const pipelineRunRoutes: readonly Route[] = [
   execute,
   backfill,
   compare,
+  resync,
 ];

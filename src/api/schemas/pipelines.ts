@@ -219,3 +219,27 @@ export const pipelineStateSchema = z
   })
   .meta({ id: 'PipelineState', description: 'Of the replication of the pipeline.' });
 export type PipelineState = z.output<typeof pipelineStateSchema>;
+
+/** Each is one that the source must have, so that a mistake is told at once. */
+export const resyncInput = z
+  .strictObject({
+    streams: z
+      .array(identifierText)
+      .min(1)
+      .max(100)
+      .refine((list) => new Set(list).size === list.length, 'names a stream twice')
+      .meta({ description: 'Names of streams that are read again in full; no globs.' }),
+  })
+  .meta({ id: 'ResyncInput' });
+
+export const resyncedSchema = z
+  .object({
+    pipeline_id: uuid,
+    execution_id: uuid.meta({ description: 'Whose log tells when a stream has been read again.' }),
+    state: z
+      .enum(['running', 'paused'])
+      .meta({ description: 'While it is paused, the demand waits until it is resumed.' }),
+    streams: z.array(z.string()),
+  })
+  .meta({ id: 'Resync' });
+export type Resynced = z.output<typeof resyncedSchema>;

@@ -62,6 +62,14 @@ export type DateRange = { readonly start: string; readonly end: string };
 
 export type Control = 'pause' | 'resume' | 'stop' | 'reconfigure';
 
+/** Streams that are to be read again in full. */
+export type Resync = {
+  /** Names the demand, which is taken up once. */
+  readonly demand: string;
+  /** Null: all of the pipeline. */
+  readonly streams: readonly string[] | null;
+};
+
 type Done = Promise<null>;
 
 export type FlowActivities = {
@@ -83,7 +91,11 @@ export type FlowActivities = {
     },
   ): Done;
   /** Follows the source's changes until it is told to stop. */
-  replicate(input: ExecutionRef): Promise<{ readonly ended: 'told' | 'completed' }>;
+  replicate(input: ExecutionRef & { readonly resync?: readonly Resync[] }): Promise<{
+    readonly ended: 'told' | 'completed';
+    /** It came to following changes, and has recorded what is to be read again. */
+    readonly begun?: boolean;
+  }>;
   /** Tells a `replicate` that is under way; it drains and ends. */
   tellReplication(input: ExecutionRef & { readonly control: Control }): Done;
   backfillRange(input: ExecutionRef & { readonly range: DateRange }): Done;
