@@ -5,12 +5,13 @@
 import type { ConnectionsTable, PipelinesTable } from '../metadata/tables.ts';
 import type { OrganizationScope } from '../metadata/scope.ts';
 import type { MetadataTransaction } from '../metadata/transaction.ts';
+import type { PlannedBackfill } from './backfill-request.ts';
+import type { BackfillPreview } from './schemas/backfills.ts';
 import type { Catalog, ConnectionTest } from './schemas/connections.ts';
 import type { ConnectorType } from './schemas/connectors.ts';
 import type { Onboarding, OnboardingInput } from './schemas/onboarding.ts';
 import type { Lint } from './schemas/operations.ts';
 import type {
-  BackfillInput,
   Comparison,
   ExecutionParameters,
   PipelineState,
@@ -78,8 +79,14 @@ export interface ControlServices {
   triggerBackfill(
     transaction: MetadataTransaction,
     scope: OrganizationScope,
-    request: { readonly pipeline: PipelinesTable; readonly backfill: BackfillInput },
+    request: { readonly pipeline: PipelinesTable; readonly backfill: PlannedBackfill },
   ): Promise<ScheduledExecution>;
+  /** Per stream what it would read; fails where a stream has no column to read it by. */
+  previewBackfill(
+    scope: OrganizationScope,
+    pipeline: PipelinesTable,
+    request: { readonly backfill: PlannedBackfill; readonly signal: AbortSignal },
+  ): Promise<BackfillPreview['streams']>;
   /** Something was scheduled and committed: a hint to look now. What it misses is found by looking regularly. */
   executionScheduled(executionId: string): void;
   /** Asks for the end of it; asking again, or of one that has ended, changes nothing. */

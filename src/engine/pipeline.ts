@@ -42,6 +42,8 @@ export interface PipelineSpec {
   readonly exclusive: boolean;
   /** Of a copy: the rows that are read, by stream; others are read whole. */
   readonly ranges?: ReadonlyMap<StreamId, CursorRange>;
+  /** Of a copy: streams whose changes another pipeline appends to the same table, with how far it has come. */
+  readonly placed?: ReadonlyMap<StreamId, Position>;
   /** What is to be read again. A demand is taken up once; of several for a stream the last one is. */
   readonly resync?: readonly Resync[];
   /** See `StreamTarget.stamp`. */

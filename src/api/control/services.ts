@@ -15,10 +15,12 @@ import type { Orchestrator } from '../../orchestration/orchestrator.ts';
 import { scheduleExecution } from '../../orchestration/schedule-execution.ts';
 import type { ConnectorType } from '../schemas/connectors.ts';
 import type { ConnectorCapabilities, ControlServices } from '../services.ts';
+import { joinedRanges } from '../backfill-request.ts';
 import { comparePipeline } from './compare.ts';
 import { readCatalog, testSystem } from './look.ts';
 import { metricsText } from './metrics.ts';
 import { Onboardings } from './onboarding.ts';
+import { countRows } from './preview-backfill.ts';
 import { assertFollows, Replications } from './replications.ts';
 
 export interface ServiceParts {
@@ -88,13 +90,12 @@ export function createServices(parts: ServiceParts): ControlServices {
         pipeline,
         trigger: 'backfill',
         workflow: 'BackfillWorkflow',
-        parameters: {
-          dateRange: backfill.date_range,
-          rangeDays: backfill.range_days,
-          limit: backfill.parallel,
-          ranges: null,
-        },
+        parameters: backfill,
       }),
+    previewBackfill: async (scope, pipeline, { backfill, signal }) => {
+      const ref = { organizationId: scope.organizationId, pipelineId: pipeline.id };
+      return countRows(await loadPipeline(deps, ref), joinedRanges(backfill), signal);
+    },
     executionScheduled: () => dispatcher.hint(),
     cancelExecution: async (scope, executionId) => {
       const execution = await findExecution(db, scope, executionId);

@@ -171,18 +171,6 @@ export const executeInput = z
   .strictObject({ parameters: executionParameters.optional() })
   .optional();
 
-export const backfillInput = z.strictObject({
-  date_range: dateRange,
-  range_days: z
-    .int()
-    .min(1)
-    .max(3660)
-    .default(1)
-    .meta({ description: 'Days that one part of it covers.' }),
-  parallel: z.int().min(1).max(64).default(1).meta({ description: 'Parts that run at once.' }),
-});
-export type BackfillInput = z.output<typeof backfillInput>;
-
 export const scheduledSchema = z
   .object({
     execution_id: uuid,

@@ -57,6 +57,18 @@ export type RetryNote = {
   readonly nextTryAt: string;
 };
 
+/** Both ends inclusive. */
+export type BackfillRange =
+  | ({ readonly kind: 'days' } & DateRange)
+  | ({ readonly kind: 'keys' } & KeyRange);
+
+/** Integers of a column. */
+export type KeyRange = {
+  readonly column: string;
+  readonly start: number;
+  readonly end: number;
+};
+
 /** UTC days, both inclusive. */
 export type DateRange = { readonly start: string; readonly end: string };
 
@@ -98,7 +110,12 @@ export type FlowActivities = {
   }>;
   /** Tells a `replicate` that is under way; it drains and ends. */
   tellReplication(input: ExecutionRef & { readonly control: Control }): Done;
-  backfillRange(input: ExecutionRef & { readonly range: DateRange }): Done;
+  /** Fails where no range could be read: a stream has no such column, or none by which days are told. */
+  checkBackfill(input: ExecutionRef & { readonly range: BackfillRange }): Done;
+  /** `part` tells it apart from those that are read beside it. */
+  backfillRange(
+    input: ExecutionRef & { readonly range: BackfillRange; readonly part: number },
+  ): Promise<{ readonly rows: number }>;
   createOrganization(input: {
     readonly name: string;
   }): Promise<{ readonly organizationId: string }>;
