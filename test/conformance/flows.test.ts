@@ -17,7 +17,7 @@ const RETRY = {
 
 interface Asked {
   readonly name: string;
-  readonly input: Readonly<Record<string, Json>>;
+  readonly input: Readonly<Record<string, Json>> & { readonly executionId: string };
 }
 
 /** What activities do and were asked, by execution. */
@@ -43,7 +43,7 @@ class World {
       ) =>
       async (input: Json, context: ActivityContext): Promise<unknown> => {
         const given = input as Asked['input'];
-        const execution = String(given['executionId']);
+        const { executionId: execution } = given;
         const asked = this.asked.get(execution) ?? [];
         asked.push({ name, input: given });
         this.asked.set(execution, asked);

@@ -173,8 +173,12 @@ describe.skipIf(server === null)('backfills of the server', () => {
     expect(none).toMatchObject({ status: 422, body: { code: 'column_missing' } });
     const { body } = await running.get(`/api/v1/etl/executions?pipeline_id=${id}`);
     expect(body['executions']).toEqual([]);
-    const audit = await rows(copy, 'select to_regclass($$bronze.looked$$)::text');
-    expect(audit).toEqual([[null]]);
+    expect(await rows(copy, 'select to_regclass($$bronze.looked$$)::text')).toEqual([[null]]);
+    const audit = await running.get('/api/v1/audit-log');
+    const actions = (audit.body['entries'] as { action: string; resource_id: string }[])
+      .filter(({ resource_id }) => resource_id === id)
+      .map(({ action }) => action);
+    expect(new Set(actions)).toEqual(new Set(['pipeline.create', 'pipeline.backfill_preview']));
   });
 
   test('a range that fails stops no other, and alone is tried again', async () => {

@@ -1,9 +1,15 @@
 // A stream that is read again in full while its pipeline goes on: nothing else is, and its table stays in use.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { DuckDBInstance } from '@duckdb/node-api';
 import { expect, test } from 'vitest';
 
 import { openDestination, openSource, resolveSystem } from '../../src/connectors/registry.ts';
 import type { PipelineSpec, RunEvent, RunResult } from '../../src/engine/pipeline.ts';
 import { runPipeline } from '../../src/engine/run.ts';
+import { readDuckdb } from '../support/duckdb-read.ts';
 import { TEST_SPEC } from '../support/pipeline-spec.ts';
 import type { ServerConnection } from '../support/server-connection.ts';
 import { describeEachServer } from '../support/shared-servers.ts';
@@ -32,8 +38,17 @@ async function databases(server: ServerConnection): Promise<Copied> {
   return { source, copy, rows };
 }
 
+async function writeDuckdb(file: string, sql: string): Promise<void> {
+  const instance = await DuckDBInstance.create(file);
+  const connection = await instance.connect();
+  await connection.run(sql);
+  connection.closeSync();
+  instance.closeSync();
+}
+
 interface Following extends AsyncDisposable {
   readonly events: readonly RunEvent[];
+  readonly ended: Promise<RunResult>;
   /** Tells it to end. */
   stop(): Promise<RunResult>;
 }
@@ -43,15 +58,19 @@ const NAME = 'resyncing';
 async function follow(
   server: ServerConnection,
   { source, copy }: Copied,
-  more: Partial<PipelineSpec> = {},
+  how: {
+    readonly spec?: Partial<PipelineSpec>;
+    readonly to?: string;
+    readonly untilCaughtUp?: boolean;
+  } = {},
 ): Promise<Following> {
   const from = await resolveSystem(server.url(source));
-  const to = await resolveSystem(server.url(copy));
+  const to = await resolveSystem(how.to ?? server.url(copy));
   const drain = new AbortController();
   const events: RunEvent[] = [];
   const running = runPipeline(
-    { kind: 'replicate', untilCaughtUp: false },
-    { ...TEST_SPEC, name: NAME, ...more },
+    { kind: 'replicate', untilCaughtUp: how.untilCaughtUp ?? false },
+    { ...TEST_SPEC, name: NAME, ...how.spec },
     {
       openSource: (context) => openSource(from, context),
       openDestination: (context) => openDestination(to, context),
@@ -66,6 +85,7 @@ async function follow(
   };
   return {
     events,
+    ended: running,
     stop,
     [Symbol.asyncDispose]: async () => {
       await stop();
@@ -118,7 +138,7 @@ describeEachServer(
       }
       await server.query(on.copy, bent);
       const resync = [{ demand: 'first', streams: ['public.orders'] }];
-      await using running = await follow(server, on, { resync });
+      await using running = await follow(server, on, { spec: { resync } });
       await server.query(on.source, `insert into orders values (9001, 'while it was read')`);
       await expectEqual(on, ['orders', 'bare']);
       expect(await on.rows(on.copy, 'select note from others where id = 1')).toEqual([['bent']]);
@@ -147,7 +167,7 @@ describeEachServer(
           for (const row of rows) seen.add(`${row.orders} ${row.bare}`);
         }
       })();
-      await using running = await follow(server, on, { resync });
+      await using running = await follow(server, on, { spec: { resync } });
       await eventually(async () => {
         const rows = await on.rows(
           on.copy,
@@ -176,7 +196,7 @@ describeEachServer(
       );
       await server.query(on.source, `insert into bare values (1, 'came before')`);
       const resync = [{ demand: 'first', streams: ['public.bare'] }];
-      await using running = await follow(server, on, { resync });
+      await using running = await follow(server, on, { spec: { resync } });
       await server.query(
         on.source,
         `insert into bare values (1, 'came'); delete from bare where a = 2`,
@@ -189,18 +209,70 @@ describeEachServer(
       const on = await databases(server);
       const load = 'replace' as const;
       {
-        await using running = await follow(server, on, { load });
+        await using running = await follow(server, on, { spec: { load } });
         await settled(on);
         await running.stop();
       }
       await server.query(on.copy, bent);
       const resync = [{ demand: 'first', streams: ['public.orders'] }];
-      await using running = await follow(server, on, { load, resync });
+      await using running = await follow(server, on, { spec: { load, resync } });
       await server.query(on.source, `insert into orders values (9001, 'while it was read')`);
       await expectEqual(on, ['orders', 'bare']);
       expect(await on.rows(on.copy, 'select note from others where id = 1')).toEqual([['bent']]);
       expect((await running.stop()).error).toBeNull();
     });
+
+    test.each(['PostgreSQL', 'DuckDB'] as const)(
+      'what changes at the source meanwhile is there in the end, in %s',
+      async (kind) => {
+        const on = await databases(server);
+        const folder = mkdtempSync(join(tmpdir(), 'fb-resync-'));
+        const file = join(folder, 'copy.duckdb');
+        const to = kind === 'DuckDB' ? `duckdb:${file}` : server.url(on.copy);
+        const inCopy = async (sql: string): Promise<void> => {
+          if (kind === 'PostgreSQL') await server.query(on.copy, sql);
+          else await writeDuckdb(file, sql);
+        };
+        const caughtUp = async (): Promise<void> => {
+          await using running = await follow(server, on, { to, untilCaughtUp: true });
+          expect((await running.ended).error).toBeNull();
+        };
+        await caughtUp();
+        await inCopy(
+          `delete from public.orders where id % 50 = 0;
+           insert into public.orders select -900000 - i, 'nobody has it' from generate_series(1, 6000) t(i)`,
+        );
+        const resync = [{ demand: 'first', streams: ['public.orders'] }];
+        {
+          await using running = await follow(server, on, { to, spec: { resync } });
+          const isRead = (): boolean =>
+            running.events.some(
+              (event) => event.event === 'notice' && event.message === 'has been read again',
+            );
+          let writes = 0;
+          await eventually(
+            async () => {
+              writes += 1;
+              await server.query(
+                on.source,
+                `delete from orders where id % 37 = ${writes % 37};
+                 insert into orders values (${10_000 + writes}, 'new');
+                 update orders set id = -id where id = ${10_000 + writes - 5};
+                 update orders set note = note || '+' where id % 41 = ${writes % 41}`,
+              );
+              return isRead() && writes > 20;
+            },
+            { timeoutMs: 60_000, intervalMs: 5 },
+          );
+          expect((await running.stop()).error).toBeNull();
+        }
+        await caughtUp();
+        const sql = 'select cast(id as varchar), note from public.orders order by orders.id';
+        const held = kind === 'DuckDB' ? await readDuckdb(file, sql) : await on.rows(on.copy, sql);
+        expect(held).toEqual(await on.rows(on.source, sql));
+        rmSync(folder, { recursive: true });
+      },
+    );
 
     test('a demand is taken up once; another one is another', async () => {
       const on = await databases(server);
@@ -211,7 +283,7 @@ describeEachServer(
       }
       const told = async (demand: string): Promise<boolean> => {
         const resync = [{ demand, streams: ['public.orders'] }];
-        await using running = await follow(server, on, { resync });
+        await using running = await follow(server, on, { spec: { resync } });
         await eventually(() => running.events.some(({ event }) => event === 'phase'));
         await settled(on);
         await running.stop();

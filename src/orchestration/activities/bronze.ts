@@ -4,7 +4,7 @@ import { timeOf } from '../../metadata/transaction.ts';
 import type { ActivityContext } from '../flow.ts';
 import type { ExecutionRef, TriggerParameters } from '../flows/activities.ts';
 import { type ActivityDeps, loadPipeline, type PipelineSetup, withSystem } from './deps.ts';
-import { ExecutionLog } from './execution-log.ts';
+import type { ExecutionLog } from './execution-log.ts';
 import { BRONZE, extract, type ExtractedStream, streamConfigOf } from './extract.ts';
 import { type LayerOutcome, layerStep } from './layer-step.ts';
 import { lastCursor } from './last-cursor.ts';
