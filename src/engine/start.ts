@@ -180,6 +180,26 @@ async function lookForTables(attempt: Attempt): Promise<readonly CatalogStream[]
   }
 }
 
+function tellMissing(
+  attempt: Attempt,
+  catalog: readonly CatalogStream[],
+  known: ReadonlySet<string>,
+): void {
+  const readable = new Map(
+    catalog.map(({ schema, readable: may }) => [streamId(schema.stream), may]),
+  );
+  for (const name of attempt.spec.selection) {
+    if (known.has(name) || name.startsWith('!') || /[*?]/.test(name)) continue;
+    const may = readable.get(name);
+    if (may === true) continue;
+    const what = may === false ? 'may not be read' : 'is not there at the source';
+    attempt.progress.emit(
+      { event: 'notice', message: `${what}; it joins when that has changed` },
+      name,
+    );
+  }
+}
+
 /** Streams of a pipeline that goes on: those recorded, and tables that have come since. */
 export async function resumeStreams(attempt: Attempt): Promise<void> {
   for (const record of attempt.state.streams) {
@@ -203,7 +223,10 @@ export async function resumeStreams(attempt: Attempt): Promise<void> {
   const known = new Set(attempt.streams.keys());
   const catalog = await lookForTables(attempt);
   if (catalog === null) return;
-  for (const entry of selectStreams(catalog, attempt.spec.selection, known)) {
+  // Where nobody stands by, a name that is spelt wrong must not end what runs already: it is told.
+  const strict = !attempt.spec.awaitSystems;
+  if (!strict) tellMissing(attempt, catalog, known);
+  for (const entry of selectStreams(catalog, attempt.spec.selection, known, strict)) {
     const id = streamId(entry.schema.stream);
     if (attempt.streams.has(id)) continue;
     const stream = joiningStream(attempt, entry);

@@ -246,6 +246,32 @@ describe.skipIf(server === null)('streams of a replication under the server', ()
     }, LONG);
   });
 
+  test('a stream that is added and is not there ends nothing, and joins when it is', async () => {
+    const id = await started('hoping', ['public.items']);
+    const path = `/api/v1/pipelines/${id}`;
+    const { headers } = await running.get(path);
+    const changed = await running.patch(
+      path,
+      { streams: ['public.items', 'public.coming'] },
+      {
+        'content-type': 'application/merge-patch+json',
+        'if-match': headers.get('etag') ?? '',
+      },
+    );
+    expect(changed).toMatchObject({ status: 200 });
+    const { body } = await running.get(`/api/v1/etl/executions?pipeline_id=${id}`);
+    const [execution] = body['executions'] as { id: string }[];
+    await eventually(async () => {
+      const told = 'public.coming: is not there at the source; it joins when that has changed';
+      return (await toldTimes(execution?.id ?? '', told)) === 1;
+    }, LONG);
+    await rows(source, `update items set note = 'still followed' where id = 7`);
+    await equal('hoping', 'items');
+    await rows(source, 'create table coming (id int primary key, note text)');
+    await rows(source, `insert into coming values (1, 'here')`);
+    await equal('hoping', 'coming');
+  });
+
   test('the command asks for it', async () => {
     const id = await started('commanded', ['public.items']);
     await rows(copy, 'delete from commanded.items where id < 10');

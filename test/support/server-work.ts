@@ -364,7 +364,7 @@ export async function expectOnce(work: ServerWork): Promise<void> {
     expect(events.map(({ subject }) => String(subject)).toSorted()).toEqual(ids.toSorted());
   }
   for (const name of ['orders_0', 'orders_1']) {
-    const silver = `select cast(id as varchar), note, cast(n as varchar) from silver.${name} order by id`;
+    const silver = `select cast(id as varchar), note, cast(n as varchar) from silver.${name} order by 1`;
     expect(await work.inWarehouse(silver)).toEqual(await work.inSource(`public.${name}`));
     // Each change was brought once, by one execution.
     const twice = `select cast(count(*) as varchar) from (select id, _forebay_op, _forebay_position
