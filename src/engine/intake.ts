@@ -27,7 +27,7 @@ import { CatalogWatch } from './catalog-watch.ts';
 import { Gaps } from './gaps.ts';
 import { HELD_RETRY_MS, HeldTables, LOCK_WAIT_MS } from './held-tables.ts';
 import { PassedSnapshots } from './passed-snapshots.ts';
-import { isRepaired, repairUnder } from './resync.ts';
+import { endResync, isRepaired, repairUnder } from './resync.ts';
 import {
   concernsOneStream,
   countLoad,
@@ -41,7 +41,7 @@ import { SurplusRows } from './surplus-rows.ts';
 import { TablesAhead } from './table-ahead.ts';
 import { assertLoadable, needsExactStart } from './targets.ts';
 
-/** Small, because the stream waits while a chunk is loaded. */
+/** Small: the stream waits while a chunk is loaded. */
 const INTAKE_CHUNK_BYTES = 16 * 1024 * 1024;
 const REMEMBERED_TRANSACTIONS = 100_000;
 const RETRY_MS = 50;
@@ -341,13 +341,12 @@ export class Intake {
   async #repair(stream: RunningStream, snapshot: SnapshotReader): Promise<void> {
     const { attempt, checkpoint } = this.#options;
     if (!(await repairUnder(attempt, stream, { snapshot, checkpoint: checkpoint() }))) return;
-    stream.surplus = false;
-    stream.visibility = snapshot.visibility;
     await this.#finish(stream);
   }
 
   async #finish(stream: RunningStream): Promise<void> {
     this.#letGo(stream);
+    endResync(this.#options.attempt, stream);
     await finishStream(this.#options.attempt, stream);
   }
 

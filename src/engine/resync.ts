@@ -48,9 +48,20 @@ function readAgain(attempt: Attempt, stream: RunningStream): void {
   stream.state = 'snapshot';
   stream.chunks = null;
   stream.merge = true;
-  const keyed = schema.identity === 'key';
-  const mayRemove = keyed ? deletes !== 'ignore' : true;
-  stream.surplus = load === 'upsert' && attempt.destination.transforms !== true && mayRemove;
+  const keepsAll = schema.identity === 'key' && deletes === 'ignore';
+  const mends = attempt.destination.transforms !== true && !keepsAll;
+  stream.surplus = load === 'replace' || (load === 'upsert' && mends);
+}
+
+/** Its rows are loaded; those of a table with a key are told once what is too much is gone, too. */
+export function endResync(attempt: Attempt, stream: RunningStream): void {
+  if (!stream.surplus || !needsExactStart(stream.target)) return;
+  stream.surplus = false;
+  tellEnd(attempt, stream);
+}
+
+export function tellEnd({ progress }: Attempt, { target }: RunningStream): void {
+  progress.emit({ event: 'notice', message: 'has been read again' }, target.id);
 }
 
 /** Rows stand in its table that nothing tells apart, and that are to become the source's without being emptied. */
@@ -83,5 +94,8 @@ export async function repairUnder(
   } finally {
     writer.clear();
   }
-  return !drain.aborted;
+  if (drain.aborted) return false;
+  // What the snapshot shows is there now, and is left out of what comes.
+  stream.visibility = snapshot.visibility;
+  return true;
 }

@@ -104,7 +104,7 @@ export interface RunningStream {
   membership: string | null;
   /** Names the last demand to read it again that was taken up; null: there was none. */
   resync: string | null;
-  /** The table may hold rows that the source does not have, and that no change will remove. */
+  /** It is read again, and its table may hold rows still that the source does not have. */
   surplus: boolean;
   /** Loading must replace rows by key: the table may hold some already. */
   merge: boolean;

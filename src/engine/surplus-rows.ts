@@ -14,6 +14,7 @@ import { type Attempt, needSnapshot } from './attempt.ts';
 import { type DifferenceSink, findDifferences, type StreamSides, sumStreams } from './compare.ts';
 import { HELD_RETRY_MS, LOCK_WAIT_MS } from './held-tables.ts';
 import { RowCopies } from './row-copies.ts';
+import { tellEnd } from './resync.ts';
 import type { HashShape } from './row-hash.ts';
 import { concernsOneStream, pauseStream } from './snapshot-phase.ts';
 import { comparedEncodings, keySidesOf } from './stream-sides.ts';
@@ -202,7 +203,7 @@ export class SurplusRows {
     stream.surplus = more;
     if (rows === 0) {
       await session.save([toRecord(stream)], null);
-      this.#tellEnd(stream);
+      if (!more) tellEnd(attempt, stream);
       return;
     }
     const parts = batches.map((batch) => ({
@@ -224,13 +225,7 @@ export class SurplusRows {
     progress.count(id, { ...EMPTY_ACCOUNT, read: rows, applied: rows });
     const message = `${rows} rows were removed that the source does not have`;
     progress.emit({ event: 'notice', message }, id);
-    this.#tellEnd(stream);
-  }
-
-  #tellEnd(stream: RunningStream): void {
-    if (stream.surplus) return;
-    const message = 'has been read again';
-    this.#options.attempt.progress.emit({ event: 'notice', message }, stream.target.id);
+    if (!more) tellEnd(attempt, stream);
   }
 }
 

@@ -93,6 +93,11 @@ async function follow(
   };
 }
 
+const told = ({ events }: Following, stream: string, message: string): number =>
+  events.filter(
+    (event) => event.event === 'notice' && event.stream === stream && event.message === message,
+  ).length;
+
 /** Every table of the copy holds what the source's does. */
 async function expectEqual(on: Copied, tables: readonly string[]): Promise<void> {
   await eventually(
@@ -202,6 +207,7 @@ describeEachServer(
         `insert into bare values (1, 'came'); delete from bare where a = 2`,
       );
       await expectEqual(on, ['orders', 'bare', 'others']);
+      await eventually(() => told(running, 'public.bare', 'has been read again') === 1);
       expect((await running.stop()).error).toBeNull();
     });
 
@@ -219,6 +225,7 @@ describeEachServer(
       await server.query(on.source, `insert into orders values (9001, 'while it was read')`);
       await expectEqual(on, ['orders', 'bare']);
       expect(await on.rows(on.copy, 'select note from others where id = 1')).toEqual([['bent']]);
+      await eventually(() => told(running, 'public.orders', 'has been read again') === 1);
       expect((await running.stop()).error).toBeNull();
     });
 
