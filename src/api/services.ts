@@ -5,15 +5,17 @@
 import type { ConnectionsTable, PipelinesTable } from '../metadata/tables.ts';
 import type { OrganizationScope } from '../metadata/scope.ts';
 import type { MetadataTransaction } from '../metadata/transaction.ts';
+import type { PlannedBackfill } from './backfill-request.ts';
+import type { BackfillPreview } from './schemas/backfills.ts';
 import type { Catalog, ConnectionTest } from './schemas/connections.ts';
 import type { ConnectorType } from './schemas/connectors.ts';
 import type { Onboarding, OnboardingInput } from './schemas/onboarding.ts';
 import type { Lint } from './schemas/operations.ts';
 import type {
-  BackfillInput,
   Comparison,
   ExecutionParameters,
   PipelineState,
+  Resynced,
 } from './schemas/pipelines.ts';
 
 export interface ConnectorCapabilities {
@@ -25,6 +27,14 @@ export interface ScheduledExecution {
   readonly executionId: string;
   /** RFC 3339; now where nothing of the pipeline runs. */
   readonly estimatedStart: string;
+}
+
+export interface ResyncRequest {
+  /** Names, no globs. */
+  readonly streams: readonly string[];
+  /** Under the same one it is the same demand; null: it is one of its own. */
+  readonly key: string | null;
+  readonly signal: AbortSignal;
 }
 
 export interface ModelDescription {
@@ -69,8 +79,14 @@ export interface ControlServices {
   triggerBackfill(
     transaction: MetadataTransaction,
     scope: OrganizationScope,
-    request: { readonly pipeline: PipelinesTable; readonly backfill: BackfillInput },
+    request: { readonly pipeline: PipelinesTable; readonly backfill: PlannedBackfill },
   ): Promise<ScheduledExecution>;
+  /** Per stream what it would read; fails where a stream has no column to read it by. */
+  previewBackfill(
+    scope: OrganizationScope,
+    pipeline: PipelinesTable,
+    request: { readonly backfill: PlannedBackfill; readonly signal: AbortSignal },
+  ): Promise<BackfillPreview['streams']>;
   /** Something was scheduled and committed: a hint to look now. What it misses is found by looking regularly. */
   executionScheduled(executionId: string): void;
   /** Asks for the end of it; asking again, or of one that has ended, changes nothing. */
@@ -80,6 +96,12 @@ export interface ControlServices {
   stopPipeline(scope: OrganizationScope, pipeline: PipelinesTable): Promise<PipelineState>;
   pausePipeline(scope: OrganizationScope, pipeline: PipelinesTable): Promise<PipelineState>;
   resumePipeline(scope: OrganizationScope, pipeline: PipelinesTable): Promise<PipelineState>;
+  /** Reads streams of a replication again; fails with a pointer where the pipeline has no such stream. */
+  resyncPipeline(
+    scope: OrganizationScope,
+    pipeline: PipelinesTable,
+    request: ResyncRequest,
+  ): Promise<Resynced>;
   comparePipeline(
     scope: OrganizationScope,
     pipeline: PipelinesTable,

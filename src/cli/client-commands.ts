@@ -70,6 +70,9 @@ function addPipelines(describing: Describing): void {
   for (const action of ['start', 'stop', 'pause', 'resume'] as const) {
     one(action, controls[action], async () => (await load()).control(action));
   }
+  one('resync', 'Read streams of a replication again while it goes on', async () => {
+    return (await load()).resync;
+  }).argument('<stream...>', 'names as the source has them, e.g. public.orders');
   one('enable', 'Let its schedule start it', async () => (await load()).activation('enable'));
   one('disable', 'Keep its schedule from starting it', async () =>
     (await load()).activation('disable'),
@@ -122,21 +125,32 @@ function addSchedules(describing: Describing): void {
   one('resume', 'Let one start executions again', async () => (await load()).pausing('resume'));
 }
 
+function addBackfill({ program, session }: Describing): void {
+  const backfill = program
+    .command('backfill')
+    .description('Read days or keys of the past again, in ranges that can go on after a break')
+    .argument('<pipeline>', NAME)
+    .option('--from <day>', 'first day, UTC')
+    .option('--to <day>', 'last day, inclusive')
+    .option('--days <count>', 'days that one range covers (default: 1)')
+    .option('--key <column>', 'integer column by whose values rows are read, instead of by day')
+    .option('--from-key <number>', 'first key')
+    .option('--to-key <number>', 'last key, inclusive')
+    .option('--range-size <count>', 'keys that one range covers (default: 50000)')
+    .option('--retry-of <execution>', 'id of a backfill: only what it did not read')
+    .option('--parallel <count>', 'ranges that are read at once (default: 1)')
+    .option('--max-rows <count>', 'begin no further range once so many rows were read')
+    .option('--preview', 'say what would be read; starts nothing')
+    .option(...WAIT);
+  act(session, asking(backfill), async () => (await import('./commands/backfill.ts')).run);
+}
+
 function addRuns({ program, session }: Describing): void {
   const trigger = program.command('trigger').description('Start an execution of a pipeline');
   act(session, triggerOptions(asking(trigger)), async () => {
     return (await import('./commands/trigger.ts')).trigger;
   }).argument('<pipeline>', NAME);
-  const backfill = program
-    .command('backfill')
-    .description('Read days of the past again, in parts that can go on after a break')
-    .argument('<pipeline>', NAME)
-    .requiredOption('--from <day>', 'first day, UTC')
-    .requiredOption('--to <day>', 'last day, inclusive')
-    .option('--days <count>', 'days that one part covers (default: 1)')
-    .option('--parallel <count>', 'parts that run at once (default: 1)')
-    .option(...WAIT);
-  act(session, asking(backfill), async () => (await import('./commands/trigger.ts')).backfill);
+  addBackfill({ program, session });
   const logs = program
     .command('logs')
     .description('Print the log of an execution')

@@ -266,6 +266,8 @@ export interface ChangeCapability {
    * never sends `UNCHANGED_CELL`. Fails with `table_held` where others hold the table.
    */
   lookup(schema: StreamSchema, batch: RowBatch, rows: readonly number[]): Promise<RowBatch | null>;
+  /** `lookup` does look: null from it means that none of the rows is there. */
+  readonly findsRows?: true;
 }
 
 export interface ReaderStatus {

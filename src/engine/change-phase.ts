@@ -1,4 +1,5 @@
 /** Follows the change stream from the checkpoint until told to stop or until caught up. */
+import type { Checkpoint } from '../core/checkpoint.ts';
 import type { ChangeReader } from '../core/connector.ts';
 import { asForebayError, type ForebayError } from '../core/errors.ts';
 import type { Position, SourceIdentity } from '../core/position.ts';
@@ -74,6 +75,8 @@ class ChangeLoop {
         this.#wantText = true;
       },
       evolve: (stream, shape) => this.#evolve(stream, shape),
+      checkpoint: () => this.#checkpoint(),
+      commit: (records) => this.#checkpointer.commit(this.#applied(), records),
     });
     this.#applier = new Applier({
       attempt,
@@ -183,6 +186,13 @@ class ChangeLoop {
     await this.#checkpointer.commit(this.#applied(), this.#applier.records());
     this.#applier.committed();
     this.#reader.include([stream.target.schema]);
+  }
+
+  /** What is durable, with the rows of this run. */
+  #checkpoint(): Checkpoint {
+    const { position } = this.#checkpointer;
+    const { identity } = this.#options;
+    return { position, source: identity, accounts: this.#applier.accounts() };
   }
 
   /** Everything up to here is at the destination, counting what held nothing for us. */

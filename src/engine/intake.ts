@@ -8,6 +8,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 import type { TransactionMark } from '../core/change-event.ts';
+import type { Checkpoint, StreamRecord } from '../core/checkpoint.ts';
 import type {
   CatalogStream,
   ChangeCapability,
@@ -26,6 +27,7 @@ import { CatalogWatch } from './catalog-watch.ts';
 import { Gaps } from './gaps.ts';
 import { HELD_RETRY_MS, HeldTables, LOCK_WAIT_MS } from './held-tables.ts';
 import { PassedSnapshots } from './passed-snapshots.ts';
+import { endResync, isRepaired, repairUnder } from './resync.ts';
 import {
   concernsOneStream,
   countLoad,
@@ -35,10 +37,11 @@ import {
 } from './snapshot-phase.ts';
 import { joiningStream, lacksKey } from './start.ts';
 import { hasHistory, type RunningStream, toRecord } from './stream-state.ts';
+import { SurplusRows } from './surplus-rows.ts';
 import { TablesAhead } from './table-ahead.ts';
 import { assertLoadable, needsExactStart } from './targets.ts';
 
-/** Small, because the stream waits while a chunk is loaded. */
+/** Small: the stream waits while a chunk is loaded. */
 const INTAKE_CHUNK_BYTES = 16 * 1024 * 1024;
 const REMEMBERED_TRANSACTIONS = 100_000;
 const RETRY_MS = 50;
@@ -50,6 +53,10 @@ export interface IntakeOptions {
   readonly encoding: CellEncoding;
   /** The stream must be opened anew as text. */
   readonly wantText: () => void;
+  /** Where the stream has come to. */
+  readonly checkpoint: () => Checkpoint;
+  /** Ends the destination's transaction there. */
+  readonly commit: (records: readonly StreamRecord[]) => Promise<void>;
   /** Brings the stream's table to these columns, in a transaction of its own. */
   readonly evolve: (stream: RunningStream, shape: StreamSchema) => Promise<void>;
 }
@@ -67,6 +74,7 @@ export class Intake {
   readonly #passed: PassedSnapshots;
   readonly #held: HeldTables;
   readonly #gaps: Gaps;
+  readonly #surplus: SurplusRows;
   #failure: ForebayError | null = null;
 
   constructor(options: IntakeOptions) {
@@ -90,14 +98,15 @@ export class Intake {
     });
     this.#ahead = new TablesAhead(options.changes);
     this.#passed = new PassedSnapshots(options.attempt, options.changes);
+    this.#surplus = new SurplusRows({ ...options, openSnapshot: () => this.#openSnapshot() });
   }
 
   /** True if every stream that should be there is loaded, and none that is gone waits to be let go. */
   get isSettled(): boolean {
     // From joining to loading a stream stands in `ready` for a while: every place counts.
     const waiting = this.#ready.length + this.#setAside.length + this.#loading.length;
-    const elsewhere = this.#passed.waiting + this.#watch.waiting + this.#gaps.waiting;
-    return this.#joining.size + elsewhere + waiting === 0;
+    const parts = [this.#passed, this.#watch, this.#gaps, this.#surplus];
+    return parts.every((part) => part.waiting === 0) && this.#joining.size + waiting === 0;
   }
 
   remember(marks: readonly TransactionMark[]): void {
@@ -132,6 +141,7 @@ export class Intake {
     await this.#watch.step(applied);
     await this.#gaps.step(applied);
     await this.#passed.step(applied);
+    await this.#surplus.step();
     const stream = this.#loading.find(
       (candidate) =>
         !this.#ahead.mustWait(candidate, applied) && !this.#held.mustWait(candidate.target.id),
@@ -248,6 +258,7 @@ export class Intake {
     const readiness = await this.#ahead.look(stream, catalog);
     if (readiness.kind === 'wait') return;
     if (readiness.kind === 'adopt') await this.#adopt(stream, readiness.shape);
+    else if (isRepaired(stream)) await this.#repair(stream, snapshot);
     else if (needsExactStart(stream.target)) await this.#loadWhole(stream, snapshot, applied);
     else await this.#loadNext(stream, snapshot);
   }
@@ -327,8 +338,15 @@ export class Intake {
     await this.#finish(stream);
   }
 
+  async #repair(stream: RunningStream, snapshot: SnapshotReader): Promise<void> {
+    const { attempt, checkpoint } = this.#options;
+    if (!(await repairUnder(attempt, stream, { snapshot, checkpoint: checkpoint() }))) return;
+    await this.#finish(stream);
+  }
+
   async #finish(stream: RunningStream): Promise<void> {
     this.#letGo(stream);
+    endResync(this.#options.attempt, stream);
     await finishStream(this.#options.attempt, stream);
   }
 

@@ -28,7 +28,12 @@ export async function runCopy(attempt: Attempt): Promise<AttemptEnd> {
   const streams = await beginStreams(attempt);
   await preflight(attempt, streams);
   await planTargets(attempt, streams);
-  for (const stream of streams) await attempt.session.prepare(stream.target);
+  for (const stream of streams) {
+    // Before the snapshot: what was applied there is shown, and what comes after it stands after these rows.
+    const after = attempt.spec.placed?.get(stream.target.id);
+    if (after !== undefined) stream.snapshotOrder = needChanges(attempt.source).orderOf(after);
+    await attempt.session.prepare(stream.target);
+  }
   attempt.progress.phase('snapshot');
   await using reader = await snapshots.open({ parallel: attempt.parallel });
   await snapshotPhase(attempt, reader);

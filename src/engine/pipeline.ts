@@ -42,10 +42,21 @@ export interface PipelineSpec {
   readonly exclusive: boolean;
   /** Of a copy: the rows that are read, by stream; others are read whole. */
   readonly ranges?: ReadonlyMap<StreamId, CursorRange>;
+  /** Of a copy: streams whose changes another pipeline appends to the same table, with how far it has come. */
+  readonly placed?: ReadonlyMap<StreamId, Position>;
+  /** What is to be read again. A demand is taken up once; of several for a stream the last one is. */
+  readonly resync?: readonly Resync[];
   /** See `StreamTarget.stamp`. */
   readonly stamp?: string;
   /** Whether a new pipeline reads the tables, or takes only what changes from its start on. */
   readonly begins: 'snapshot' | 'changes';
+}
+
+export interface Resync {
+  /** Its name. */
+  readonly demand: string;
+  /** Null: all that the pipeline has. */
+  readonly streams: readonly StreamId[] | null;
 }
 
 /** Rows by the value of a column, in the text form of its type. NULL is in no range. */

@@ -5,6 +5,7 @@ import { streamId, type StreamSchema } from '../core/stream-schema.ts';
 import type { Attempt } from './attempt.ts';
 import { isSameShape } from './schema-evolution.ts';
 import { pauseStream } from './snapshot-phase.ts';
+import { takeUpResyncs } from './resync.ts';
 import { fromRecord, type RunningStream, toRecord } from './stream-state.ts';
 import { matches } from './selection.ts';
 import {
@@ -34,6 +35,8 @@ export function newStream(attempt: Pick<Attempt, 'spec'>, entry: CatalogStream):
     loaded: false,
     attached: entry.attached ?? [],
     membership: null,
+    resync: null,
+    surplus: false,
     merge: false,
     estimatedRows: entry.estimatedRows,
   };
@@ -177,6 +180,26 @@ async function lookForTables(attempt: Attempt): Promise<readonly CatalogStream[]
   }
 }
 
+function tellMissing(
+  attempt: Attempt,
+  catalog: readonly CatalogStream[],
+  known: ReadonlySet<string>,
+): void {
+  const readable = new Map(
+    catalog.map(({ schema, readable: may }) => [streamId(schema.stream), may]),
+  );
+  for (const name of attempt.spec.selection) {
+    if (known.has(name) || name.startsWith('!') || /[*?]/.test(name)) continue;
+    const may = readable.get(name);
+    if (may === true) continue;
+    const what = may === false ? 'may not be read' : 'is not there at the source';
+    attempt.progress.emit(
+      { event: 'notice', message: `${what}; it joins when that has changed` },
+      name,
+    );
+  }
+}
+
 /** Streams of a pipeline that goes on: those recorded, and tables that have come since. */
 export async function resumeStreams(attempt: Attempt): Promise<void> {
   for (const record of attempt.state.streams) {
@@ -192,6 +215,7 @@ export async function resumeStreams(attempt: Attempt): Promise<void> {
       attempt.progress.emit({ event: 'stream-paused', ...stream.pause }, record.stream);
     }
   }
+  await takeUpResyncs(attempt);
   for (const stream of attempt.streams.values()) {
     if (stream.state !== 'paused')
       attempt.plans.set(stream.target.id, await attempt.destination.plan(stream.target));
@@ -199,7 +223,10 @@ export async function resumeStreams(attempt: Attempt): Promise<void> {
   const known = new Set(attempt.streams.keys());
   const catalog = await lookForTables(attempt);
   if (catalog === null) return;
-  for (const entry of selectStreams(catalog, attempt.spec.selection, known)) {
+  // Where nobody stands by, a name that is spelt wrong must not end what runs already: it is told.
+  const strict = !attempt.spec.awaitSystems;
+  if (!strict) tellMissing(attempt, catalog, known);
+  for (const entry of selectStreams(catalog, attempt.spec.selection, known, strict)) {
     const id = streamId(entry.schema.stream);
     if (attempt.streams.has(id)) continue;
     const stream = joiningStream(attempt, entry);

@@ -74,6 +74,10 @@ const detailSchema = z.object({
   attached: z.array(z.string()).default([]),
   /** How the source was sending its changes when they were last known to be whole: see `Memberships`. */
   membership: z.string().nullable().default(null),
+  /** The last demand to read it again that was taken up. */
+  resync: z.string().nullable().default(null),
+  /** Read again: what the destination has beyond the source's rows is still to be removed. */
+  surplus: z.boolean().default(false),
   paused: z.object({ code: z.string(), reason: z.string(), fix: z.string() }).nullable(),
 });
 
@@ -98,6 +102,10 @@ export interface RunningStream {
   attached: readonly string[];
   /** Null: not known. */
   membership: string | null;
+  /** Names the last demand to read it again that was taken up; null: there was none. */
+  resync: string | null;
+  /** It is read again, and its table may hold rows still that the source does not have. */
+  surplus: boolean;
   /** Loading must replace rows by key: the table may hold some already. */
   merge: boolean;
   estimatedRows: number | null;
@@ -122,6 +130,8 @@ export function toRecord(stream: RunningStream): StreamRecord {
     loaded: stream.loaded,
     attached: [...stream.attached],
     membership: stream.membership,
+    resync: stream.resync,
+    surplus: stream.surplus,
     paused: stream.pause,
   };
   return {
@@ -184,6 +194,8 @@ export function fromRecord(record: StreamRecord): RunningStream {
     loaded: detail.loaded || record.state === 'streaming',
     attached: detail.attached,
     membership: detail.membership,
+    resync: detail.resync,
+    surplus: detail.surplus,
     merge: true,
     estimatedRows: null,
   };

@@ -6,21 +6,23 @@ import type { PipelineSpec } from './pipeline.ts';
 import type { RunningStream } from './stream-state.ts';
 import { assertNamed, matches } from './selection.ts';
 
-/** `known`: streams that the pipeline has already. What becomes of those is decided one by one, later. */
+/**
+ * `known`: streams that the pipeline has already. What becomes of those is decided one by one, later. `strict`: others
+ * that are named must be there and be readable; else they are left out.
+ */
 export function selectStreams(
   catalog: readonly CatalogStream[],
   selection: readonly string[],
   known: ReadonlySet<StreamId> = new Set(),
+  strict = true,
 ): readonly CatalogStream[] {
   const ids = catalog.map((entry) => streamId(entry.schema.stream));
-  assertNamed(
-    selection.filter((glob) => !known.has(glob)),
-    ids,
-  );
+  const others = selection.filter((glob) => !known.has(glob));
+  if (strict) assertNamed(others, ids);
   return catalog.filter((entry, i) => {
     const id = ids[i] ?? '';
     if (!matches(selection, id)) return false;
-    if (!entry.readable && selection.includes(id) && !known.has(id)) throw mayNotBeRead([id]);
+    if (strict && !entry.readable && others.includes(id)) throw mayNotBeRead([id]);
     return entry.readable;
   });
 }

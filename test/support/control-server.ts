@@ -62,10 +62,13 @@ export interface ServerProcess extends AsyncDisposable {
   useToken(token: string): void;
   get(path: string): Promise<Answer>;
   post(path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>;
+  patch(path: string, body: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>;
   /** Executes a pipeline and waits for its end. */
   execute(pipelineId: string, parameters?: unknown): Promise<Record<string, unknown>>;
   execution(id: string): Promise<Record<string, unknown>>;
   kill(signal: NodeJS.Signals): Promise<void>;
+  /** Resolves when it has ended, by whatever. */
+  readonly exited: Promise<unknown>;
 }
 
 export async function startServerProcess(
@@ -110,14 +113,17 @@ export async function startServerProcess(
     const body = text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
     return { status: response.status, body, headers: response.headers };
   };
-  const post: ServerProcess['post'] = (path, body, headers = {}) =>
-    ask('POST', path, {
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      headers: {
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...headers,
-      },
-    });
+  const send =
+    (method: string) =>
+    (path: string, body?: unknown, headers: Readonly<Record<string, string>> = {}) =>
+      ask(method, path, {
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        headers: {
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...headers,
+        },
+      });
+  const post = send('POST');
   const execution = async (id: string): Promise<Record<string, unknown>> =>
     (await ask('GET', `/api/v1/etl/executions/${id}`)).body;
   const exited = once(child, 'exit');
@@ -145,6 +151,7 @@ export async function startServerProcess(
     },
     get: (path) => ask('GET', path),
     post,
+    patch: send('PATCH'),
     execute: async (pipelineId, parameters) => {
       const started = await post('/api/v1/etl/trigger', {
         pipeline_id: pipelineId,
@@ -163,6 +170,7 @@ export async function startServerProcess(
       return last;
     },
     execution,
+    exited,
     kill: async (signal) => {
       child.kill(signal);
       await exited;

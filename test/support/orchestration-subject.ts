@@ -11,7 +11,8 @@ import {
   type EmbeddedOrchestrator,
   startEmbedded,
 } from '../../src/orchestration/embedded/orchestrator.ts';
-import type { FlowMap } from '../../src/orchestration/flow.ts';
+import type { ActivityMap, FlowMap } from '../../src/orchestration/flow.ts';
+import { FLOWS as PRODUCT_FLOWS } from '../../src/orchestration/flows/index.ts';
 import type { Orchestrator } from '../../src/orchestration/orchestrator.ts';
 import type { TemporalSettings } from '../../src/orchestration/temporal/settings.ts';
 import { Recorder, testActivities } from './orchestration-activities.ts';
@@ -101,7 +102,11 @@ export const workflowId = (): string => `test-${randomUUID()}`;
 
 async function embedded(
   place: JournalPlace | null,
-  options: { readonly maxActivities?: number; readonly flows?: FlowMap },
+  options: {
+    readonly maxActivities?: number;
+    readonly flows?: FlowMap;
+    readonly activities?: ActivityMap;
+  },
 ): Promise<Subject | null> {
   if (place === null) return null;
   let engine = await place.start(options);
@@ -113,7 +118,7 @@ async function embedded(
     recorder,
     async restart() {
       await engine[Symbol.asyncDispose]();
-      engine = await place.start({ ...options, activities: testActivities(recorder) });
+      engine = await place.start({ activities: testActivities(recorder), ...options });
     },
     async [Symbol.asyncDispose]() {
       await engine[Symbol.asyncDispose]();
@@ -129,7 +134,9 @@ export interface TemporalSubject extends Subject {
 export const flowsModule = new URL('./orchestration-flows.ts', import.meta.url);
 
 /** Null where no server is installed. */
-export async function temporal(): Promise<TemporalSubject | null> {
+export async function temporal(
+  given: { readonly flowsModule?: URL; readonly activities?: ActivityMap } = {},
+): Promise<TemporalSubject | null> {
   const server = await startTemporal();
   if (server === null) return null;
   const settings: TemporalSettings = {
@@ -145,8 +152,9 @@ export async function temporal(): Promise<TemporalSubject | null> {
   const begin = (): Promise<AsyncDisposable> =>
     startTemporalWorker({
       settings,
-      flowsModule,
-      activities: testActivities(recorder),
+      flowsModule: given.flowsModule ?? flowsModule,
+      activities: given.activities ?? testActivities(recorder),
+      queues: { replication: 4 },
       graceMs: 2000,
       heartbeatEveryMs: 200,
       onFault: (fault) => {
@@ -170,6 +178,25 @@ export async function temporal(): Promise<TemporalSubject | null> {
     },
   };
 }
+
+/** The product's own flows, over the activities of a test. */
+export const productSubjects: readonly {
+  readonly name: string;
+  open(activities: ActivityMap): Promise<Subject | null>;
+}[] = [
+  {
+    name: 'embedded on SQLite',
+    open: async (activities) => embedded(sqlitePlace(), { flows: PRODUCT_FLOWS, activities }),
+  },
+  {
+    name: 'Temporal',
+    open: async (activities) =>
+      temporal({
+        flowsModule: new URL('../../src/orchestration/flows/index.ts', import.meta.url),
+        activities,
+      }),
+  },
+];
 
 export const subjects: readonly SubjectKind[] = [
   {

@@ -68,11 +68,20 @@ export function recordingServices(): RecordingServices {
       );
     },
     triggerExecution: claim,
-    triggerBackfill: (transaction, scope, { pipeline, backfill }) =>
-      claim(transaction, scope, {
-        pipeline,
-        parameters: { date_range: backfill.date_range, force: true },
-      }),
+    triggerBackfill: async (transaction, scope, { pipeline, backfill }) => {
+      note('triggerBackfill', pipeline.id);
+      const { execution } = await claimExecution(transaction, scope, {
+        pipeline_id: pipeline.id,
+        workflow: 'BackfillWorkflow',
+        trigger: 'backfill',
+        parameters: JSON.stringify(backfill),
+      });
+      return { executionId: execution.id, estimatedStart: execution.scheduled_at };
+    },
+    previewBackfill: (_scope, pipeline) => {
+      note('previewBackfill', pipeline.id);
+      return Promise.resolve([{ stream: 'public.orders', column: 'id', rows: 3 }]);
+    },
     executionScheduled: (id) => note('executionScheduled', id),
     cancelExecution: (_scope, id) => {
       note('cancelExecution', id);
@@ -90,6 +99,15 @@ export function recordingServices(): RecordingServices {
       note('onboarding', workflowId);
       const isOwn = workflowId.startsWith(`onboarding-${scope.organizationId}-`);
       return Promise.resolve(isOwn ? ONBOARDING : null);
+    },
+    resyncPipeline: (_scope, pipeline, { streams }) => {
+      note('resyncPipeline', pipeline.id);
+      return Promise.resolve({
+        pipeline_id: pipeline.id,
+        execution_id: pipeline.id,
+        state: 'running' as const,
+        streams: [...streams],
+      });
     },
     comparePipeline: (_scope, pipeline) => {
       note('comparePipeline', pipeline.id);

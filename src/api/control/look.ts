@@ -1,6 +1,6 @@
 /** What a connection's system says of itself: a test step by step, and its catalog. */
 import { type NamedSystem, openDestination, openSource } from '../../connectors/registry.ts';
-import type { ConnectorContext, Finding } from '../../core/connector.ts';
+import type { CatalogStream, ConnectorContext, Finding } from '../../core/connector.ts';
 import { asForebayError, type ErrorCode, type ForebayError } from '../../core/errors.ts';
 import { SlabPool } from '../../core/slab.ts';
 import { streamId } from '../../core/stream-schema.ts';
@@ -140,9 +140,16 @@ export async function testSystem(
   }
 }
 
-export async function readCatalog(system: NamedSystem, signal: AbortSignal): Promise<Catalog> {
+export async function discoverSource(
+  system: NamedSystem,
+  signal: AbortSignal,
+): Promise<readonly CatalogStream[]> {
   await using source = await openSource(system, contextOf(signal));
-  const streams = await source.discover();
+  return await source.discover();
+}
+
+export async function readCatalog(system: NamedSystem, signal: AbortSignal): Promise<Catalog> {
+  const streams = await discoverSource(system, signal);
   return {
     streams: streams.map(({ schema, readable, estimatedRows, estimatedBytes }) => ({
       stream: streamId(schema.stream),

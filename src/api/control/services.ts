@@ -1,12 +1,8 @@
 /** What the routes ask of the running system, done by the engine, the flows and the connectors. */
 import { CONNECTORS } from '../../connectors/registry.ts';
-import { asForebayError, ForebayError } from '../../core/errors.ts';
-import { uuidv7 } from '../../core/uuid.ts';
-import { findExecution, openExecutions } from '../../metadata/executions.ts';
+import { ForebayError } from '../../core/errors.ts';
+import { findExecution } from '../../metadata/executions.ts';
 import type { MetadataDb } from '../../metadata/database.ts';
-import type { OrganizationScope } from '../../metadata/scope.ts';
-import type { PipelinesTable } from '../../metadata/tables.ts';
-import { inTransaction } from '../../metadata/transaction.ts';
 import {
   type ActivityDeps,
   connectionSystem,
@@ -14,16 +10,18 @@ import {
   loadPipeline,
 } from '../../orchestration/activities/deps.ts';
 import type { Dispatcher } from '../../orchestration/dispatcher.ts';
-import type { Control, TriggerParameters } from '../../orchestration/flows/activities.ts';
+import type { TriggerParameters } from '../../orchestration/flows/activities.ts';
 import type { Orchestrator } from '../../orchestration/orchestrator.ts';
-import { scheduleExecution, workflowOf } from '../../orchestration/schedule-execution.ts';
+import { scheduleExecution } from '../../orchestration/schedule-execution.ts';
 import type { ConnectorType } from '../schemas/connectors.ts';
-import type { PipelineState } from '../schemas/pipelines.ts';
 import type { ConnectorCapabilities, ControlServices } from '../services.ts';
+import { joinedRanges } from '../backfill-request.ts';
 import { comparePipeline } from './compare.ts';
 import { readCatalog, testSystem } from './look.ts';
 import { metricsText } from './metrics.ts';
 import { Onboardings } from './onboarding.ts';
+import { countRows } from './preview-backfill.ts';
+import { assertFollows, Replications } from './replications.ts';
 
 export interface ServiceParts {
   readonly deps: ActivityDeps;
@@ -92,13 +90,12 @@ export function createServices(parts: ServiceParts): ControlServices {
         pipeline,
         trigger: 'backfill',
         workflow: 'BackfillWorkflow',
-        parameters: {
-          dateRange: backfill.date_range,
-          rangeDays: backfill.range_days,
-          limit: backfill.parallel,
-          ranges: null,
-        },
+        parameters: backfill,
       }),
+    previewBackfill: async (scope, pipeline, { backfill, signal }) => {
+      const ref = { organizationId: scope.organizationId, pipelineId: pipeline.id };
+      return countRows(await loadPipeline(deps, ref), joinedRanges(backfill), signal);
+    },
     executionScheduled: () => dispatcher.hint(),
     cancelExecution: async (scope, executionId) => {
       const execution = await findExecution(db, scope, executionId);
@@ -108,6 +105,7 @@ export function createServices(parts: ServiceParts): ControlServices {
     stopPipeline: (scope, pipeline) => replication.tell(scope, pipeline, 'stop'),
     pausePipeline: (scope, pipeline) => replication.tell(scope, pipeline, 'pause'),
     resumePipeline: (scope, pipeline) => replication.tell(scope, pipeline, 'resume'),
+    resyncPipeline: (scope, pipeline, request) => replication.resync(scope, pipeline, request),
     comparePipeline: async (scope, pipeline, request) => {
       assertFollows(pipeline);
       const ref = { organizationId: scope.organizationId, pipelineId: pipeline.id };
@@ -123,74 +121,4 @@ export function createServices(parts: ServiceParts): ControlServices {
     readiness: () => readiness(db),
     metrics: (scope) => metricsText(db, scope),
   };
-}
-
-function assertFollows(pipeline: PipelinesTable): void {
-  if (workflowOf(pipeline) === 'ReplicationWorkflow') return;
-  throw new ForebayError('request_unprocessable', {
-    message: `pipeline ${pipeline.name} is of kind ${pipeline.kind}, which runs in executions and does not follow its source`,
-    fix: 'Execute it, or make a pipeline of kind replication.',
-  });
-}
-
-/** A pipeline that follows its source: one workflow, under the pipeline's id. */
-class Replications {
-  readonly #parts: ServiceParts;
-
-  constructor(parts: ServiceParts) {
-    this.#parts = parts;
-  }
-
-  async start(scope: OrganizationScope, pipeline: PipelinesTable): Promise<PipelineState> {
-    const state = await this.#state(scope, pipeline);
-    if (state === 'paused') return this.tell(scope, pipeline, 'resume');
-    if (state !== 'stopped') return this.#answer(pipeline, state);
-    const { deps, dispatcher } = this.#parts;
-    await inTransaction(deps.metadata.db, (transaction) =>
-      scheduleExecution(transaction, scope, { pipeline, trigger: 'manual', parameters: {} }),
-    );
-    dispatcher.hint();
-    return this.#answer(pipeline, 'starting');
-  }
-
-  async tell(
-    scope: OrganizationScope,
-    pipeline: PipelinesTable,
-    control: Exclude<Control, 'reconfigure'>,
-  ): Promise<PipelineState> {
-    const state = await this.#state(scope, pipeline);
-    const after = { stop: 'stopping', pause: 'paused', resume: 'running' } as const;
-    if (state === 'stopped') return this.#answer(pipeline, state);
-    // Also where it seems to be so already: what was asked before may be on its way still.
-    const signal = { name: 'control', id: uuidv7(), payload: control };
-    await this.#parts.orchestrator.signal(pipeline.id, signal);
-    return this.#answer(pipeline, after[control]);
-  }
-
-  /** One that runs takes up what was changed; where none is open there is nobody to tell. */
-  async reconfigure(pipelineId: string): Promise<void> {
-    const signal = { name: 'control', id: uuidv7(), payload: 'reconfigure' };
-    try {
-      await this.#parts.orchestrator.signal(pipelineId, signal);
-    } catch (error) {
-      if (asForebayError(error).code !== 'not_found') throw error;
-    }
-  }
-
-  async #state(
-    scope: OrganizationScope,
-    pipeline: PipelinesTable,
-  ): Promise<PipelineState['state']> {
-    assertFollows(pipeline);
-    const { deps, orchestrator } = this.#parts;
-    const [open] = await openExecutions(deps.metadata.db, scope, pipeline.id);
-    if (open === undefined) return 'stopped';
-    if (open.status === 'scheduled') return 'starting';
-    const state = await orchestrator.query(pipeline.id, 'state');
-    return state === 'paused' ? 'paused' : 'running';
-  }
-
-  #answer(pipeline: PipelinesTable, state: PipelineState['state']): PipelineState {
-    return { pipeline_id: pipeline.id, state, workflow_id: pipeline.id };
-  }
 }

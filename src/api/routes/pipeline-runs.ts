@@ -1,25 +1,37 @@
 /** What a pipeline does by hand: executions, replication, comparison. */
+import { z } from 'zod';
 import { listPipelineStreams } from '../../metadata/pipeline-streams.ts';
 import type { PipelinesTable } from '../../metadata/tables.ts';
 import type { MetadataTransaction } from '../../metadata/transaction.ts';
 import { requireDatedStreams, requiredPipeline } from '../pipeline-view.ts';
+import { plannedBackfill, plannedRanges } from '../backfill-request.ts';
+import { readIdempotencyKey } from '../idempotency.ts';
 import { upstreamError } from '../problem.ts';
 import { type Call, type Caller, changeRoute, type Effect, type Route } from '../route.ts';
 import type { ControlServices, ScheduledExecution } from '../services.ts';
+import {
+  type BackfillInput,
+  backfillInput,
+  type BackfillPreview,
+  backfillPreviewSchema,
+} from '../schemas/backfills.ts';
 import { type IdParams, idParams, noBody } from '../schemas/fields.ts';
 import {
-  backfillInput,
   compareInput,
   comparisonSchema,
   executeInput,
   type ExecutionParameters,
   pipelineStateSchema,
+  resyncedSchema,
+  resyncInput,
   scheduledSchema,
 } from '../schemas/pipelines.ts';
 
 const PATH = '/api/v1/pipelines/{id}';
 /** Whole tables are read on both sides. */
 const COMPARE_MS = 1_800_000;
+/** Rows are counted. */
+const PREVIEW_MS = 300_000;
 
 const audit = (
   action: string,
@@ -89,26 +101,45 @@ const execute = changeRoute({
   },
 });
 
+async function preview(call: Call<IdParams, unknown, BackfillInput>): Promise<BackfillPreview> {
+  const { caller, context, body } = call;
+  const row = await requiredPipeline(context.db, call);
+  const planned = await plannedBackfill(context.db, caller.scope, row, body);
+  const ranges = plannedRanges(planned).map(({ start, end }) => ({ start, end }));
+  const request = { backfill: planned, signal: call.signal() };
+  try {
+    const streams = await context.services.previewBackfill(caller.scope, row, request);
+    return { preview: true, total_ranges: ranges.length, ranges, streams };
+  } catch (error) {
+    throw upstreamError(error);
+  }
+}
+
 const backfill = changeRoute({
   method: 'POST',
   path: `${PATH}/backfill`,
   operation: 'backfillPipeline',
-  summary: 'Reads days of the past again, in parts that can go on after a break.',
+  summary:
+    'Reads days or keys of the past again, in ranges; those that failed can be tried again alone.',
   tag: 'Pipelines',
   permission: 'operate',
   params: idParams,
   body: backfillInput,
   example: { date_range: { start: '2026-01-01', end: '2026-03-31' }, range_days: 7, parallel: 2 },
-  replies: { 200: scheduledSchema },
+  replies: { 200: z.union([scheduledSchema, backfillPreviewSchema]) },
   failures: ['execution_waits', 'request_unprocessable'],
-  change: async (call, transaction) => {
+  upstream: true,
+  timeoutMs: PREVIEW_MS,
+  prepare: async (call) => (call.body.preview ? await preview(call) : null),
+  change: async (call, transaction, previewed) => {
     const { caller, context, body } = call;
     const row = await requiredPipeline(transaction, call);
-    const streams = await listPipelineStreams(transaction, caller.scope, row.id);
-    requireDatedStreams(row, streams, '/date_range');
+    if (previewed !== null)
+      return { status: 200, body: previewed, audit: audit('backfill_preview', row) };
+    const planned = await plannedBackfill(transaction, caller.scope, row, body);
     const scheduled = await context.services.triggerBackfill(transaction, caller.scope, {
       pipeline: row,
-      backfill: body,
+      backfill: planned,
     });
     const trigger = { caller, services: context.services, transaction };
     return scheduledEffect(trigger, row, scheduled, 'backfill');
@@ -142,6 +173,37 @@ const compare = changeRoute({
     const row = await requiredPipeline(transaction, call);
     const { identical } = comparison;
     return { status: 200, body: comparison, audit: audit('compare', row, { identical }) };
+  },
+});
+
+const resync = changeRoute({
+  method: 'POST',
+  path: `${PATH}/resync`,
+  operation: 'resyncPipeline',
+  summary:
+    'Reads streams of a replication again in full while it goes on; their tables stay in use meanwhile.',
+  tag: 'Pipelines',
+  permission: 'operate',
+  params: idParams,
+  body: resyncInput,
+  example: { streams: ['public.orders'] },
+  replies: { 200: resyncedSchema },
+  failures: ['stream_not_found', 'request_unprocessable', 'orchestrator_unreachable'],
+  upstream: true,
+  prepare: async (call) => {
+    const row = await requiredPipeline(call.context.db, call);
+    const { streams } = call.body;
+    const request = { streams, key: readIdempotencyKey(call.headers), signal: call.signal() };
+    try {
+      return await call.context.services.resyncPipeline(call.caller.scope, row, request);
+    } catch (error) {
+      throw upstreamError(error);
+    }
+  },
+  change: async (call, transaction, resynced) => {
+    const row = await requiredPipeline(transaction, call);
+    const { streams, execution_id } = resynced;
+    return { status: 200, body: resynced, audit: audit('resync', row, { streams, execution_id }) };
   },
 });
 
@@ -197,4 +259,5 @@ export const pipelineRunRoutes: readonly Route[] = [
   execute,
   backfill,
   compare,
+  resync,
 ];

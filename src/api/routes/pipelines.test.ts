@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { endExecution } from '../../metadata/executions.ts';
 import {
   type Answer,
   type ApiFixture,
@@ -240,6 +241,50 @@ describe('running a pipeline by hand', () => {
       body: { date_range },
     });
     expect(taken.body.status).toBe('scheduled');
+  });
+
+  it('a backfill is of days, keys, or what another one left, and of nothing else', async () => {
+    const { body: layered } = await post({ streams: ['c'], event_time_column: 'at' });
+    const url = `${URL}/${layered.id}/backfill`;
+    const key_range = { column: 'id', start: 1, end: 100 };
+    const refused = async (body: object): Promise<readonly string[]> => {
+      const answer = await api.ask('POST', url, { body });
+      expect([400, 422]).toContain(answer.status);
+      return asProblem(answer).errors.map(({ pointer }) => pointer);
+    };
+    expect(await refused({})).toEqual(['']);
+    expect(await refused({ key_range, retry_of: layered.id })).toEqual(['']);
+    expect(await refused({ key_range, range_days: 1 })).toEqual(['/range_days']);
+    expect(await refused({ key_range: { ...key_range, end: 0 } })).toEqual(['/key_range/end']);
+    expect(await refused({ key_range: { ...key_range, end: 1e16 } })).toEqual(['/key_range/end']);
+    expect(await refused({ retry_of: layered.id })).toEqual(['/retry_of']);
+    const days = { start: '1990-01-01', end: '2020-12-31' };
+    expect(await refused({ date_range: days, range_days: 1 })).toEqual(['/range_days']);
+    const preview = await api.ask('POST', url, { body: { key_range, preview: true } });
+    expect(preview.body).toEqual({
+      preview: true,
+      total_ranges: 1,
+      ranges: [{ start: 1, end: 100 }],
+      streams: [{ stream: 'public.orders', column: 'id', rows: 3 }],
+    });
+    expect(api.services.asked.at(-1)?.name).toBe('previewBackfill');
+    const taken = await api.ask('POST', url, { body: { key_range, range_size: 10 } });
+    expect(taken.body.status).toBe('scheduled');
+    expect(await refused({ retry_of: taken.body.execution_id })).toEqual(['/retry_of']);
+    const id = taken.body.execution_id;
+    await endExecution(api.metadata.db, api.scope, { id, status: 'cancelled' });
+    const again = { retry_of: id, preview: true };
+    expect((await api.ask('POST', url, { body: again })).body).toMatchObject({ total_ranges: 10 });
+  });
+
+  it('streams are read again under the key of the request', async () => {
+    const answer = await api.ask('POST', `${URL}/${made.pipeline}/resync`, {
+      body: { streams: ['public.orders'] },
+    });
+    expect(answer.body).toMatchObject({ pipeline_id: made.pipeline, streams: ['public.orders'] });
+    const twice = { streams: ['a', 'a'] };
+    const refused = await api.ask('POST', `${URL}/${made.pipeline}/resync`, { body: twice });
+    expect(asProblem(refused).errors[0]?.pointer).toBe('/streams');
   });
 
   it.each(['start', 'stop', 'pause', 'resume'])('%s is handed on', async (action) => {

@@ -171,18 +171,6 @@ export const executeInput = z
   .strictObject({ parameters: executionParameters.optional() })
   .optional();
 
-export const backfillInput = z.strictObject({
-  date_range: dateRange,
-  range_days: z
-    .int()
-    .min(1)
-    .max(3660)
-    .default(1)
-    .meta({ description: 'Days that one part of it covers.' }),
-  parallel: z.int().min(1).max(64).default(1).meta({ description: 'Parts that run at once.' }),
-});
-export type BackfillInput = z.output<typeof backfillInput>;
-
 export const scheduledSchema = z
   .object({
     execution_id: uuid,
@@ -219,3 +207,27 @@ export const pipelineStateSchema = z
   })
   .meta({ id: 'PipelineState', description: 'Of the replication of the pipeline.' });
 export type PipelineState = z.output<typeof pipelineStateSchema>;
+
+/** Each is one that the source must have, so that a mistake is told at once. */
+export const resyncInput = z
+  .strictObject({
+    streams: z
+      .array(identifierText)
+      .min(1)
+      .max(100)
+      .refine((list) => new Set(list).size === list.length, 'names a stream twice')
+      .meta({ description: 'Names of streams that are read again in full; no globs.' }),
+  })
+  .meta({ id: 'ResyncInput' });
+
+export const resyncedSchema = z
+  .object({
+    pipeline_id: uuid,
+    execution_id: uuid.meta({ description: 'Whose log tells when a stream has been read again.' }),
+    state: z
+      .enum(['running', 'paused'])
+      .meta({ description: 'While it is paused, the demand waits until it is resumed.' }),
+    streams: z.array(z.string()),
+  })
+  .meta({ id: 'Resync' });
+export type Resynced = z.output<typeof resyncedSchema>;

@@ -14,8 +14,15 @@ export function count(min: number, max: number) {
     .refine((value) => value >= min && value <= max, range);
 }
 
+function safeInteger(pattern: RegExp, what: string) {
+  return z.string().regex(pattern, what).transform(Number).refine(Number.isSafeInteger, what);
+}
+
+export const wholeNumber = safeInteger(/^[1-9]\d*$/, 'must be a whole number of 1 or more');
+/** An integer of the source. */
+export const key = safeInteger(/^-?\d+$/, 'must be an integer');
+
 export const clientShape = { ...serverShape, ...listShape };
 export const confirmedShape = { ...clientShape, yes: z.boolean().default(false) };
 export const waitShape = { wait: z.boolean().default(false) };
 export const daysShape = { from: day.optional(), to: day.optional() };
-export const everyDayShape = { from: day, to: day };

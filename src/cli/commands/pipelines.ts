@@ -1,4 +1,8 @@
-import { pipelineSchema, pipelineStateSchema } from '../../api/schemas/pipelines.ts';
+import {
+  pipelineSchema,
+  pipelineStateSchema,
+  resyncedSchema,
+} from '../../api/schemas/pipelines.ts';
 import { ForebayError } from '../../core/errors.ts';
 import type { RunCommand } from '../call.ts';
 import { withServer } from '../client/connect.ts';
@@ -46,6 +50,21 @@ export const control =
       return 0;
     });
   };
+
+/** Streams of a pipeline that follows its source. */
+export const resync: RunCommand = ({ args, options, terminal }) => {
+  const given = readOptions(clientShape, options);
+  return withServer(given, async (api) => {
+    const [pipeline = '', ...streams] = args;
+    const { id, name } = await findPipeline(api, pipeline);
+    const path = `${PATHS.pipelines}/${id}/resync`;
+    const resynced = await api.post(resyncedSchema, path, { streams });
+    const when = resynced.state === 'paused' ? 'once it is resumed' : 'while it goes on';
+    const sentence = `${name}: ${streams.join(', ')} will be read again ${when}`;
+    sayDone(sentence, { ...resynced }, { format: outputFormat(given), terminal });
+    return 0;
+  });
+};
 
 export const activation =
   (action: 'enable' | 'disable'): RunCommand =>

@@ -6,8 +6,8 @@ import type { ApiClient } from '../api-client.ts';
 import type { RunCommand } from '../call.ts';
 import { withServer } from '../client/connect.ts';
 import { summaryOf, tellEnd, waitForEnd } from '../client/execution-end.ts';
-import { findPipeline, PATHS } from '../client/find.ts';
-import { clientShape, count, daysShape, everyDayShape, waitShape } from '../client/options.ts';
+import { findPipeline } from '../client/find.ts';
+import { clientShape, daysShape, waitShape } from '../client/options.ts';
 import { sayDone } from '../client/say.ts';
 import { type OutputFormat, outputFormat, readOptions } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
@@ -19,7 +19,11 @@ interface Started {
   readonly format: OutputFormat;
 }
 
-async function follow(api: ApiClient, started: Started, terminal: Terminal): Promise<ExitCode> {
+export async function follow(
+  api: ApiClient,
+  started: Started,
+  terminal: Terminal,
+): Promise<ExitCode> {
   const { name, id, wait, format } = started;
   const output = { format, terminal };
   if (!wait) {
@@ -67,26 +71,6 @@ export const trigger: RunCommand = ({ args, options, terminal }) => {
     const { id: pipeline_id, name } = await findPipeline(api, args[0] ?? '');
     const body = { pipeline_id, parameters };
     const { execution_id: id } = await api.post(scheduledSchema, '/api/v1/etl/trigger', body);
-    return await follow(api, { name, id, wait: given.wait, format: outputFormat(given) }, terminal);
-  });
-};
-
-const backfillShape = {
-  ...clientShape,
-  ...everyDayShape,
-  ...waitShape,
-  days: count(1, 3660).default(1),
-  parallel: count(1, 64).default(1),
-};
-
-export const backfill: RunCommand = ({ args, options, terminal }) => {
-  const given = readOptions(backfillShape, options);
-  return withServer(given, async (api) => {
-    const { id: pipelineId, name } = await findPipeline(api, args[0] ?? '');
-    const date_range = { start: given.from, end: given.to };
-    const body = { date_range, range_days: given.days, parallel: given.parallel };
-    const path = `${PATHS.pipelines}/${pipelineId}/backfill`;
-    const { execution_id: id } = await api.post(scheduledSchema, path, body);
     return await follow(api, { name, id, wait: given.wait, format: outputFormat(given) }, terminal);
   });
 };

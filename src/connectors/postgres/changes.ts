@@ -196,6 +196,8 @@ export class PostgresChanges implements ChangeCapability {
       await slots.dropPublications(this.#system.catalog, slotName(pipeline));
   }
 
+  readonly findsRows = true;
+
   lookup(schema: StreamSchema, batch: RowBatch, rows: readonly number[]): Promise<RowBatch | null> {
     return lookupRows(this.#system, { schema, batch, rows });
   }

@@ -2,12 +2,11 @@
 import { listCheckpoints, putCheckpoint } from '../../metadata/checkpoints.ts';
 import { timeOf } from '../../metadata/transaction.ts';
 import type { ActivityContext } from '../flow.ts';
-import type { DateRange, ExecutionRef, TriggerParameters } from '../flows/activities.ts';
+import type { ExecutionRef, TriggerParameters } from '../flows/activities.ts';
 import { type ActivityDeps, loadPipeline, type PipelineSetup, withSystem } from './deps.ts';
-import { ExecutionLog } from './execution-log.ts';
-import type { RunEvent } from '../../engine/pipeline.ts';
-import { BRONZE, extract, type ExtractedStream, forgetPart, streamConfigOf } from './extract.ts';
-import { alive, type LayerOutcome, layerStep } from './layer-step.ts';
+import type { ExecutionLog } from './execution-log.ts';
+import { BRONZE, extract, type ExtractedStream, streamConfigOf } from './extract.ts';
+import { type LayerOutcome, layerStep } from './layer-step.ts';
 import { lastCursor } from './last-cursor.ts';
 
 export function bronze(
@@ -109,39 +108,4 @@ function outcomeOf(streams: readonly ExtractedStream[], log: ExecutionLog): Laye
     size_bytes: sum(({ bytes }) => bytes),
     tables: streams.map(({ schema }) => schema.stream.name),
   };
-}
-
-/** Days are read again, whatever was read of them before. */
-export async function backfillRange(
-  deps: ActivityDeps,
-  input: ExecutionRef & { readonly range: DateRange },
-  context: ActivityContext,
-): Promise<null> {
-  const { range, ...ref } = input;
-  const days = `${range.start}..${range.end}`;
-  const setup = await loadPipeline(deps, ref);
-  const { source, destination, config, pipeline } = setup;
-  await using log = new ExecutionLog(deps, ref, { layer: 'bronze', context });
-  const { signal } = context;
-  const extraction = {
-    pipelineId: pipeline.id,
-    stamp: `${ref.executionId}:${days}`,
-    part: days,
-    source,
-    warehouse: destination,
-    config,
-    parameters: { dateRange: range, force: false },
-    cursorOf: () => Promise.resolve(null),
-    observe: (event: RunEvent) => log.event(event),
-    signal,
-  };
-  return await alive(context, () =>
-    withSystem(deps, destination, signal, async () => {
-      const streams = await extract(extraction);
-      const records = streams.reduce((total, { applied }) => total + applied, 0);
-      await forgetPart(extraction);
-      log.add('info', `Read ${records} records of ${days}`);
-      return null;
-    }),
-  );
 }

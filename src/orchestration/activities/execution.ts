@@ -52,12 +52,12 @@ export async function beginExecution(
   const config = readPipelineConfig(pipeline.config, streams);
   const possible = LAYERS_OF_KIND[pipeline.kind] ?? LAYERS;
   const layers = layersOf(config).filter((layer) => possible.includes(layer));
-  await inTransaction(db, async (transaction) => {
+  const isFirst = await inTransaction(db, async (transaction) => {
     const { changed, execution } = await startExecution(transaction, scope, {
       id: ref.executionId,
       run_id: null,
     });
-    if (!changed) return;
+    if (!changed) return false;
     for (const layer of LAYERS)
       await putExecutionLayer(transaction, scope, ref.executionId, {
         layer,
@@ -65,9 +65,11 @@ export async function beginExecution(
       });
     const event = { type: 'execution.started', subject: execution.id, data: eventData(execution) };
     await appendEvents(transaction, scope, [event]);
+    return true;
   });
   await using log = new ExecutionLog(deps, ref, { layer: null, context });
-  log.add('info', `Execution of ${pipeline.name} started`);
+  if (isFirst) log.add('info', `Execution of ${pipeline.name} started`);
+  else log.add('debug', `Execution of ${pipeline.name} goes on`);
   return { layers, retry: { fallback: deps.retryFallback, own: retryOf(config) } };
 }
 

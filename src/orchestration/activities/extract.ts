@@ -3,10 +3,10 @@
  * A stream with a cursor column is read from its last value on; one whose changes can be followed is followed until
  * what was committed at the start is there; the others are read whole.
  */
-import { createHash } from 'node:crypto';
 import { type NamedSystem, openDestination, openSource } from '../../connectors/registry.ts';
 import type { ConnectorContext } from '../../core/connector.ts';
-import { ForebayError } from '../../core/errors.ts';
+import { type ErrorCode, ERROR_TABLE, ForebayError } from '../../core/errors.ts';
+import type { Position } from '../../core/position.ts';
 import { SlabPool } from '../../core/slab.ts';
 import { type StreamId, streamId, type StreamSchema } from '../../core/stream-schema.ts';
 import type {
@@ -21,7 +21,8 @@ import { runPipeline } from '../../engine/run.ts';
 import { matches } from '../../engine/selection.ts';
 import { fromRecord } from '../../engine/stream-state.ts';
 import { selectStreams } from '../../engine/targets.ts';
-import type { TriggerParameters } from '../flows/activities.ts';
+import type { KeyRange, TriggerParameters } from '../flows/activities.ts';
+import { daysOf, keysOf } from './cursor-ranges.ts';
 import { type PipelineConfig, selectionOf, type StreamConfig } from './pipeline-config.ts';
 
 const MIB = 1024 * 1024;
@@ -29,7 +30,6 @@ const MEMORY_BYTES = 256 * MIB;
 const ERROR_BUDGET = 1000;
 const BATCH_ROWS = 20_000;
 const BATCH_MS = 200;
-const DAY_MS = 86_400_000;
 
 export const BRONZE = 'bronze';
 
@@ -38,11 +38,13 @@ export interface Extraction {
   /** Rows say that it brought them; reading again under the same one takes the place of what it brought before. */
   readonly stamp: string;
   /** A part that is read beside others has an engine's pipeline of its own. */
-  readonly part: string | null;
+  readonly part: number | null;
   readonly source: NamedSystem;
   readonly warehouse: NamedSystem;
   readonly config: PipelineConfig;
   readonly parameters: TriggerParameters;
+  /** In place of all else: rows of each stream by a column that it names. */
+  readonly keyRange?: KeyRange | null;
   /** Where a stream with a cursor column goes on; null: from its beginning. */
   readonly cursorOf: (stream: StreamId, column: string) => Promise<string | null>;
   readonly observe: (event: RunEvent) => void;
@@ -71,12 +73,10 @@ export function engineName(kind: 'follow' | 'query', pipelineId: string): string
   return `${kind === 'follow' ? 'p' : 'q'}_${pipelineId.replaceAll('-', '')}`;
 }
 
-const PART_LENGTH = 5;
-
+/** What the engine allows leaves five letters for the part. */
 function nameOf({ pipelineId, part }: Extraction, kind: 'follow' | 'query'): string {
-  if (part === null) return engineName(kind, pipelineId);
-  const hash = createHash('sha256').update(part).digest('hex').slice(0, PART_LENGTH);
-  return `${engineName(kind, pipelineId)}_${hash}`;
+  const name = engineName(kind, pipelineId);
+  return part === null ? name : `${name}_${part.toString(36)}`;
 }
 
 /** What the warehouse remembers of a part that is done; its rows stay. */
@@ -93,49 +93,23 @@ export function streamConfigOf(config: PipelineConfig, stream: StreamId): Stream
   return config.streams.find((entry) => matches([entry.stream], stream)) ?? null;
 }
 
-function nextDay(day: string): string {
-  return new Date(Date.parse(`${day}T00:00:00Z`) + DAY_MS).toISOString().slice(0, 10);
-}
-
-/** Days are UTC's, whatever the zone of the column. */
-function dayBound(schema: StreamSchema, column: string, day: string): string {
-  const type = schema.columns.find(({ name }) => name === column)?.type;
-  return type?.kind === 'timestamp' ? `${day} 00:00:00${type.zoned ? '+00' : ''}` : day;
-}
-
-function dateRange(
-  schema: StreamSchema,
-  column: string | null,
-  range: NonNullable<TriggerParameters['dateRange']>,
-): CursorRange {
-  const stream = streamId(schema.stream);
-  if (column === null) {
-    throw new ForebayError('request_unprocessable', {
-      message: `${stream} has no cursor column, and the pipeline names no event_time_column`,
-      fix: 'Name the column that the days of date_range are told by, or leave date_range out.',
-      stream,
-    });
-  }
-  const from = dayBound(schema, column, range.start);
-  return { column, from, to: dayBound(schema, column, nextDay(range.end)) };
-}
-
 /** Which way each stream is read. */
 export async function planExtraction(
-  extraction: Pick<Extraction, 'config' | 'parameters' | 'cursorOf'>,
+  extraction: Pick<Extraction, 'config' | 'parameters' | 'keyRange' | 'cursorOf'>,
   schemas: readonly StreamSchema[],
   canFollow: boolean,
 ): Promise<ExtractPlan> {
-  const { config, parameters, cursorOf } = extraction;
+  const { config, parameters, keyRange = null, cursorOf } = extraction;
   const follow: StreamId[] = [];
   const whole: StreamId[] = [];
   const ranges = new Map<StreamId, CursorRange>();
   for (const schema of schemas) {
     const id = streamId(schema.stream);
     const cursor = streamConfigOf(config, id)?.cursor_column ?? null;
-    if (parameters.dateRange !== null) {
+    if (keyRange !== null) ranges.set(id, keysOf(schema, keyRange));
+    else if (parameters.dateRange !== null) {
       const column = cursor ?? config.event_time_column ?? null;
-      ranges.set(id, dateRange(schema, column, parameters.dateRange));
+      ranges.set(id, daysOf(schema, column, parameters.dateRange));
     } else if (cursor !== null) {
       const from = parameters.force ? null : await cursorOf(id, cursor);
       ranges.set(id, { column: cursor, from, to: null });
@@ -148,11 +122,10 @@ export async function planExtraction(
 function specFor(
   extraction: Extraction,
   kind: 'follow' | 'query',
-  what: { readonly selection: readonly string[]; readonly ranges: ExtractPlan['ranges'] },
+  what: Pick<PipelineSpec, 'selection' | 'ranges' | 'placed'>,
 ): PipelineSpec {
   return {
     name: nameOf(extraction, kind),
-    selection: what.selection,
     targetNamespace: BRONZE,
     targetTable: null,
     load: 'append',
@@ -176,7 +149,7 @@ function specFor(
     exclusive: true,
     begins: 'snapshot',
     stamp: extraction.stamp,
-    ranges: what.ranges,
+    ...what,
   };
 }
 
@@ -199,8 +172,8 @@ function contextOf(signal: AbortSignal): ConnectorContext {
   };
 }
 
-async function discoverSelected(
-  extraction: Extraction,
+export async function discoverSelected(
+  extraction: Pick<Extraction, 'source' | 'config' | 'signal'>,
 ): Promise<{ readonly schemas: readonly StreamSchema[]; readonly canFollow: boolean }> {
   await using source = await openSource(extraction.source, contextOf(extraction.signal));
   const selected = selectStreams(await source.discover(), selectionOf(extraction.config));
@@ -219,7 +192,30 @@ async function run(extraction: Extraction, mode: RunMode, spec: PipelineSpec): P
     const { code, message, fix, stream } = result.error;
     throw new ForebayError(code, { message, fix, ...(stream === null ? {} : { stream }) });
   }
+  // A copy goes on with its other streams; what it did not read is not done all the same.
+  const halted = mode.kind === 'copy' ? result.streams.find(({ paused }) => paused !== null) : null;
+  if (halted?.paused) {
+    const { code, reason: message, fix } = halted.paused;
+    const known = code in ERROR_TABLE ? (code as ErrorCode) : 'schema_change';
+    throw new ForebayError(known, { message, fix, stream: halted.stream });
+  }
   return result;
+}
+
+/**
+ * How far the streams that are followed have come. Rows of them that are read by query are at least as new as that, and
+ * older than what the next execution brings.
+ */
+async function placesOf({
+  warehouse,
+  pipelineId,
+  signal,
+}: Extraction): Promise<ReadonlyMap<StreamId, Position>> {
+  await using destination = await openDestination(warehouse, contextOf(signal));
+  const state = await destination.readState(engineName('follow', pipelineId));
+  const position = state?.checkpoint?.position;
+  if (position === undefined) return new Map();
+  return new Map(state?.streams.map(({ stream }) => [stream, position]));
 }
 
 export interface LandedStream {
@@ -244,6 +240,17 @@ export async function landedStreams(
   return [...schemas].map(([stream, schema]) => ({ stream, schema }));
 }
 
+/** With the streams of the pipeline that only parts of it have brought, which are forgotten when they are done. */
+export async function landedAndSelected(
+  from: Pick<Extraction, 'warehouse' | 'pipelineId' | 'source' | 'config' | 'signal'>,
+): Promise<readonly LandedStream[]> {
+  const landed = await landedStreams(from.warehouse, from.pipelineId, from.signal);
+  const known = new Set(landed.map(({ stream }) => stream));
+  const { schemas } = await discoverSelected(from);
+  const others = schemas.map((schema) => ({ stream: streamId(schema.stream), schema }));
+  return [...landed, ...others.filter(({ stream }) => !known.has(stream))];
+}
+
 export async function extract(extraction: Extraction): Promise<readonly ExtractedStream[]> {
   const { schemas, canFollow } = await discoverSelected(extraction);
   const plan = await planExtraction(extraction, schemas, canFollow);
@@ -254,11 +261,13 @@ export async function extract(extraction: Extraction): Promise<readonly Extracte
   }
   const queried = [...plan.ranges.keys(), ...plan.whole];
   if (queried.length > 0) {
-    const spec = specFor(extraction, 'query', { selection: queried, ranges: plan.ranges });
+    const placed = await placesOf(extraction);
+    const spec = specFor(extraction, 'query', { selection: queried, ranges: plan.ranges, placed });
     results.push(await run(extraction, { kind: 'copy' }, spec));
   }
-  const { warehouse, pipelineId, signal } = extraction;
-  const landed = await landedStreams(warehouse, pipelineId, signal);
+  const { warehouse, pipelineId, part, signal } = extraction;
+  // What a part brought is not remembered.
+  const landed = part === null ? await landedStreams(warehouse, pipelineId, signal) : [];
   const remembered = new Map(landed.map(({ stream, schema }) => [stream, schema]));
   const discovered = new Map(schemas.map((schema) => [streamId(schema.stream), schema]));
   return results.flatMap(({ streams }) =>

@@ -1,7 +1,8 @@
 /** All activities under the names that flows call them by. */
 import type { ActivityContext } from '../flow.ts';
 import type { FlowActivities } from '../flows/activities.ts';
-import { backfillRange, bronze } from './bronze.ts';
+import { backfillRange, checkBackfill } from './backfill.ts';
+import { bronze } from './bronze.ts';
 import { connect } from './connect.ts';
 import type { ActivityDeps } from './deps.ts';
 import { beginExecution, finishExecution, noteRetry } from './execution.ts';
@@ -34,6 +35,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     endExecution: (input, context) => finishExecution(deps, input, context),
     replicate: (input, context) => replicate(deps, input, context),
     tellReplication: (input) => tellReplication(deps, input),
+    checkBackfill: (input, context) => checkBackfill(deps, input, context),
     backfillRange: (input, context) => backfillRange(deps, input, context),
     createOrganization: (input) => createFirstOrganization(deps, input),
     createConnection: (input) => createFirstConnection(deps, input),

@@ -9,7 +9,7 @@ import { findExecution, updateRunningExecution } from '../../metadata/executions
 import { scopeOf } from '../../metadata/scope.ts';
 import { timeOf } from '../../metadata/transaction.ts';
 import type { ActivityContext } from '../flow.ts';
-import type { Control, ExecutionRef } from '../flows/activities.ts';
+import type { Control, ExecutionRef, FlowActivities, Resync } from '../flows/activities.ts';
 import { type ActivityDeps, loadPipeline, type PipelineSetup, withSystem } from './deps.ts';
 import { ExecutionLog } from './execution-log.ts';
 import { engineName } from './extract.ts';
@@ -22,7 +22,7 @@ const SHOW_MS = 2000;
 /** The position of the pipeline as a whole. */
 const WHOLE = '*';
 
-function specOf(setup: PipelineSetup): PipelineSpec {
+function specOf(setup: PipelineSetup, resync: readonly Resync[]): PipelineSpec {
   const { pipeline, config } = setup;
   return {
     name: engineName('follow', pipeline.id),
@@ -41,6 +41,7 @@ function specOf(setup: PipelineSetup): PipelineSpec {
     awaitSystems: true,
     exclusive: true,
     begins: 'snapshot',
+    resync,
   };
 }
 
@@ -112,9 +113,10 @@ class Watch {
 
 export async function replicate(
   deps: ActivityDeps,
-  ref: ExecutionRef,
+  input: Parameters<FlowActivities['replicate']>[0],
   context: ActivityContext,
-): Promise<{ readonly ended: 'told' | 'completed' }> {
+): ReturnType<FlowActivities['replicate']> {
+  const { resync = [], ...ref } = input;
   const setup = await loadPipeline(deps, ref);
   const { source, destination } = setup;
   await using log = new ExecutionLog(deps, ref, { layer: null, context });
@@ -137,7 +139,7 @@ export async function replicate(
     const mode = { kind: 'replicate', untilCaughtUp: false } as const;
     const result = await alive(context, () =>
       withSystem(deps, destination, drain, () =>
-        runPipeline(mode, specOf(setup), systems, { drain, observe }),
+        runPipeline(mode, specOf(setup, resync), systems, { drain, observe }),
       ),
     );
     context.signal.throwIfAborted();
@@ -147,7 +149,7 @@ export async function replicate(
     }
     if (!watch.told.signal.aborted) return { ended: 'completed' };
     await forgetControl(deps, ref);
-    return { ended: 'told' };
+    return { ended: 'told', begun: result.begun };
   } finally {
     over.abort();
     await looking;

@@ -3,6 +3,7 @@ import { asForebayError, type ForebayError } from '../../core/errors.ts';
 import { runSilver, type SilverResult } from '../../layers/silver.ts';
 import type { Warehouse } from '../../core/warehouse.ts';
 import { recordColumnLineage } from '../../metadata/column-lineage.ts';
+import { findExecution } from '../../metadata/executions.ts';
 import { recordQualityMetrics } from '../../metadata/quality-metrics.ts';
 import { appendEvents } from '../../metadata/events-outbox.ts';
 import { inTransaction, timeOf } from '../../metadata/transaction.ts';
@@ -10,7 +11,7 @@ import type { ActivityContext } from '../flow.ts';
 import type { ExecutionRef } from '../flows/activities.ts';
 import { type ActivityDeps, loadPipeline, type PipelineSetup, withSystem } from './deps.ts';
 import type { ExecutionLog } from './execution-log.ts';
-import { landedStreams, type LandedStream, streamConfigOf } from './extract.ts';
+import { landedAndSelected, landedStreams, type LandedStream, streamConfigOf } from './extract.ts';
 import { type LayerOutcome, layerStep } from './layer-step.ts';
 import { rulesOf } from './pipeline-config.ts';
 import { openWarehouse } from './warehouses.ts';
@@ -32,11 +33,24 @@ export function silver(
     const setup = await loadPipeline(deps, ref);
     const { signal } = context;
     return withSystem(deps, setup.destination, signal, async () => {
-      const streams = await landedStreams(setup.destination, setup.pipeline.id, signal);
+      const streams = await streamsOf(deps, ref, setup, signal);
       await using warehouse = await openWarehouse(setup.destination, signal);
       return await refine({ deps, ref, setup, log, warehouse }, streams, signal);
     });
   });
+}
+
+/** All of them have rows in bronze: an execution reads every stream of its pipeline. */
+async function streamsOf(
+  deps: ActivityDeps,
+  ref: ExecutionRef,
+  { scope, source, destination: warehouse, config, pipeline }: PipelineSetup,
+  signal: AbortSignal,
+): Promise<readonly LandedStream[]> {
+  const execution = await findExecution(deps.metadata.db, scope, ref.executionId);
+  if (execution?.workflow !== 'BackfillWorkflow')
+    return landedStreams(warehouse, pipeline.id, signal);
+  return landedAndSelected({ warehouse, pipelineId: pipeline.id, source, config, signal });
 }
 
 async function refine(

@@ -57,10 +57,30 @@ export type RetryNote = {
   readonly nextTryAt: string;
 };
 
+/** Both ends inclusive. */
+export type BackfillRange =
+  | ({ readonly kind: 'days' } & DateRange)
+  | ({ readonly kind: 'keys' } & KeyRange);
+
+/** Integers of a column. */
+export type KeyRange = {
+  readonly column: string;
+  readonly start: number;
+  readonly end: number;
+};
+
 /** UTC days, both inclusive. */
 export type DateRange = { readonly start: string; readonly end: string };
 
 export type Control = 'pause' | 'resume' | 'stop' | 'reconfigure';
+
+/** Streams that are to be read again in full. */
+export type Resync = {
+  /** Names the demand, which is taken up once. */
+  readonly demand: string;
+  /** Null: all of the pipeline. */
+  readonly streams: readonly string[] | null;
+};
 
 type Done = Promise<null>;
 
@@ -83,10 +103,19 @@ export type FlowActivities = {
     },
   ): Done;
   /** Follows the source's changes until it is told to stop. */
-  replicate(input: ExecutionRef): Promise<{ readonly ended: 'told' | 'completed' }>;
+  replicate(input: ExecutionRef & { readonly resync?: readonly Resync[] }): Promise<{
+    readonly ended: 'told' | 'completed';
+    /** It came to following changes, and has recorded what is to be read again. */
+    readonly begun?: boolean;
+  }>;
   /** Tells a `replicate` that is under way; it drains and ends. */
   tellReplication(input: ExecutionRef & { readonly control: Control }): Done;
-  backfillRange(input: ExecutionRef & { readonly range: DateRange }): Done;
+  /** Fails where no range could be read: a stream has no such column, or none by which days are told. */
+  checkBackfill(input: ExecutionRef & { readonly range: BackfillRange }): Done;
+  /** `part` tells it apart from those that are read beside it. */
+  backfillRange(
+    input: ExecutionRef & { readonly range: BackfillRange; readonly part: number },
+  ): Promise<{ readonly rows: number }>;
   createOrganization(input: {
     readonly name: string;
   }): Promise<{ readonly organizationId: string }>;

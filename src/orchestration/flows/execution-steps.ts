@@ -1,6 +1,6 @@
 /** Steps of an execution that are tried again as the table of retries says, each wait durable and shown. */
 import { asForebayError, type ForebayError } from '../../core/errors.ts';
-import type { FlowContext, RunOptions } from '../flow.ts';
+import type { FlowContext, Json, RunOptions } from '../flow.ts';
 import { DEFAULT_RULES, type RetryRules } from '../retry-decision.ts';
 import { withRetry } from '../with-retry.ts';
 import type {
@@ -83,7 +83,7 @@ export function retried<N extends keyof FlowActivities>(
 /** What ends an execution other than its success is recorded, whether it failed or was cancelled. */
 export function endFailed(
   ctx: Ctx,
-  { ref, layer }: Pick<StepPlace, 'ref' | 'layer'>,
+  { ref, layer, output = null }: Pick<StepPlace, 'ref' | 'layer'> & { readonly output?: Json },
   error: unknown,
 ): Promise<unknown> {
   const failure = asForebayError(error);
@@ -93,7 +93,7 @@ export function endFailed(
     status: cancelled ? ('cancelled' as const) : ('failed' as const),
     layer,
     error: cancelled ? null : summaryOf(failure),
-    output: null,
+    output,
   };
   const place = { ref, retry: null, layer: null };
   return ctx.uncancelled(() => retried(ctx, place, 'endExecution', end));

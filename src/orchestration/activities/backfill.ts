@@ -1,0 +1,92 @@
+/** Ranges of days or keys that are read again, whatever was read of them before. */
+import { asForebayError } from '../../core/errors.ts';
+import type { RunEvent } from '../../engine/pipeline.ts';
+import type { ActivityContext } from '../flow.ts';
+import type { BackfillRange, ExecutionRef, FlowActivities } from '../flows/activities.ts';
+import { type ActivityDeps, loadPipeline, type PipelineSetup, withSystem } from './deps.ts';
+import { ExecutionLog } from './execution-log.ts';
+import {
+  discoverSelected,
+  extract,
+  type Extraction,
+  forgetPart,
+  planExtraction,
+} from './extract.ts';
+import { alive } from './layer-step.ts';
+
+type How = Pick<Extraction, 'parameters' | 'keyRange' | 'cursorOf'>;
+
+/** How rows of the range are read, of any stream. */
+export function readingOf(range: BackfillRange): How {
+  const cursorOf = (): Promise<null> => Promise.resolve(null);
+  if (range.kind === 'days') {
+    const { start, end } = range;
+    return { parameters: { dateRange: { start, end }, force: false }, keyRange: null, cursorOf };
+  }
+  const { column, start, end } = range;
+  return {
+    parameters: { dateRange: null, force: false },
+    keyRange: { column, start, end },
+    cursorOf,
+  };
+}
+
+const labelOf = ({ start, end }: BackfillRange): string => `${start}..${end}`;
+
+export async function checkBackfill(
+  deps: ActivityDeps,
+  input: ExecutionRef & { readonly range: BackfillRange },
+  { signal }: ActivityContext,
+): Promise<null> {
+  const { source, config } = await loadPipeline(deps, input);
+  await assertReadable({ source, config, signal }, input.range);
+  return null;
+}
+
+/** Fails where a stream has no column to read the range by. */
+export async function assertReadable(
+  from: Pick<PipelineSetup, 'source' | 'config'> & { readonly signal: AbortSignal },
+  range: BackfillRange,
+): Promise<void> {
+  const { schemas } = await discoverSelected(from);
+  await planExtraction({ config: from.config, ...readingOf(range) }, schemas, false);
+}
+
+export async function backfillRange(
+  deps: ActivityDeps,
+  input: Parameters<FlowActivities['backfillRange']>[0],
+  context: ActivityContext,
+): ReturnType<FlowActivities['backfillRange']> {
+  const { range, part, ...ref } = input;
+  const label = labelOf(range);
+  const setup = await loadPipeline(deps, ref);
+  const { source, destination, config, pipeline } = setup;
+  await using log = new ExecutionLog(deps, ref, { layer: 'bronze', context });
+  const { signal } = context;
+  const extraction = {
+    pipelineId: pipeline.id,
+    stamp: `${ref.executionId}:${label}`,
+    part,
+    source,
+    warehouse: destination,
+    config,
+    ...readingOf(range),
+    observe: (event: RunEvent) => log.event(event),
+    signal,
+  };
+  try {
+    return await alive(context, () =>
+      withSystem(deps, destination, signal, async () => {
+        const streams = await extract(extraction);
+        await forgetPart(extraction);
+        const applied = streams.reduce((sum, stream) => sum + stream.applied, 0);
+        log.add('info', `Read ${applied} records of ${label}`);
+        return { rows: streams.reduce((sum, { read }) => sum + read, 0) };
+      }),
+    );
+  } catch (error) {
+    const failure = asForebayError(error);
+    if (!signal.aborted) log.add('error', `${label}: ${failure.message}`, { code: failure.code });
+    throw failure;
+  }
+}
