@@ -62,7 +62,7 @@ export const ERROR_TABLE = {
     'The connection to the server broke while working.',
     'Nothing is lost: run the same command again to go on from the last checkpoint.',
   ]),
-  server_starting: entry('transient', 75, 424, [
+  server_starting: entry('transient', 75, 503, [
     'The server is starting up, shutting down or has no free connection.',
     'Wait for the server, or raise its connection limit.',
   ]),

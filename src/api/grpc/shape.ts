@@ -105,6 +105,25 @@ export class Shapes {
   }
 
   fields(schema: Json, owner: string): Field[] {
+    const ways = schema.anyOf ?? schema.oneOf;
+    return ways === undefined
+      ? this.#fieldsOf(schema, owner)
+      : this.#ofEither(
+          ways.map((way) => this.#followed(asSchema(way))),
+          owner,
+        );
+  }
+
+  /** A message that may be one of several has the fields of all, and says by those that are set which one it is. */
+  #ofEither(ways: readonly Json[], owner: string): Field[] {
+    const fields = new Map<string, Field>();
+    for (const field of ways.flatMap((way) => this.#fieldsOf(way, owner))) {
+      if (!fields.has(field.name)) fields.set(field.name, { ...field, optional: true });
+    }
+    return [...fields.values()];
+  }
+
+  #fieldsOf(schema: Json, owner: string): Field[] {
     const required = new Set(schema.required);
     return Object.entries(schema.properties ?? {}).map(([name, property]) => {
       const { schema: own, nullable } = withoutNull(this.#followed(asSchema(property)));
