@@ -5,10 +5,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { asForebayError, ForebayError } from '../core/errors.ts';
 import type { MetadataDb } from '../metadata/database.ts';
-import { allOpenExecutions, endExecution } from '../metadata/executions.ts';
+import { allOpenExecutions } from '../metadata/executions.ts';
 import { scopeOf } from '../metadata/scope.ts';
 import type { ExecutionsTable } from '../metadata/tables.ts';
+import { endAndTell } from './end-execution.ts';
 import type { Json } from './flow.ts';
+import { summaryOf } from './flows/execution-steps.ts';
 import type { Orchestrator, RunDescription } from './orchestrator.ts';
 import { CANCEL } from './schedule-execution.ts';
 
@@ -125,11 +127,11 @@ export class Dispatcher implements AsyncDisposable {
   }
 
   async #fail(execution: ExecutionsTable, failure: ForebayError): Promise<void> {
-    const { code, class: errorClass, message, fix, stream } = failure;
-    await endExecution(this.#options.db, scopeOf(execution.organization_id), {
+    await endAndTell(this.#options.db, scopeOf(execution.organization_id), {
       id: execution.id,
       status: 'failed',
-      error: JSON.stringify({ code, class: errorClass, message, fix, stream }),
+      error: summaryOf(failure),
+      output: null,
     });
   }
 }

@@ -1,6 +1,7 @@
 /** What the routes ask of the running system, done by the engine, the flows and the connectors. */
 import { CONNECTORS } from '../../connectors/registry.ts';
 import { ForebayError } from '../../core/errors.ts';
+import { endAndTell } from '../../orchestration/end-execution.ts';
 import { findExecution } from '../../metadata/executions.ts';
 import type { MetadataDb } from '../../metadata/database.ts';
 import {
@@ -99,7 +100,17 @@ export function createServices(parts: ServiceParts): ControlServices {
     executionScheduled: () => dispatcher.hint(),
     cancelExecution: async (scope, executionId) => {
       const execution = await findExecution(db, scope, executionId);
-      if (execution !== null) await orchestrator.cancel(execution.workflow_id);
+      if (execution === null) return;
+      // One that waits has no workflow that could end it, or one that sees at its first step that it is over.
+      if (execution.status === 'scheduled')
+        await endAndTell(db, scope, {
+          id: executionId,
+          status: 'cancelled',
+          error: null,
+          output: null,
+        });
+      // Of one that waits behind a replication the workflow is that of the other one.
+      else await orchestrator.cancel(execution.workflow_id);
     },
     startPipeline: (scope, pipeline) => replication.start(scope, pipeline),
     stopPipeline: (scope, pipeline) => replication.tell(scope, pipeline, 'stop'),

@@ -1,13 +1,14 @@
 /** Begin, retries and end of an execution. Each may be done again and changes nothing then. */
 import { appendEvents } from '../../metadata/events-outbox.ts';
-import { listExecutionLayers, putExecutionLayer } from '../../metadata/execution-layers.ts';
-import { endExecution, startExecution, updateRunningExecution } from '../../metadata/executions.ts';
+import { putExecutionLayer } from '../../metadata/execution-layers.ts';
+import { startExecution, updateRunningExecution } from '../../metadata/executions.ts';
 import { listPipelineStreams } from '../../metadata/pipeline-streams.ts';
 import { findPipeline } from '../../metadata/pipelines.ts';
-import { type OrganizationScope, scopeOf } from '../../metadata/scope.ts';
-import type { ExecutionLayersTable, ExecutionsTable } from '../../metadata/tables.ts';
-import { inTransaction, type MetadataTransaction } from '../../metadata/transaction.ts';
+import { scopeOf } from '../../metadata/scope.ts';
+import { inTransaction } from '../../metadata/transaction.ts';
 import { ForebayError } from '../../core/errors.ts';
+import { endAndTell, eventData } from '../end-execution.ts';
+import { cancelled } from '../failure.ts';
 import type { ActivityContext } from '../flow.ts';
 import type {
   ExecutionPlan,
@@ -28,16 +29,6 @@ const LAYERS_OF_KIND: Readonly<Record<string, readonly LayerName[]>> = {
   replication: [],
 };
 
-function eventData(execution: ExecutionsTable, more: object = {}): string {
-  return JSON.stringify({
-    execution_id: execution.id,
-    pipeline_id: execution.pipeline_id,
-    pipeline_name: execution.pipeline_name,
-    status: execution.status,
-    ...more,
-  });
-}
-
 export async function beginExecution(
   deps: ActivityDeps,
   ref: ExecutionRef,
@@ -57,6 +48,8 @@ export async function beginExecution(
       id: ref.executionId,
       run_id: null,
     });
+    // It was cancelled while it waited.
+    if (execution.status !== 'running') throw cancelled(execution.workflow_id);
     if (!changed) return false;
     for (const layer of LAYERS)
       await putExecutionLayer(transaction, scope, ref.executionId, {
@@ -92,32 +85,6 @@ export async function noteRetry(
   return null;
 }
 
-function totals(layers: readonly ExecutionLayersTable[]): {
-  readonly records_processed: number | null;
-  readonly records_failed: number | null;
-  readonly size_bytes: number | null;
-} {
-  const bronze = layers.find(({ layer }) => layer === 'bronze');
-  const silver = layers.find(({ layer }) => layer === 'silver');
-  return {
-    records_processed: bronze?.records ?? null,
-    records_failed: silver?.records_filtered ?? null,
-    size_bytes: bronze?.size_bytes ?? null,
-  };
-}
-
-/** Layers that did not come to their turn. */
-async function skipPending(
-  transaction: MetadataTransaction,
-  scope: OrganizationScope,
-  layers: readonly ExecutionLayersTable[],
-): Promise<void> {
-  for (const { execution_id, layer, status } of layers) {
-    if (status !== 'pending' && status !== 'running') continue;
-    await putExecutionLayer(transaction, scope, execution_id, { layer, status: 'skipped' });
-  }
-}
-
 export async function finishExecution(
   deps: ActivityDeps,
   end: Parameters<FlowActivities['endExecution']>[0],
@@ -127,23 +94,7 @@ export async function finishExecution(
   const ref = { organizationId, pipelineId, executionId };
   const scope = scopeOf(organizationId);
   const { db } = deps.metadata;
-  const changed = await inTransaction(db, async (transaction) => {
-    const layers = await listExecutionLayers(transaction, scope, [executionId]);
-    await skipPending(transaction, scope, layers);
-    const result = await endExecution(transaction, scope, {
-      id: executionId,
-      status,
-      error: error === null ? null : JSON.stringify(error),
-      output: output === null ? null : JSON.stringify(output),
-      ...totals(layers),
-    });
-    if (!result.changed) return false;
-    // A cancelled execution is told as failed: the topic has no word of its own for it.
-    const type = status === 'completed' ? 'execution.completed' : 'execution.failed';
-    const data = eventData(result.execution, { error });
-    await appendEvents(transaction, scope, [{ type, subject: executionId, data }]);
-    return true;
-  });
+  const changed = await endAndTell(db, scope, { id: executionId, status, error, output });
   if (!changed) return null;
   await using log = new ExecutionLog(deps, ref, { layer: null, context });
   if (error === null) log.add('info', `Execution ${status}`);
