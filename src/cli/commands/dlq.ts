@@ -12,6 +12,7 @@ import { checkSettings, lookContext, tryResolve } from '../systems.ts';
 import type { TableColumn } from '../table.ts';
 
 type Letter = Omit<DeadLetter, 'payload'>;
+type Store = Omit<DeadLetterStore, 'page'>;
 
 const shape = {
   ...listShape,
@@ -28,7 +29,7 @@ const CONFIGURATION_FILE = /^(?!\w{2,}:).*\.(?:ya?ml|json)$/i;
 /** Of the streams of a configuration file, which know the transformations that letters go through again. */
 async function withStreams(
   call: CommandCall,
-  act: (store: DeadLetterStore, options: DlqOptions) => Promise<ExitCode>,
+  act: (store: Store, options: DlqOptions) => Promise<ExitCode>,
 ): Promise<ExitCode> {
   const options = readOptions(shape, call.options);
   const [{ readConfiguration }, { StreamLetters }] = await Promise.all([
@@ -45,7 +46,7 @@ async function withStreams(
 
 async function withStore(
   call: CommandCall,
-  act: (store: DeadLetterStore, options: DlqOptions) => Promise<ExitCode>,
+  act: (store: Store, options: DlqOptions) => Promise<ExitCode>,
 ): Promise<ExitCode> {
   if (CONFIGURATION_FILE.test(call.args[0] ?? '')) return await withStreams(call, act);
   const options = readOptions(shape, call.options);
@@ -101,7 +102,7 @@ export const show: RunCommand = (call) =>
 /** The ids that were named, or all: every one must be there. */
 async function chosen(
   call: CommandCall,
-  store: DeadLetterStore,
+  store: Store,
   options: DlqOptions,
 ): Promise<readonly Letter[]> {
   const ids = call.args.slice(1);

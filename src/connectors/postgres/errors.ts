@@ -61,6 +61,11 @@ function withoutValues(error: ServerError): string {
 const HBA_FIX =
   'Let the user in by pg_hba.conf of the server; where it says "no encryption", connect with sslmode=require or above.';
 
+function refusedBy({ constraint, column }: ServerError): { readonly refusedBy?: string } {
+  if (constraint !== null) return { refusedBy: `constraint ${constraint}` };
+  return column === null ? {} : { refusedBy: `column ${column}` };
+}
+
 /** `code` where the place knows better than the SQLSTATE. */
 export function serverFailure(
   error: ServerError,
@@ -72,6 +77,7 @@ export function serverFailure(
     message: what,
     why: `${message} (SQLSTATE ${error.sqlState})`,
     systemCode: error.sqlState,
+    ...refusedBy(error),
     ...(error.sqlState === '28000' && error.message.includes('pg_hba.conf')
       ? { fix: HBA_FIX }
       : {}),
