@@ -102,7 +102,8 @@ class DuckdbDeadLetters implements DeadLetterStore {
   }
 
   async page(range: LetterRange): Promise<LetterPage> {
-    await this.#file.assertUsable('read');
+    // Asked before the first run, too.
+    if (!(await this.#file.exists())) return { letters: [], next: null };
     return (await this.#file.client()).call('letterPage', range);
   }
 

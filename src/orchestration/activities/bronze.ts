@@ -8,6 +8,7 @@ import { ExecutionLog } from './execution-log.ts';
 import type { RunEvent } from '../../engine/pipeline.ts';
 import { BRONZE, extract, type ExtractedStream, forgetPart, streamConfigOf } from './extract.ts';
 import { alive, type LayerOutcome, layerStep } from './layer-step.ts';
+import { thenLookAtLetters } from './letter-watch.ts';
 import { lastCursor } from './last-cursor.ts';
 
 export function bronze(
@@ -20,7 +21,9 @@ export function bronze(
     const setup = await loadPipeline(deps, ref);
     const { signal } = context;
     return withSystem(deps, setup.destination, signal, () =>
-      land(deps, { ref, setup, parameters, signal, log }),
+      thenLookAtLetters({ deps, ref, setup, layer: 'bronze', log, signal }, () =>
+        land(deps, { ref, setup, parameters, signal, log }),
+      ),
     );
   });
 }
@@ -100,10 +103,8 @@ async function keepCursors(
 function outcomeOf(streams: readonly ExtractedStream[], log: ExecutionLog): LayerOutcome {
   const sum = (of: (stream: ExtractedStream) => number): number =>
     streams.reduce((total, stream) => total + of(stream), 0);
-  const rejected = sum(({ deadLettered }) => deadLettered);
   for (const { stream, applied } of streams) log.add('debug', `${stream}: ${applied} records`);
   log.add('info', `Fetched ${sum(({ applied }) => applied)} records`);
-  if (rejected > 0) log.add('warning', `${rejected} records are dead letters`);
   return {
     records: sum(({ applied }) => applied),
     size_bytes: sum(({ bytes }) => bytes),
@@ -135,13 +136,15 @@ export async function backfillRange(
     observe: (event: RunEvent) => log.event(event),
     signal,
   };
+  const letters = { deps, ref, setup, layer: 'bronze', log, signal } as const;
+  const read = async (): Promise<null> => {
+    const streams = await extract(extraction);
+    const records = streams.reduce((total, { applied }) => total + applied, 0);
+    await forgetPart(extraction);
+    log.add('info', `Read ${records} records of ${days}`);
+    return null;
+  };
   return await alive(context, () =>
-    withSystem(deps, destination, signal, async () => {
-      const streams = await extract(extraction);
-      const records = streams.reduce((total, { applied }) => total + applied, 0);
-      await forgetPart(extraction);
-      log.add('info', `Read ${records} records of ${days}`);
-      return null;
-    }),
+    withSystem(deps, destination, signal, () => thenLookAtLetters(letters, read)),
   );
 }

@@ -1,7 +1,12 @@
 /** Begin, retries and end of an execution. Each may be done again and changes nothing then. */
 import { appendEvents } from '../../metadata/events-outbox.ts';
 import { listExecutionLayers, putExecutionLayer } from '../../metadata/execution-layers.ts';
-import { endExecution, startExecution, updateRunningExecution } from '../../metadata/executions.ts';
+import {
+  endExecution,
+  findExecution,
+  startExecution,
+  updateRunningExecution,
+} from '../../metadata/executions.ts';
 import { listPipelineStreams } from '../../metadata/pipeline-streams.ts';
 import { findPipeline } from '../../metadata/pipelines.ts';
 import { type OrganizationScope, scopeOf } from '../../metadata/scope.ts';
@@ -15,8 +20,9 @@ import type {
   FlowActivities,
   LayerName,
 } from '../flows/activities.ts';
-import type { ActivityDeps } from './deps.ts';
+import { type ActivityDeps, loadPipeline } from './deps.ts';
 import { ExecutionLog } from './execution-log.ts';
+import { beginLetters } from './letter-watch.ts';
 import { layersOf, readPipelineConfig, retryOf } from './pipeline-config.ts';
 
 const LAYERS: readonly LayerName[] = ['bronze', 'silver', 'gold'];
@@ -66,6 +72,7 @@ export async function beginExecution(
     const event = { type: 'execution.started', subject: execution.id, data: eventData(execution) };
     await appendEvents(transaction, scope, [event]);
   });
+  await beginLetters(deps, ref, () => loadPipeline(deps, ref));
   await using log = new ExecutionLog(deps, ref, { layer: null, context });
   log.add('info', `Execution of ${pipeline.name} started`);
   return { layers, retry: { fallback: deps.retryFallback, own: retryOf(config) } };
@@ -90,17 +97,23 @@ export async function noteRetry(
   return null;
 }
 
-function totals(layers: readonly ExecutionLayersTable[]): {
+/** Dead letters are counted as they are found; what the layers add to them is known at the end. */
+function totals(
+  execution: ExecutionsTable | null,
+  layers: readonly ExecutionLayersTable[],
+): {
   readonly records_processed: number | null;
   readonly records_failed: number | null;
   readonly size_bytes: number | null;
 } {
   const bronze = layers.find(({ layer }) => layer === 'bronze');
   const silver = layers.find(({ layer }) => layer === 'silver');
+  const filtered = silver?.records_filtered ?? null;
+  const rejected = execution?.records_failed ?? null;
   return {
-    records_processed: bronze?.records ?? null,
-    records_failed: silver?.records_filtered ?? null,
-    size_bytes: bronze?.size_bytes ?? null,
+    records_processed: bronze?.records ?? execution?.records_processed ?? null,
+    records_failed: filtered === null ? rejected : filtered + (rejected ?? 0),
+    size_bytes: bronze?.size_bytes ?? execution?.size_bytes ?? null,
   };
 }
 
@@ -128,12 +141,13 @@ export async function finishExecution(
   const changed = await inTransaction(db, async (transaction) => {
     const layers = await listExecutionLayers(transaction, scope, [executionId]);
     await skipPending(transaction, scope, layers);
+    const before = await findExecution(transaction, scope, executionId);
     const result = await endExecution(transaction, scope, {
       id: executionId,
       status,
       error: error === null ? null : JSON.stringify(error),
       output: output === null ? null : JSON.stringify(output),
-      ...totals(layers),
+      ...totals(before, layers),
     });
     if (!result.changed) return false;
     // A cancelled execution is told as failed: the topic has no word of its own for it.
