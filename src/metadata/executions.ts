@@ -262,7 +262,11 @@ export async function lastStarted(
     .where('pipeline_id', '=', of.pipelineId)
     .where('started_at', 'is not', null);
   if (of.except !== null) query = query.where('id', '<>', of.except);
-  const row = await query.orderBy('started_at', 'desc').orderBy('id', 'desc').limit(1).executeTakeFirst();
+  const row = await query
+    .orderBy('started_at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst();
   return row ?? null;
 }
 

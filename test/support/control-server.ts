@@ -71,11 +71,10 @@ export async function startServerProcess(
   environment: Readonly<Record<string, string>> = {},
   main = 'src/cli/main.ts',
 ): Promise<ServerProcess> {
-  const child = spawn(
-    process.execPath,
-    [main, 'server', '--port', '0', '--json', ...args],
-    { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] },
-  );
+  const child = spawn(process.execPath, [main, 'server', '--port', '0', '--json', ...args], {
+    env: { ...process.env, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;

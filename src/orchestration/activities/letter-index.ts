@@ -66,16 +66,23 @@ export function keepsLetters({ entry }: NamedSystem): boolean {
 }
 
 /** Gives how many are open. */
-export async function bringUpLetters(
+export async function bringUp(
   { metadata }: Pick<ActivityDeps, 'metadata'>,
   work: LetterWork,
+  store: DeadLetterStore,
 ): Promise<number> {
-  if (!keepsLetters(work.destination)) return 0;
-  return await withLetters(work.destination, work.signal, async (store) => {
-    const index = new LetterIndex(metadata, work, store);
-    await index.enter();
-    return await index.settle();
-  });
+  const index = new LetterIndex(metadata, work, store);
+  await index.enter();
+  return await index.settle();
+}
+
+export async function bringUpLetters(
+  deps: Pick<ActivityDeps, 'metadata'>,
+  work: LetterWork,
+): Promise<number> {
+  const { destination, signal } = work;
+  if (!keepsLetters(destination)) return 0;
+  return await withLetters(destination, signal, (store) => bringUp(deps, work, store));
 }
 
 type Metadata = ActivityDeps['metadata'];
