@@ -52,6 +52,8 @@ export interface ServerProcess extends AsyncDisposable {
   readonly url: string;
   readonly pid: number;
   readonly stderr: () => string;
+  /** Resolves when the process is gone, whatever ended it. */
+  readonly ended: Promise<unknown>;
   /** As it was printed; once. */
   setupToken(): Promise<string>;
   /** First admin; later calls carry the token. */
@@ -118,6 +120,7 @@ export async function startServerProcess(
     url,
     pid: child.pid ?? 0,
     stderr: () => stderr,
+    ended: exited,
     setupToken,
     setUp: async () => {
       const answer = await post('/api/v1/setup', {

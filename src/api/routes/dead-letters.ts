@@ -84,7 +84,10 @@ async function chosen({ context, caller, body, signal }: Choosing): Promise<Chos
   if (body.ids === undefined) return { pipeline, choice };
   const ids = [...new Set(body.ids)];
   const found = await deadLettersById(db, caller.scope, pipeline.id, ids);
-  const letters = found.filter((row) => stream === null || row.stream === stream);
+  const byId = new Map(found.map((row) => [row.id, row]));
+  const letters = ids
+    .flatMap((id) => byId.get(id) ?? [])
+    .filter((row) => stream === null || row.stream === stream);
   if (letters.length < ids.length) throw notFound('dead letter');
   return { pipeline, choice: { ...choice, letters } };
 }
