@@ -15,6 +15,7 @@ import {
   keepsLetters,
   type LetterWork,
   lettersOf,
+  settleLetters,
   withLetters,
 } from '../../orchestration/activities/letter-index.ts';
 import type { DroppedLetters, LetterOutcome, ReplayedLetters } from '../schemas/dead-letters.ts';
@@ -62,9 +63,20 @@ export async function readLetter(
 async function change<T>(
   deps: ActivityDeps,
   work: LetterWork,
+  { letters }: LetterChoice,
   act: (store: DeadLetterStore) => Promise<T>,
 ): Promise<T> {
   const { destination, signal } = work;
+  const update = async (store: DeadLetterStore): Promise<void> => {
+    if (letters === null) await bringUp(deps, work, store);
+    else
+      await settleLetters(
+        deps,
+        work,
+        store,
+        letters.map(({ letter_id }) => letter_id),
+      );
+  };
   const patience = AbortSignal.timeout(TURN_MS);
   const turn = AbortSignal.any([signal, patience]);
   let begun = false;
@@ -74,10 +86,10 @@ async function change<T>(
       result = await act(store);
     } catch (error) {
       // The next one who looks finds what is left out.
-      await bringUp(deps, work, store).catch(() => {});
+      await update(store).catch(() => {});
       throw error;
     }
-    await bringUp(deps, work, store);
+    await update(store);
     return result;
   };
   try {
@@ -133,7 +145,7 @@ export async function replayLetters(
   const counts = { replayed: 0, failed: 0, superseded: 0 };
   const outcomes = new Map<string, LetterOutcome>();
   const work = { ...(await placeOf(deps, scope, pipeline.id)), signal };
-  await change(deps, work, (store) =>
+  await change(deps, work, choice, (store) =>
     replayIn(store, pipeline.id, choice, (id, outcome) => {
       counts[outcome] += 1;
       if (letters !== null) outcomes.set(id, outcome);
@@ -175,7 +187,7 @@ export async function dropLetters(
   choice: LetterChoice,
 ): Promise<DroppedLetters> {
   const work = { ...(await placeOf(deps, scope, pipeline.id)), signal: choice.signal };
-  const dropped = await change(deps, work, (store) => dropIn(store, pipeline.id, choice));
+  const dropped = await change(deps, work, choice, (store) => dropIn(store, pipeline.id, choice));
   const of = { pipelineId: pipeline.id, stream: choice.stream };
   return { dropped, remaining: await countOpenLetters(deps.metadata.db, scope, of) };
 }

@@ -29,6 +29,8 @@ const PATH = '/api/v1/dead-letters';
 const TAG = 'Dead letters';
 /** Each letter is a transaction of the destination. */
 const CHANGE_MS = 1_800_000;
+/** A destination that is away keeps nobody from seeing what the index knows. */
+const PAYLOAD_MS = 10_000;
 
 function letterView(row: DeadLettersTable): Omit<DeadLettersTable, 'organization_id'> {
   const { organization_id: _, ...rest } = row;
@@ -55,13 +57,15 @@ async function payloadOf(
 ): Promise<Payload> {
   if (!mayDo(caller.role, 'operate')) return without('withheld');
   const given = signal();
+  const patience = AbortSignal.any([given, AbortSignal.timeout(PAYLOAD_MS)]);
   try {
-    const letter = await context.services.readDeadLetter(caller.scope, row, given);
+    const letter = await context.services.readDeadLetter(caller.scope, row, patience);
     if (letter === null) return without('removed');
     const { op, position, payload } = letter;
     return { op, position, payload: { ...payload }, payload_state: 'shown', payload_error: null };
   } catch (error) {
     given.throwIfAborted();
+    if (patience.aborted) return without('unavailable', 'timeout');
     const failure = asForebayError(error);
     if (failure.class === 'bug') throw failure;
     return without('unavailable', failure.code);

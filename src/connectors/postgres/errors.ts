@@ -51,11 +51,24 @@ export function codeForSqlState(sqlState: string): ErrorCode {
   return EXACT[sqlState] ?? BY_CLASS[sqlState.slice(0, 2)] ?? 'internal';
 }
 
-/** The server's primary message may quote a value (`invalid input syntax ...: "x"`): such quotes are cut. */
-function withoutValues(error: ServerError): string {
-  return error.sqlState.startsWith('22') || error.sqlState.startsWith('23')
-    ? error.message.replace(/: ".*"$/s, '')
-    : error.message;
+/** The routine of PL/pgSQL's RAISE: what it says is written by the database's users, who may put rows into it. */
+const RAISE = 'exec_stmt_raise';
+
+/**
+ * The server's primary message may quote a value: of data that it cannot take all quotes are cut, and bytes; of
+ * constraints it quotes names.
+ */
+export function withoutValues(
+  error: Pick<ServerError, 'sqlState' | 'message' | 'routine'>,
+): string {
+  const { sqlState, message, routine } = error;
+  if (routine === RAISE) return 'a function of the database refused it';
+  if (sqlState.startsWith('22'))
+    return message
+      .replace(/:?\s*".*"/s, '')
+      .replace(/:\s*0x.*$/s, '')
+      .trim();
+  return sqlState.startsWith('23') ? message.replace(/: ".*"$/s, '') : message;
 }
 
 const HBA_FIX =

@@ -76,6 +76,16 @@ export async function bringUp(
   return await index.settle();
 }
 
+/** Of these letters alone, for who has changed them: any number of others is not looked at. */
+export async function settleLetters(
+  { metadata }: Pick<ActivityDeps, 'metadata'>,
+  work: LetterWork,
+  store: DeadLetterStore,
+  ids: readonly string[],
+): Promise<void> {
+  await new LetterIndex(metadata, work, store).settleThese(ids);
+}
+
 export async function bringUpLetters(
   deps: Pick<ActivityDeps, 'metadata'>,
   work: LetterWork,
@@ -120,20 +130,21 @@ class LetterIndex {
       const ids = await openLetters(this.#db, scope, pipelineId, page);
       const last = ids.at(-1);
       if (last === undefined) return open;
-      const still = await this.#open(ids);
-      const resolved = ids.filter((id) => !still.has(id));
-      await settleDeadLetters(this.#db, scope, pipelineId, { ids: resolved, resolved: true });
-      open += still.size;
+      open += await this.settleThese(ids);
       if (ids.length < PAGE) return open;
       after = last;
     }
   }
 
-  async #open(ids: readonly string[]): Promise<ReadonlySet<string>> {
-    const pipelines = lettersOf(this.#work.pipelineId);
-    const range = { pipelines, stream: null, openOnly: true, after: null };
-    const { letters } = await this.#store.page({ ...range, ids, limit: ids.length });
-    return new Set(letters.map(({ id }) => id));
+  /** At most a page. Gives how many are open. */
+  async settleThese(ids: readonly string[]): Promise<number> {
+    const { scope, pipelineId } = this.#work;
+    const range = { pipelines: lettersOf(pipelineId), stream: null, openOnly: true, after: null };
+    const { letters } = await this.#store.page({ ...range, ids, limit: PAGE });
+    const open = new Set(letters.map(({ id }) => id));
+    const resolved = ids.filter((id) => !open.has(id));
+    await settleDeadLetters(this.#db, scope, pipelineId, { ids: resolved, resolved: true });
+    return open.size;
   }
 
   async #enterPage(letters: readonly IndexedLetter[]): Promise<void> {
