@@ -27,11 +27,14 @@ describe.skipIf(server === null)('dead letters of the server', { timeout: 180_00
   let source: string;
   let copy: string;
   let running: ServerProcess;
+  /** Of all servers of a test. */
+  let shared: Readonly<Record<string, string>>;
   /** Everything that was answered, but payloads. */
   let answers: string[];
 
   const start = async (environment: Readonly<Record<string, string>> = {}): Promise<void> => {
-    running = await startServerProcess(['--data-dir', join(folder, 'data')], environment);
+    const all = { ...shared, ...environment };
+    running = await startServerProcess(['--data-dir', join(folder, 'data')], all);
   };
   const get = async (path: string): Promise<Body> => {
     const { status, body } = await running.get(`/api/v1/${path}`);
@@ -53,7 +56,7 @@ describe.skipIf(server === null)('dead letters of the server', { timeout: 180_00
       const page = await get(`dead-letters?limit=200${query}${cursor}`);
       found.push(...(page['dead_letters'] as Letter[]));
       if (page['next_cursor'] === null) return found;
-      cursor = `&cursor=${String(page['next_cursor'])}`;
+      cursor = `&cursor=${page['next_cursor'] as string}`;
     }
   };
   const untilLetters = async (count: number, query = ''): Promise<Letter[]> =>
@@ -96,6 +99,7 @@ describe.skipIf(server === null)('dead letters of the server', { timeout: 180_00
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), 'fb-letters-'));
     answers = [];
+    shared = {};
     source = await server.createDatabase();
     copy = await server.createDatabase();
     await server.query(
@@ -249,9 +253,20 @@ describe.skipIf(server === null)('dead letters of the server', { timeout: 180_00
     expect(await letters('&resolved=false')).toEqual([]);
   });
 
-  test.each(['letters.beforeIndex', 'letters.insideIndex', 'letters.afterIndex'])(
-    'one that is killed at %s enters each letter once',
-    async (place) => {
+  test.each([
+    ['letters.beforeIndex', 'SQLite'],
+    ['letters.insideIndex', 'SQLite'],
+    ['letters.afterIndex', 'SQLite'],
+    ['letters.insideIndex', 'PostgreSQL'],
+    ['letters.afterIndex', 'PostgreSQL'],
+  ])(
+    'after one was killed at %s, the next one enters each letter once (%s)',
+    async (place, metadata) => {
+      if (metadata === 'PostgreSQL')
+        shared = {
+          FOREBAY_DATABASE_URL: server.url(await server.createDatabase()),
+          FOREBAY_SECRET_KEY: Buffer.alloc(32, 8).toString('base64'),
+        };
       await start();
       const token = await running.setUp();
       await running.kill('SIGTERM');
@@ -265,7 +280,9 @@ describe.skipIf(server === null)('dead letters of the server', { timeout: 180_00
       running.useToken(token);
       const found = await untilLetters(5);
       const kept = await rows('select id from _forebay.dead_letters');
-      expect(found.map(({ letter_id }) => letter_id).toSorted()).toEqual(kept.toSorted());
+      expect(found.map(({ letter_id }) => letter_id).toSorted()).toEqual(
+        kept.map(String).toSorted(),
+      );
       expect(new Set(found.map(({ execution_id }) => execution_id)).size).toBe(1);
       const [{ pipeline_id = '' } = {}] = found as { pipeline_id?: string }[];
       if (id !== null) expect(pipeline_id).toBe(id);
@@ -295,7 +312,9 @@ describe.skipIf(server === null)('dead letters of the server', { timeout: 180_00
       'more than 1000 rows were refused by the destination',
     );
     const kept = await rows('select id from _forebay.dead_letters');
-    expect((await letters()).map(({ letter_id }) => letter_id).toSorted()).toEqual(kept.toSorted());
+    expect((await letters()).map(({ letter_id }) => letter_id).toSorted()).toEqual(
+      kept.map(String).toSorted(),
+    );
   });
 
   test('rows that bronze refuses are counted with the execution, in pages', async () => {
