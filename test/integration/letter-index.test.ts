@@ -6,14 +6,16 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
 import { type NamedSystem, openDestination, resolveSystem } from '../../src/connectors/registry.ts';
+import type { DeadLetterStore } from '../../src/core/dead-letter.ts';
 import { ACT_INSERT } from '../../src/core/folded-rows.ts';
 import { OP_INSERT } from '../../src/core/row-batch.ts';
+import type { Metadata } from '../../src/metadata/database.ts';
 import { listDeadLetters } from '../../src/metadata/dead-letters.ts';
 import { readEvents } from '../../src/metadata/events-outbox.ts';
 import { readLogs } from '../../src/metadata/execution-logs.ts';
 import { claimExecution, findExecution, startExecution } from '../../src/metadata/executions.ts';
 import { engineName } from '../../src/orchestration/activities/extract.ts';
-import { bringUpLetters } from '../../src/orchestration/activities/letter-index.ts';
+import { bringUp, bringUpLetters } from '../../src/orchestration/activities/letter-index.ts';
 import { rowBatch, streamSchema, streamTarget } from '../support/batches.ts';
 import { applyRows, keyedRows, runSql } from '../support/duckdb-fixture.ts';
 import { aPipeline } from '../support/metadata-builders.ts';
@@ -107,7 +109,7 @@ describeEachStore('the index of dead letters', (of) => {
     await using other = await store.again();
     const work = { scope, pipelineId, destination: place.system, executionId, layer: null, signal };
     const open1 = await Promise.all([
-      bringUpLetters({ metadata: { db, dialect: store.dialect } as never }, work),
+      bringUpLetters({ metadata: { db, dialect: store.dialect } as Metadata }, work),
       bringUpLetters({ metadata: other }, work),
       bringUpLetters({ metadata: other }, work),
     ]);
@@ -144,6 +146,46 @@ describeEachStore('the index of dead letters', (of) => {
     await place.sql(`update _forebay.dead_letters set replayed_at = null where id = '${ids[0]}'`);
     expect(await bringUpLetters({ metadata: other }, work)).toBe(COUNT - 5);
     expect(await findExecution(db, scope, executionId)).toMatchObject({ records_failed: COUNT });
+  });
+
+  test('of letters that two find at once each is told of by one', async () => {
+    const store = of();
+    const { db, dialect } = store;
+    const { scope, pipelineId, executionId } = await execution(store);
+    const destination = await resolveSystem('duckdb:never-opened.duckdb');
+    const work = { scope, pipelineId, destination, executionId, layer: null, signal };
+    // Both have looked before either writes.
+    const bothLooked = Promise.withResolvers<void>();
+    let looked = 0;
+    const finding = (ids: readonly string[]): DeadLetterStore => ({
+      list: () => Promise.resolve([]),
+      get: () => Promise.resolve(null),
+      replay: () => Promise.resolve([]),
+      remove: () => Promise.resolve(0),
+      page: async (range) => {
+        looked += 1;
+        if (looked === 2) bothLooked.resolve();
+        await bothLooked.promise;
+        const letters = (range.ids ?? ids).map((id) => ({
+          id,
+          stream: 'public.s',
+          code: 'value_rejected',
+          reason: 'r',
+          at: '2026-01-01T00:00:00.000Z',
+          isOpen: true,
+        }));
+        return { letters, next: null };
+      },
+    });
+    const deps = { metadata: { db, dialect } as Metadata };
+    await Promise.all([
+      bringUp(deps, work, finding(['1', '2', '3', '4'])),
+      bringUp(deps, work, finding(['3', '4', '5'])),
+    ]);
+    expect(await findExecution(db, scope, executionId)).toMatchObject({ records_failed: 5 });
+    const lines = await readLogs(db, scope, executionId, { after: 0, limit: 9 });
+    const told = lines.map(({ message }) => Number.parseInt(message, 10));
+    expect(told.reduce((sum, count) => sum + count, 0)).toBe(5);
   });
 });
 

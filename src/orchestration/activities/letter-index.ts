@@ -3,8 +3,7 @@
  * entered, counted and told of in one transaction, so that each is told of once whoever finds it and whatever dies in
  * between; those that are open no longer are resolved.
  */
-import { openDestination } from '../../connectors/registry.ts';
-import type { NamedSystem } from '../../connectors/registry.ts';
+import { type NamedSystem, openDestination } from '../../connectors/registry.ts';
 import type { DeadLetterStore, IndexedLetter } from '../../core/dead-letter.ts';
 import { failpoint, failpointsArmed } from '../../core/failpoint.ts';
 import { SlabPool } from '../../core/slab.ts';
