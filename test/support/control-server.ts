@@ -16,6 +16,8 @@ export interface Answer {
 
 export interface WorkerProcess extends AsyncDisposable {
   readonly stderr: () => string;
+  /** Resolves when the process is gone, whatever ended it. */
+  readonly ended: Promise<unknown>;
   kill(signal: NodeJS.Signals): Promise<void>;
 }
 
@@ -43,6 +45,7 @@ export async function startWorkerProcess(
   };
   return {
     stderr: () => stderr,
+    ended: exited,
     kill,
     [Symbol.asyncDispose]: () => kill('SIGTERM'),
   };
