@@ -6,7 +6,7 @@ import {
   openApi,
   ROLES,
 } from '../../test/support/api-fixture.ts';
-import { indexDeadLetter } from '../metadata/dead-letters.ts';
+import { indexDeadLetters } from '../metadata/dead-letters.ts';
 import { createUser } from '../metadata/users.ts';
 import type { Role } from '../metadata/tables.ts';
 import type { Route } from './route.ts';
@@ -25,14 +25,15 @@ beforeAll(async () => {
     return answer.body.id ?? answer.body.execution_id;
   };
   const letter = {
-    pipeline_id: made.pipeline,
+    isOpen: true,
+    created_at: '2026-01-01T00:00:00.000Z',
     execution_id: null,
     stream: 's',
     letter_id: 'l',
     code: 'c',
     reason: 'r',
   };
-  await indexDeadLetter(api.metadata.db, api.other, letter);
+  await indexDeadLetters(api.metadata.db, api.other, made.pipeline, [letter]);
   const letters = await api.ask('GET', '/api/v1/dead-letters', elsewhere);
   const user = { email: 'their@user.example', password_hash: null, role: 'viewer' } as const;
   theirs = {

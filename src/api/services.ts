@@ -2,12 +2,14 @@
  * What the routes need of the running system beside the metadata database. Failures are `ForebayError`s; those of
  * other systems are answered as theirs, not as failures of the request.
  */
-import type { ConnectionsTable, PipelinesTable } from '../metadata/tables.ts';
+import type { DeadLetter } from '../core/dead-letter.ts';
+import type { ConnectionsTable, DeadLettersTable, PipelinesTable } from '../metadata/tables.ts';
 import type { OrganizationScope } from '../metadata/scope.ts';
 import type { MetadataTransaction } from '../metadata/transaction.ts';
 import type { PlannedBackfill } from './backfill-request.ts';
 import type { BackfillPreview } from './schemas/backfills.ts';
 import type { Catalog, ConnectionTest } from './schemas/connections.ts';
+import type { DroppedLetters, ReplayedLetters } from './schemas/dead-letters.ts';
 import type { ConnectorType } from './schemas/connectors.ts';
 import type { Onboarding, OnboardingInput } from './schemas/onboarding.ts';
 import type { Lint } from './schemas/operations.ts';
@@ -43,6 +45,15 @@ export interface ModelDescription {
   readonly description: string | null;
   readonly dependsOn: readonly string[];
   readonly file: string;
+}
+
+/** Letters of a pipeline. */
+export interface LetterChoice {
+  /** Null: of all. */
+  readonly stream: string | null;
+  /** As the index has them; null: all there are at the destination. */
+  readonly letters: readonly DeadLettersTable[] | null;
+  readonly signal: AbortSignal;
 }
 
 export interface Readiness {
@@ -107,6 +118,23 @@ export interface ControlServices {
     pipeline: PipelinesTable,
     options: { readonly streams: readonly string[] | null; readonly signal: AbortSignal },
   ): Promise<Comparison>;
+  /** With its row, from the destination; null: it is there no longer. */
+  readDeadLetter(
+    scope: OrganizationScope,
+    letter: DeadLettersTable,
+    signal: AbortSignal,
+  ): Promise<DeadLetter | null>;
+  /** Fails with `file_locked` where an execution has the destination to itself, and then changes nothing. */
+  replayDeadLetters(
+    scope: OrganizationScope,
+    pipeline: PipelinesTable,
+    choice: LetterChoice,
+  ): Promise<ReplayedLetters>;
+  dropDeadLetters(
+    scope: OrganizationScope,
+    pipeline: PipelinesTable,
+    choice: LetterChoice,
+  ): Promise<DroppedLetters>;
   /** A pipeline or its schedule was changed or deleted, and that is committed. */
   pipelineChanged(pipelineId: string): void;
   /** Fails with `capability_missing` where there is nothing to lint with. */

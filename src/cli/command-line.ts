@@ -217,7 +217,11 @@ function addDeadLetters(program: Command, session: Session): void {
   const load = async () => await import('./commands/dlq.ts');
   const sub = (name: string, description: string): Command =>
     listOptions(dlq.command(name).description(description))
-      .argument('<destination>', 'URL or env:NAME, or a configuration file')
+      .argument('[destination]', 'URL or env:NAME, or a configuration file; left out: the server')
+      .option(
+        '--server <url>',
+        'address of the server (FOREBAY_SERVER, default: of the last login)',
+      )
       .option('--set <key=value>', 'option of a connector; may be repeated', collect);
   const name = ['--name <pipeline>', 'only of this pipeline'] as const;
   act(
@@ -225,7 +229,7 @@ function addDeadLetters(program: Command, session: Session): void {
     sub('list', 'List the dead letters').option(...name),
     async () => (await load()).list,
   );
-  const show = sub('show', 'Show one with its payload').argument('<id>', 'as listed');
+  const show = sub('show', 'Show one with its payload').argument('[id]', 'as listed');
   act(session, show, async () => (await load()).show);
   const replay = sub('replay', 'Write them again, in their order')
     .argument('[ids...]', 'as listed')

@@ -58,12 +58,45 @@ export type Retransformed =
   | { readonly kind: 'filtered'; readonly target: StreamTarget; readonly key: LetterPayload }
   | { readonly kind: 'failed'; readonly reason: string };
 
+/** A letter as an index beside the destination keeps it: nothing in it is a value of the row. */
+export interface IndexedLetter {
+  readonly id: string;
+  readonly stream: StreamId;
+  readonly code: string;
+  /** By names of the destination: the rule, constraint, column or type that refused the row. */
+  readonly reason: string;
+  readonly at: string;
+  /** Neither replayed nor outdated by a later change of its row. */
+  readonly isOpen: boolean;
+}
+
+export interface LetterRange {
+  /** Names of pipelines; `name_part`, which reads a part of it, counts as `name`. */
+  readonly pipelines: readonly string[];
+  readonly stream: StreamId | null;
+  /** Only these; null: all. */
+  readonly ids: readonly string[] | null;
+  readonly openOnly: boolean;
+  /** `next` of the page before; null: from the first one on. */
+  readonly after: string | null;
+  readonly limit: number;
+}
+
+export interface LetterPage {
+  readonly letters: readonly IndexedLetter[];
+  /** Null after the last. */
+  readonly next: string | null;
+}
+
 export interface DeadLetterStore {
   list(pipeline: string | null): Promise<readonly Omit<DeadLetter, 'payload'>[]>;
+  /** In the order in which they came, page by page: there may be any number. */
+  page(range: LetterRange): Promise<LetterPage>;
   get(id: string): Promise<DeadLetter | null>;
   /**
    * Writes the payload again, in the order the letters came, and marks what succeeded, each in a transaction of
-   * its own. A letter is skipped, and says so, when a later letter or change of the same key was applied. One that a
+   * its own. A letter is skipped, says so, and is no longer open when a later letter or change of the same key was
+   * applied. One that a
    * transformation rejected goes `through` it again; without that it is not written.
    */
   replay(

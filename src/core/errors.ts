@@ -13,6 +13,8 @@ export interface ErrorDetails {
   readonly stream?: string;
   /** The system's own code (SQLSTATE, errno), for `permanent_error_codes` and logs. */
   readonly systemCode?: string;
+  /** By its name, the constraint or column that refused. */
+  readonly refusedBy?: string;
   /** Of a rate limit: how long until the system takes more. */
   readonly retryAfterMs?: number;
   readonly cause?: unknown;
@@ -24,6 +26,7 @@ export class ForebayError extends Error {
   readonly fix: string;
   readonly stream: string | null;
   readonly systemCode: string | null;
+  readonly refusedBy: string | null;
   readonly retryAfterMs: number | null;
 
   constructor(code: ErrorCode, details: ErrorDetails) {
@@ -34,6 +37,7 @@ export class ForebayError extends Error {
     this.fix = details.fix ?? ERROR_TABLE[code].fix;
     this.stream = details.stream ?? null;
     this.systemCode = details.systemCode ?? null;
+    this.refusedBy = details.refusedBy ?? null;
     this.retryAfterMs = details.retryAfterMs ?? null;
   }
 

@@ -29,6 +29,10 @@ export const FAILPOINTS = {
   'destination.write': 'a batch is about to be sent to the destination',
   'destination.commit': 'the destination is about to commit',
   'recover.beforeRepair': 'source and destination are compared, nothing is repaired',
+  'letters.beforeIndex':
+    'dead letters are committed at the destination, the index does not know them yet',
+  'letters.insideIndex': 'dead letters are in the index, uncommitted',
+  'letters.afterIndex': 'dead letters are in the index and counted',
   'journal.beforeCommit': 'steps of flows are about to be written to the journal',
   'journal.insideTransaction': 'steps of flows are in the journal, uncommitted',
   'journal.afterCommit': 'steps of flows are committed, the flows do not know it yet',

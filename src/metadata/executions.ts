@@ -232,6 +232,44 @@ export async function updateRunningExecution(
   return numUpdatedRows > 0n;
 }
 
+/** Also of one that has ended: what it left at the destination may be found later. */
+export async function addFailedRecords(
+  db: MetadataDb,
+  scope: OrganizationScope,
+  id: string,
+  records: number,
+): Promise<void> {
+  await db
+    .updateTable('executions')
+    .set(({ fn, val, eb }) => ({
+      records_failed: eb(fn.coalesce('records_failed', val(0)), '+', records),
+    }))
+    .where('organization_id', '=', scope.organizationId)
+    .where('id', '=', id)
+    .execute();
+}
+
+/** The one that runs or ran last, `except` left out. */
+export async function lastStarted(
+  db: MetadataDb,
+  scope: OrganizationScope,
+  of: { readonly pipelineId: string; readonly except: string | null },
+): Promise<Pick<ExecutionsTable, 'id' | 'status'> | null> {
+  let query = db
+    .selectFrom('executions')
+    .select(['id', 'status'])
+    .where('organization_id', '=', scope.organizationId)
+    .where('pipeline_id', '=', of.pipelineId)
+    .where('started_at', 'is not', null);
+  if (of.except !== null) query = query.where('id', '<>', of.except);
+  const row = await query
+    .orderBy('started_at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return row ?? null;
+}
+
 export async function findExecution(
   db: MetadataDb,
   scope: OrganizationScope,

@@ -1,7 +1,7 @@
 /** The end of an execution, with the event that tells of it. */
 import { appendEvents } from '../metadata/events-outbox.ts';
 import { listExecutionLayers, putExecutionLayer } from '../metadata/execution-layers.ts';
-import { endExecution } from '../metadata/executions.ts';
+import { endExecution, findExecution } from '../metadata/executions.ts';
 import type { MetadataDb } from '../metadata/database.ts';
 import type { OrganizationScope } from '../metadata/scope.ts';
 import type { ExecutionLayersTable, ExecutionsTable } from '../metadata/tables.ts';
@@ -19,17 +19,23 @@ export function eventData(execution: ExecutionsTable, more: object = {}): string
   });
 }
 
-function totals(layers: readonly ExecutionLayersTable[]): {
+/** Dead letters are counted as they are found; what the layers add to them is known at the end. */
+function totals(
+  execution: ExecutionsTable | null,
+  layers: readonly ExecutionLayersTable[],
+): {
   readonly records_processed: number | null;
   readonly records_failed: number | null;
   readonly size_bytes: number | null;
 } {
   const bronze = layers.find(({ layer }) => layer === 'bronze');
   const silver = layers.find(({ layer }) => layer === 'silver');
+  const filtered = silver?.records_filtered ?? null;
+  const rejected = execution?.records_failed ?? null;
   return {
-    records_processed: bronze?.records ?? null,
-    records_failed: silver?.records_filtered ?? null,
-    size_bytes: bronze?.size_bytes ?? null,
+    records_processed: bronze?.records ?? execution?.records_processed ?? null,
+    records_failed: filtered === null ? rejected : filtered + (rejected ?? 0),
+    size_bytes: bronze?.size_bytes ?? execution?.size_bytes ?? null,
   };
 }
 
@@ -65,7 +71,7 @@ export function endAndTell(
       status,
       error: error === null ? null : JSON.stringify(error),
       output: output === null ? null : JSON.stringify(output),
-      ...totals(layers),
+      ...totals(await findExecution(transaction, scope, id), layers),
     });
     if (!result.changed) return false;
     // A cancelled execution is told as failed: the topic has no word of its own for it.

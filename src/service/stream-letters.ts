@@ -6,7 +6,7 @@ import { pipelineNameOf, planStream, type StreamPlan } from './stream-plan.ts';
 
 type Replayed = Awaited<ReturnType<DeadLetterStore['replay']>>[number];
 
-export class StreamLetters implements DeadLetterStore, AsyncDisposable {
+export class StreamLetters implements Omit<DeadLetterStore, 'page'>, AsyncDisposable {
   readonly #loaded: LoadedConfiguration;
   readonly #context: ConnectorContext;
   /** By the name of the pipeline; opened when they are asked for. */

@@ -1,6 +1,7 @@
 // Rows that a destination refuses: found alone, kept whole, tried again, removed.
 import { expect, test } from 'vitest';
 
+import type { LetterRange } from '../../src/core/dead-letter.ts';
 import { ACT_INSERT, ACT_REPLACE } from '../../src/core/folded-rows.ts';
 import { OP_INSERT, OP_UPDATE } from '../../src/core/row-batch.ts';
 import {
@@ -127,6 +128,78 @@ describeEachConnector('dead letters', 'dead letters', (kind) => {
     ]);
     await subject.close();
     expect(await names(subject)).toContain('6 newer');
+  });
+
+  test('pages have them in order, as far as they are asked for, and no value of theirs', async () => {
+    await using subject = await kind.open();
+    await refuseTwo(subject);
+    const { session, destination } = await open(subject);
+    const { deadLetters } = destination;
+    const all = {
+      pipelines: ['other', 'p'],
+      stream: null,
+      ids: null,
+      openOnly: false,
+      after: null,
+      limit: 10,
+    };
+    const ids = (await deadLetters.list('p')).map(({ id }) => id);
+    const first = await deadLetters.page({ ...all, limit: 1 });
+    expect(first.letters.map(({ id }) => id)).toEqual(ids.slice(0, 1));
+    const second = await deadLetters.page({ ...all, limit: 1, after: first.next });
+    expect(second.letters.map(({ id }) => id)).toEqual(ids.slice(1));
+    const last = await deadLetters.page({ ...all, limit: 1, after: second.next });
+    expect(last).toEqual({ letters: [], next: null });
+    expect(first.letters[0]).toEqual({
+      id: ids[0],
+      stream: 'public.items',
+      code: 'constraint_violated',
+      reason: expect.stringMatching(/not.null.*name|name.*not.null/i),
+      at: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
+      isOpen: true,
+    });
+    const found = async (more: Partial<LetterRange>) =>
+      (await deadLetters.page({ ...all, ...more })).letters.map(({ id }) => id);
+    expect(await found({ pipelines: ['pp', 'q'] })).toEqual([]);
+    expect(await found({ stream: 'public.others' })).toEqual([]);
+    expect(await found({ ids: [ids[1] ?? '', '999999'] })).toEqual(ids.slice(1));
+    // A later change of the row of the second.
+    const newer = keyedRows(batchOf({ 6: 'newer' }, OP_UPDATE), [ACT_REPLACE]);
+    await applyRows(session, target, '2', newer);
+    expect(await found({ openOnly: true })).toEqual(ids.slice(0, 1));
+    expect(await found({ openOnly: false })).toEqual(ids);
+    await using parted = await destination.openSession('p_part');
+    await parted.prepare(target);
+    const refused = keyedRows(batchOf({ 9: null }, OP_INSERT), [ACT_INSERT]);
+    await applyRows(parted, target, '3', refused);
+    expect(await found({})).toHaveLength(3);
+  });
+
+  test('an older letter of a row is not open any more once a newer one was replayed', async () => {
+    await using subject = await kind.open();
+    await refuseTwo(subject);
+    const { session } = await open(subject);
+    const again = keyedRows(batchOf({ 6: null }, OP_UPDATE), [ACT_REPLACE]);
+    await applyRows(session, target, '2', again);
+    await subject.close();
+    await subject.sql('drop table public.items', PLAIN);
+    const { deadLetters } = await subject.destination();
+    const letters = await Promise.all(
+      (await deadLetters.list('p')).map(({ id }) => deadLetters.get(id)),
+    );
+    const same = letters.filter((letter) => letter?.payload['id'] === '6');
+    const newest = same.at(-1)?.id ?? '';
+    expect(await deadLetters.replay([newest])).toEqual([{ id: newest, error: null }]);
+    const page = await deadLetters.page({
+      pipelines: ['p'],
+      stream: null,
+      ids: null,
+      openOnly: true,
+      after: null,
+      limit: 10,
+    });
+    const open6 = page.letters.filter(({ id }) => same.some((letter) => letter?.id === id));
+    expect(open6).toEqual([]);
   });
 
   test('letters are removed by id', async () => {

@@ -4,10 +4,13 @@ import { appendAudit, listAudit, verifyAudit } from '../../src/metadata/audit-lo
 import { listCheckpoints, putCheckpoint } from '../../src/metadata/checkpoints.ts';
 import { listColumnLineage, recordColumnLineage } from '../../src/metadata/column-lineage.ts';
 import {
+  countOpenLetters,
   findDeadLetter,
-  indexDeadLetter,
+  indexDeadLetters,
+  indexedLetters,
   listDeadLetters,
-  resolveDeadLetter,
+  openLetters,
+  settleDeadLetters,
 } from '../../src/metadata/dead-letters.ts';
 import {
   forgetEvents,
@@ -321,23 +324,37 @@ describeEachStore('records of a pipeline', (of) => {
     const { db, organization } = of();
     const scope = await organization();
     const { id: pipelineId } = await aPipeline(db, scope);
-    const letter = {
-      pipeline_id: pipelineId,
+    const letter = (letter_id: string) => ({
+      isOpen: true,
+      created_at: '2026-01-01T00:00:00.000Z',
       execution_id: null,
       stream: 'orders',
-      letter_id: '1',
+      letter_id,
       code: 'value_rejected',
       reason: 'too long',
+    });
+    const enter = async (ids: readonly string[]): Promise<string[]> => {
+      const entered = await indexDeadLetters(db, scope, pipelineId, ids.map(letter));
+      return entered.map((row) => row.letter_id).toSorted();
     };
-    await indexDeadLetter(db, scope, letter);
-    await indexDeadLetter(db, scope, letter);
+    expect(await enter(['1'])).toEqual(['1']);
+    const twice = await Promise.all([enter(['1', '2', '3']), enter(['1', '2', '3'])]);
+    expect(twice.flat().toSorted()).toEqual(['2', '3']);
     const page = { after: null, limit: 10 };
     const open = await listDeadLetters(db, scope, { pipelineId, resolved: false }, page);
-    expect(open).toHaveLength(1);
-    expect(await resolveDeadLetter(db, scope, { pipelineId, letterId: '1' })).toBe(true);
-    expect(await resolveDeadLetter(db, scope, { pipelineId, letterId: '1' })).toBe(false);
+    expect(open).toHaveLength(3);
+    expect(await countOpenLetters(db, scope, { pipelineId, stream: 'orders' })).toBe(3);
+    expect(await countOpenLetters(db, scope, { pipelineId, stream: 'others' })).toBe(0);
+    const settled = { ids: ['1', '2', '3'], resolved: true };
+    await settleDeadLetters(db, await organization(), pipelineId, settled);
+    expect(await openLetters(db, scope, pipelineId, { after: '1', limit: 1 })).toEqual(['2']);
+    await settleDeadLetters(db, scope, pipelineId, settled);
     expect(await listDeadLetters(db, scope, { resolved: false }, page)).toEqual([]);
-    expect(await findDeadLetter(db, scope, open[0]?.id ?? '')).toMatchObject({ letter_id: '1' });
+    const known = await indexedLetters(db, scope, pipelineId, ['1', '4']);
+    expect([...known]).toEqual([['1', { isOpen: false }]]);
+    await settleDeadLetters(db, scope, pipelineId, { ids: ['1'], resolved: false });
+    expect(await openLetters(db, scope, pipelineId, { after: '', limit: 9 })).toEqual(['1']);
+    expect(await findDeadLetter(db, scope, open[0]?.id ?? '')).toMatchObject({ stream: 'orders' });
     expect(await findDeadLetter(db, await organization(), open[0]?.id ?? '')).toBeNull();
   });
 

@@ -16,6 +16,8 @@ export interface Answer {
 
 export interface WorkerProcess extends AsyncDisposable {
   readonly stderr: () => string;
+  /** Resolves when the process is gone, whatever ended it. */
+  readonly ended: Promise<unknown>;
   kill(signal: NodeJS.Signals): Promise<void>;
 }
 
@@ -43,6 +45,7 @@ export async function startWorkerProcess(
   };
   return {
     stderr: () => stderr,
+    ended: exited,
     kill,
     [Symbol.asyncDispose]: () => kill('SIGTERM'),
   };
@@ -52,6 +55,8 @@ export interface ServerProcess extends AsyncDisposable {
   readonly url: string;
   readonly pid: number;
   readonly stderr: () => string;
+  /** Resolves when the process is gone, whatever ended it. */
+  readonly ended: Promise<unknown>;
   /** As it was printed; once. */
   setupToken(): Promise<string>;
   /** Where gRPC answers. */
@@ -132,6 +137,7 @@ export async function startServerProcess(
     url,
     pid: child.pid ?? 0,
     stderr: () => stderr,
+    ended: exited,
     setupToken,
     grpcAddress: () => printed(/^gRPC on (\S+)$/),
     setUp: async () => {

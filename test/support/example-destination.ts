@@ -283,6 +283,7 @@ class ExampleSession implements DestinationSession {
 /** No row is ever refused here, so there is no letter. */
 const NO_LETTERS: DeadLetterStore = {
   list: () => Promise.resolve([]),
+  page: () => Promise.resolve({ letters: [], next: null }),
   get: () => Promise.resolve(null),
   replay: () => Promise.resolve([]),
   remove: () => Promise.resolve(0),

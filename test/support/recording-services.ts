@@ -113,6 +113,25 @@ export function recordingServices(): RecordingServices {
       note('comparePipeline', pipeline.id);
       return Promise.resolve({ identical: true, streams: [] });
     },
+    readDeadLetter: (_scope, letter) => {
+      note('readDeadLetter', letter.id);
+      return Promise.resolve(null);
+    },
+    replayDeadLetters: (_scope, pipeline, { letters }) => {
+      note('replayDeadLetters', pipeline.id);
+      const done = letters?.map(({ id }) => ({ id, outcome: 'replayed' as const })) ?? null;
+      return Promise.resolve({
+        replayed: 1,
+        failed: 0,
+        superseded: 0,
+        remaining: 0,
+        letters: done,
+      });
+    },
+    dropDeadLetters: (_scope, pipeline) => {
+      note('dropDeadLetters', pipeline.id);
+      return Promise.resolve({ dropped: 1, remaining: 0 });
+    },
     pipelineChanged: (id) => note('pipelineChanged', id),
     lintBenthos: () =>
       Promise.reject(new ForebayError('capability_missing', { message: 'there is no Bento' })),

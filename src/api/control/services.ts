@@ -18,6 +18,7 @@ import type { ConnectorType } from '../schemas/connectors.ts';
 import type { ConnectorCapabilities, ControlServices } from '../services.ts';
 import { joinedRanges } from '../backfill-request.ts';
 import { comparePipeline } from './compare.ts';
+import { dropLetters, readLetter, replayLetters } from './letters.ts';
 import { readCatalog, testSystem } from './look.ts';
 import { metricsText } from './metrics.ts';
 import { Onboardings } from './onboarding.ts';
@@ -122,6 +123,9 @@ export function createServices(parts: ServiceParts): ControlServices {
       const ref = { organizationId: scope.organizationId, pipelineId: pipeline.id };
       return comparePipeline(await loadPipeline(deps, ref), request);
     },
+    readDeadLetter: (scope, letter, signal) => readLetter(deps, scope, letter, signal),
+    replayDeadLetters: (scope, pipeline, choice) => replayLetters(deps, scope, pipeline, choice),
+    dropDeadLetters: (scope, pipeline, choice) => dropLetters(deps, scope, pipeline, choice),
     pipelineChanged: (id) => {
       parts.scheduleChanged();
       void replication.reconfigure(id).catch(parts.onFault);

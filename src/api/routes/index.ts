@@ -2,6 +2,7 @@ import type { Route } from '../route.ts';
 import { accessRoutes } from './access.ts';
 import { benthosRoutes } from './benthos-configurations.ts';
 import { connectionRoutes } from './connections.ts';
+import { deadLetterRoutes } from './dead-letters.ts';
 import { executionRoutes } from './executions.ts';
 import { onboardingRoutes } from './onboarding.ts';
 import { operationRoutes } from './operations.ts';
@@ -19,6 +20,7 @@ export const ROUTES: readonly Route[] = [
   ...executionRoutes,
   ...scheduleRoutes,
   ...onboardingRoutes,
+  ...deadLetterRoutes,
   ...operationRoutes,
   ...benthosRoutes,
   ...accessRoutes,

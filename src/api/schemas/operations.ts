@@ -1,30 +1,6 @@
-/** Dead letters, events, models, Benthos configurations, and the state of the server. */
+/** Events, models, Benthos configurations, and the state of the server. */
 import { z } from 'zod';
-import { json, name, nextCursor, pageQuery, time, uuid, version } from './fields.ts';
-
-export const deadLettersQuery = z.strictObject({
-  ...pageQuery,
-  pipeline_id: uuid.optional(),
-  resolved: z.enum(['true', 'false']).optional(),
-});
-
-export const deadLetterSchema = z
-  .object({
-    id: uuid,
-    pipeline_id: uuid,
-    execution_id: uuid.nullable(),
-    stream: z.string(),
-    letter_id: z.string().meta({ description: 'Under which the destination keeps the row.' }),
-    code: z.string(),
-    reason: z.string(),
-    created_at: time,
-    resolved_at: time.nullable(),
-  })
-  .meta({ id: 'DeadLetter' });
-export const deadLetterListSchema = z.object({
-  dead_letters: z.array(deadLetterSchema),
-  next_cursor: nextCursor,
-});
+import { json, name, nextCursor, time, uuid, version } from './fields.ts';
 
 export const EVENT_TYPES = [
   'execution.started',
@@ -32,6 +8,7 @@ export const EVENT_TYPES = [
   'execution.failed',
   'layer.completed',
   'quality.issue_detected',
+  'records.rejected',
   'schedule.skipped',
 ] as const;
 

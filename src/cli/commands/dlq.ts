@@ -1,17 +1,24 @@
 import { z } from 'zod';
 import type { DeadLetter, DeadLetterStore } from '../../core/dead-letter.ts';
-import { type ExitCode, ForebayError } from '../../core/errors.ts';
+import type { ExitCode } from '../../core/errors.ts';
 import type { CommandCall, RunCommand } from '../call.ts';
-import { confirm } from '../confirm.ts';
 import { throwAll } from '../failure.ts';
 import { withInterruption } from '../interruption.ts';
-import { printDocument, printListing } from '../list-output.ts';
+import {
+  assertChoice,
+  confirmRemoval,
+  missingLetter,
+  printLetters,
+  printRemoved,
+  printReplayed,
+} from '../letter-output.ts';
+import { printDocument } from '../list-output.ts';
 import { listShape, nameShape, outputFormat, readOptions, settingsShape } from '../options.ts';
 import { openDestination } from '../../connectors/registry.ts';
 import { checkSettings, lookContext, tryResolve } from '../systems.ts';
-import type { TableColumn } from '../table.ts';
 
 type Letter = Omit<DeadLetter, 'payload'>;
+type Store = Omit<DeadLetterStore, 'page'>;
 
 const shape = {
   ...listShape,
@@ -28,7 +35,7 @@ const CONFIGURATION_FILE = /^(?!\w{2,}:).*\.(?:ya?ml|json)$/i;
 /** Of the streams of a configuration file, which know the transformations that letters go through again. */
 async function withStreams(
   call: CommandCall,
-  act: (store: DeadLetterStore, options: DlqOptions) => Promise<ExitCode>,
+  act: (store: Store, options: DlqOptions) => Promise<ExitCode>,
 ): Promise<ExitCode> {
   const options = readOptions(shape, call.options);
   const [{ readConfiguration }, { StreamLetters }] = await Promise.all([
@@ -45,7 +52,7 @@ async function withStreams(
 
 async function withStore(
   call: CommandCall,
-  act: (store: DeadLetterStore, options: DlqOptions) => Promise<ExitCode>,
+  act: (store: Store, options: DlqOptions) => Promise<ExitCode>,
 ): Promise<ExitCode> {
   if (CONFIGURATION_FILE.test(call.args[0] ?? '')) return await withStreams(call, act);
   const options = readOptions(shape, call.options);
@@ -58,98 +65,68 @@ async function withStore(
   });
 }
 
-const COLUMNS: readonly TableColumn<Letter>[] = [
-  { title: 'id', cell: ({ id }) => id },
-  { title: 'at', cell: ({ at }) => at },
-  { title: 'pipeline', cell: ({ pipeline }) => pipeline },
-  { title: 'stream', cell: ({ stream }) => stream },
-  { title: 'op', cell: ({ op }) => op },
-  { title: 'code', cell: ({ code }) => code },
-  { title: 'reason', cell: ({ reason }) => reason },
-  { title: 'replayed', cell: ({ replayedAt }) => replayedAt ?? '-' },
-];
-
-export const list: RunCommand = (call) =>
-  withStore(call, async (store, options) => {
-    const rows = await store.list(options.name ?? null);
-    const empty = 'There are no dead letters.';
-    printListing(
-      { key: 'deadLetters', rows, columns: COLUMNS, empty },
-      outputFormat(options),
-      call.terminal,
-    );
-    return 0;
-  });
-
-function missing(id: string): ForebayError {
-  return new ForebayError('dlq_entry_missing', {
-    message: `There is no dead letter ${JSON.stringify(id)}`,
-  });
+/** A server where no destination is named, else as it is done here. */
+function atServerOr(verb: 'list' | 'show' | 'replay' | 'drop', here: RunCommand): RunCommand {
+  return async (call) => {
+    const commands = await import('../client/letter-commands.ts');
+    return await (commands.asksServer(call) ? commands[verb] : here)(call);
+  };
 }
 
-export const show: RunCommand = (call) =>
+export const list = atServerOr('list', (call) =>
   withStore(call, async (store, options) => {
-    const id = call.args[1] ?? '';
+    const rows = await store.list(options.name ?? null);
+    const printing = { format: outputFormat(options), terminal: call.terminal };
+    printLetters(rows, 'replayed', printing);
+    return 0;
+  }),
+);
+
+export const show = atServerOr('show', (call) =>
+  withStore(call, async (store, options) => {
+    const [, id = ''] = call.args;
+    assertChoice(call.args.slice(1), false);
     const letter = await store.get(id);
-    if (letter === null) throw missing(id);
+    if (letter === null) throw missingLetter(id);
     const format = outputFormat(options);
     // A letter is one document; a table of one row would cut its payload.
     printDocument({ ...letter }, format === 'table' ? 'yaml' : format, call.terminal);
     return 0;
-  });
+  }),
+);
 
 /** The ids that were named, or all: every one must be there. */
 async function chosen(
   call: CommandCall,
-  store: DeadLetterStore,
+  store: Store,
   options: DlqOptions,
 ): Promise<readonly Letter[]> {
   const ids = call.args.slice(1);
-  if ((ids.length === 0) !== options.all) {
-    throw new ForebayError('usage', {
-      message: options.all ? 'Both ids and --all were given' : 'No dead letter was named',
-      fix: 'Give ids as `forebay dlq list` prints them, or --all.',
-    });
-  }
+  assertChoice(ids, options.all);
   const letters = await store.list(options.name ?? null);
   if (options.all) return letters;
-  throwAll(ids.filter((id) => !letters.some((letter) => letter.id === id)).map(missing));
+  throwAll(ids.filter((id) => !letters.some((letter) => letter.id === id)).map(missingLetter));
   return letters.filter(({ id }) => ids.includes(id));
 }
 
-interface Replayed {
-  readonly id: string;
-  readonly error: string | null;
-}
-
-export const replay: RunCommand = (call) =>
+export const replay = atServerOr('replay', (call) =>
   withStore(call, async (store, options) => {
     const letters = await chosen(call, store, options);
     const ids = letters
       .filter(({ replayedAt }) => !options.all || replayedAt === null)
       .map(({ id }) => id);
-    const rows: readonly Replayed[] = ids.length === 0 ? [] : await store.replay(ids);
-    const columns: readonly TableColumn<Replayed>[] = [
-      { title: 'id', cell: ({ id }) => id },
-      { title: 'result', cell: ({ error }) => error ?? 'applied' },
-    ];
-    const empty = 'There is nothing to replay.';
-    printListing({ key: 'replayed', rows, columns, empty }, outputFormat(options), call.terminal);
-    return rows.some(({ error }) => error !== null) ? 5 : 0;
-  });
+    const rows = ids.length === 0 ? [] : await store.replay(ids);
+    return printReplayed(rows, { format: outputFormat(options), terminal: call.terminal });
+  }),
+);
 
-export const drop: RunCommand = (call) =>
+export const drop = atServerOr('drop', (call) =>
   withStore(call, async (store, options) => {
     const letters = await chosen(call, store, options);
-    if (letters.length > 0) {
-      const question = `Remove ${letters.length} dead letters for good?`;
-      if (!(await confirm(question, options.yes, call.terminal))) {
-        throw new ForebayError('interrupted', { message: 'Nothing was removed' });
-      }
-    }
+    const { terminal } = call;
+    if (letters.length > 0) await confirmRemoval(letters.length, options.yes, terminal);
     const removed = letters.length === 0 ? 0 : await store.remove(letters.map(({ id }) => id));
-    const format = outputFormat(options);
-    if (format === 'table') call.terminal.out(`Removed ${removed} dead letters.\n`);
-    else printDocument({ removed }, format, call.terminal);
+    printRemoved(removed, { format: outputFormat(options), terminal });
     return 0;
-  });
+  }),
+);

@@ -1,7 +1,13 @@
 /** The dead letters of a file, as the worker reads, writes again and removes them. */
 import { z } from 'zod';
 import type { StreamTarget } from '../../core/connector.ts';
-import type { DeadLetter, Retransformed } from '../../core/dead-letter.ts';
+import type {
+  DeadLetter,
+  IndexedLetter,
+  LetterPage,
+  LetterRange,
+  Retransformed,
+} from '../../core/dead-letter.ts';
 import { ForebayError } from '../../core/errors.ts';
 import {
   ACT_APPEND,
@@ -78,6 +84,67 @@ export async function removeLetters(
   return removed;
 }
 
+/** A cursor is the time in microseconds and the number of the row: of one transaction all have the same time. */
+function readCursor(after: string | null): readonly [at: string | null, row: string | null] {
+  const [at = null, row = null] = after?.split('/') ?? [];
+  return [at, row];
+}
+
+export async function letterPage(connection: Connection, range: LetterRange): Promise<LetterPage> {
+  if (!(await hasMetadata(connection))) return { letters: [], next: null };
+  const { pipelines, stream, ids, openOnly, limit } = range;
+  const [at, row] = readCursor(range.after);
+  const rows = await connection.all(
+    `SELECT id, stream, code, reason, strftime(created_at AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%gZ'),
+       replayed_at IS NULL AND NOT superseded, target::VARCHAR, epoch_us(created_at)::VARCHAR, rowid::VARCHAR
+     FROM _forebay.dead_letters
+     WHERE EXISTS (SELECT 1 FROM (SELECT unnest(from_json(?, '["VARCHAR"]')) AS name) AS f
+         WHERE pipeline = f.name OR starts_with(pipeline, f.name || '_'))
+       AND (? IS NULL OR stream = ?)
+       AND (? IS NULL OR id IN (SELECT unnest(from_json(?, '["VARCHAR"]'))))
+       AND (? = 0 OR (replayed_at IS NULL AND NOT superseded))
+       AND (? IS NULL OR epoch_us(created_at) > ?::BIGINT
+         OR (epoch_us(created_at) = ?::BIGINT AND rowid > ?::BIGINT))
+     ORDER BY created_at, rowid LIMIT ?`,
+    [
+      JSON.stringify(pipelines),
+      stream,
+      stream,
+      ids === null ? null : '',
+      JSON.stringify(ids ?? []),
+      openOnly ? 1 : 0,
+      at,
+      at,
+      at,
+      row,
+      limit,
+    ],
+  );
+  const last = rows.length < limit ? undefined : rows.at(-1);
+  return {
+    letters: rows.map(readIndexed),
+    next: last === undefined ? null : `${String(last[7])}/${String(last[8])}`,
+  };
+}
+
+/** Reasons are written here, of names alone; those of transformations are not. */
+function readIndexed(row: readonly unknown[]): IndexedLetter {
+  const [id, stream, code, reason, at, isOpen, target] = row;
+  // Written by us.
+  const { transformation } = JSON.parse(String(target)) as LetterTarget;
+  return {
+    id: String(id),
+    stream: String(stream),
+    code: String(code),
+    reason:
+      transformation === undefined
+        ? String(reason)
+        : `the transformation ${transformation.id} rejected the row`,
+    at: String(at),
+    isOpen: isOpen === true,
+  };
+}
+
 /** Ids in the order in which the letters came. */
 export async function orderLetters(
   connection: Connection,
@@ -85,11 +152,13 @@ export async function orderLetters(
 ): Promise<string[]> {
   if (!(await hasMetadata(connection))) return [...ids];
   const rows = await connection.all(
-    'SELECT id FROM _forebay.dead_letters ORDER BY created_at, rowid',
+    `SELECT id FROM _forebay.dead_letters WHERE id IN (SELECT unnest(from_json(?, '["VARCHAR"]')))
+     ORDER BY created_at, rowid`,
+    [JSON.stringify(ids)],
   );
-  const wanted = new Set(ids);
-  const known = rows.map(([id]) => String(id)).filter((id) => wanted.has(id));
-  return [...known, ...ids.filter((id) => !known.includes(id))];
+  const known = rows.map(([id]) => String(id));
+  const found = new Set(known);
+  return [...known, ...ids.filter((id) => !found.has(id))];
 }
 
 interface Letter {

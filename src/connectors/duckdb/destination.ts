@@ -8,7 +8,13 @@ import type {
   StreamTarget,
   TargetPlan,
 } from '../../core/connector.ts';
-import type { DeadLetter, DeadLetterStore, Retransformed } from '../../core/dead-letter.ts';
+import type {
+  DeadLetter,
+  DeadLetterStore,
+  LetterPage,
+  LetterRange,
+  Retransformed,
+} from '../../core/dead-letter.ts';
 import { checkFile, failedFinding } from './check.ts';
 import type { DuckdbFile } from './connection.ts';
 import { planNewTable, type TableFacts } from './plan.ts';
@@ -93,6 +99,12 @@ class DuckdbDeadLetters implements DeadLetterStore {
   async list(pipeline: string | null): Promise<readonly Omit<DeadLetter, 'payload'>[]> {
     await this.#file.assertUsable('read');
     return (await this.#file.client()).call('listLetters', pipeline);
+  }
+
+  async page(range: LetterRange): Promise<LetterPage> {
+    // Asked before the first run, too.
+    if (!(await this.#file.exists())) return { letters: [], next: null };
+    return (await this.#file.client()).call('letterPage', range);
   }
 
   async get(id: string): Promise<DeadLetter | null> {

@@ -7,7 +7,7 @@ import type {
   SessionOptions,
   StreamTarget,
 } from '../../core/connector.ts';
-import type { DeadLetter, RejectedRow } from '../../core/dead-letter.ts';
+import type { DeadLetter, LetterPage, LetterRange, RejectedRow } from '../../core/dead-letter.ts';
 import type { FoldedRows } from '../../core/folded-rows.ts';
 import type { RowBatch } from '../../core/row-batch.ts';
 import type { StreamSchema } from '../../core/stream-schema.ts';
@@ -17,6 +17,7 @@ import type { ChunkRequest } from './chunk-load.ts';
 import { type Connection, Database } from './database.ts';
 import {
   getLetter,
+  letterPage,
   listLetters,
   orderLetters,
   removeLetters,
@@ -128,6 +129,10 @@ export class WorkerMethods {
 
   listLetters(pipeline: string | null): Promise<Omit<DeadLetter, 'payload'>[]> {
     return this.#aside((side) => listLetters(side, pipeline));
+  }
+
+  letterPage(range: LetterRange): Promise<LetterPage> {
+    return this.#aside((side) => letterPage(side, range));
   }
 
   getLetter(id: string): Promise<DeadLetter | null> {

@@ -3,12 +3,15 @@ import type {
   DeadLetter,
   DeadLetterStore,
   FailedTransformation,
+  LetterPage,
+  LetterRange,
   Retransformed,
 } from '../../core/dead-letter.ts';
 import { asForebayError } from '../../core/errors.ts';
 import type { LetterPlan } from './dead-letters.ts';
 import type { Lane } from './lane.ts';
 import type { LanePool } from './lane-pool.ts';
+import { letterPage } from './letter-pages.ts';
 import { type Values, writeAgain } from './letter-writing.ts';
 import { hasMetadata } from './metadata.ts';
 
@@ -61,16 +64,27 @@ async function replayLetter(
   if (row === undefined) return 'no dead letter has this id';
   const [, , , payload, plan, replayed, outdated] = row;
   if (replayed === 't') return 'it was replayed before';
-  if (outdated === 't') return 'skipped: a later change of the same row was applied';
+  if (outdated === 't') {
+    await connection.query(
+      'UPDATE _forebay.dead_letters SET superseded_at = now() WHERE id = $1 AND superseded_at IS NULL',
+      [id],
+    );
+    return 'skipped: a later change of the same row was applied';
+  }
   const asPlanned = {
     plan: JSON.parse(plan ?? '{}') as LetterPlan,
     payload: JSON.parse(payload ?? '{}') as Values,
   };
   const written = replacement === null ? asPlanned : replace(asPlanned.plan, replacement);
   if (written !== null) await writeAgain(connection, written.plan, written.payload);
-  await connection.query('UPDATE _forebay.dead_letters SET replayed_at = now() WHERE id = $1', [
-    id,
-  ]);
+  await connection.query(
+    `WITH replayed AS (
+       UPDATE _forebay.dead_letters SET replayed_at = now() WHERE id = $1 RETURNING pipeline, stream, key)
+     UPDATE _forebay.dead_letters d SET superseded_at = now() FROM replayed r
+     WHERE d.pipeline = r.pipeline AND d.stream = r.stream AND d.key = r.key AND d.id < $1
+       AND d.replayed_at IS NULL AND d.superseded_at IS NULL`,
+    [id],
+  );
   return null;
 }
 
@@ -95,6 +109,10 @@ export class PostgresDeadLetters implements DeadLetterStore {
       );
       return rows.map(readLetter);
     });
+  }
+
+  page(range: LetterRange): Promise<LetterPage> {
+    return this.#pool.use(({ connection }) => letterPage(connection, range));
   }
 
   get(id: string): Promise<DeadLetter | null> {

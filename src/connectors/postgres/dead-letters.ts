@@ -11,6 +11,14 @@ import type { HeldLetters } from './held-letters.ts';
 import { cellText, type Printed } from './cell-text.ts';
 import type { PgConnection } from './connection.ts';
 
+/** Unlike the server's message, which a trigger may fill with values, it holds none of the row. */
+export interface Refusal {
+  /** SQLSTATE */
+  readonly state: string;
+  /** A constraint or column by its name. */
+  readonly by: string | null;
+}
+
 /** How a letter is written again; stands as JSON beside its payload. */
 export interface LetterPlan {
   readonly table: StreamName;
@@ -24,6 +32,8 @@ export interface LetterPlan {
   readonly altered?: boolean;
   /** The payload is a row of the source, to be transformed before it is written. */
   readonly transformation?: FailedTransformation;
+  /** What refused it, in words of the catalog; absent where another release wrote the letter. */
+  readonly refusal?: Refusal;
 }
 
 /** Keys of rows with letters not yet replayed, per stream: a later change of such a row outdates its letter. */
@@ -113,6 +123,10 @@ export function timestampText(micros: bigint | null): string | null {
 
 function codeOf(error: ForebayError): string {
   return error.systemCode?.startsWith('23') === true ? 'constraint_violated' : 'value_rejected';
+}
+
+function refusalOf({ systemCode, refusedBy }: ForebayError): Pick<LetterPlan, 'refusal'> {
+  return systemCode === null ? {} : { refusal: { state: systemCode, by: refusedBy } };
 }
 
 export interface LetterContext {
@@ -217,7 +231,7 @@ export class DeadLetterWriter {
         error.why ?? error.message,
         position ?? '',
         JSON.stringify(payload),
-        JSON.stringify({ ...plan, ...printed } satisfies LetterPlan),
+        JSON.stringify({ ...plan, ...printed, ...refusalOf(error) } satisfies LetterPlan),
         key,
       ],
     );

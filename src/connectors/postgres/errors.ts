@@ -51,15 +51,33 @@ export function codeForSqlState(sqlState: string): ErrorCode {
   return EXACT[sqlState] ?? BY_CLASS[sqlState.slice(0, 2)] ?? 'internal';
 }
 
-/** The server's primary message may quote a value (`invalid input syntax ...: "x"`): such quotes are cut. */
-function withoutValues(error: ServerError): string {
-  return error.sqlState.startsWith('22') || error.sqlState.startsWith('23')
-    ? error.message.replace(/: ".*"$/s, '')
-    : error.message;
+/** The routine of PL/pgSQL's RAISE: what it says is written by the database's users, who may put rows into it. */
+const RAISE = 'exec_stmt_raise';
+
+/**
+ * The server's primary message may quote a value: of data that it cannot take all quotes are cut, and bytes; of
+ * constraints it quotes names.
+ */
+export function withoutValues(
+  error: Pick<ServerError, 'sqlState' | 'message' | 'routine'>,
+): string {
+  const { sqlState, message, routine } = error;
+  if (routine === RAISE) return 'a function of the database refused it';
+  if (sqlState.startsWith('22'))
+    return message
+      .replace(/:?\s*".*"/s, '')
+      .replace(/:\s*0x.*$/s, '')
+      .trim();
+  return sqlState.startsWith('23') ? message.replace(/: ".*"$/s, '') : message;
 }
 
 const HBA_FIX =
   'Let the user in by pg_hba.conf of the server; where it says "no encryption", connect with sslmode=require or above.';
+
+function refusedBy({ constraint, column }: ServerError): { readonly refusedBy?: string } {
+  if (constraint !== null) return { refusedBy: `constraint ${constraint}` };
+  return column === null ? {} : { refusedBy: `column ${column}` };
+}
 
 /** `code` where the place knows better than the SQLSTATE. */
 export function serverFailure(
@@ -72,6 +90,7 @@ export function serverFailure(
     message: what,
     why: `${message} (SQLSTATE ${error.sqlState})`,
     systemCode: error.sqlState,
+    ...refusedBy(error),
     ...(error.sqlState === '28000' && error.message.includes('pg_hba.conf')
       ? { fix: HBA_FIX }
       : {}),

@@ -13,6 +13,7 @@ import {
   planExtraction,
 } from './extract.ts';
 import { alive } from './layer-step.ts';
+import { thenLookAtLetters } from './letter-watch.ts';
 
 type How = Pick<Extraction, 'parameters' | 'keyRange' | 'cursorOf'>;
 
@@ -74,15 +75,17 @@ export async function backfillRange(
     observe: (event: RunEvent) => log.event(event),
     signal,
   };
+  const letters = { deps, ref, setup, layer: 'bronze', log, signal } as const;
+  const read = async (): Promise<{ readonly rows: number }> => {
+    const streams = await extract(extraction);
+    await forgetPart(extraction);
+    const applied = streams.reduce((sum, stream) => sum + stream.applied, 0);
+    log.add('info', `Read ${applied} records of ${label}`);
+    return { rows: streams.reduce((sum, { read: rows }) => sum + rows, 0) };
+  };
   try {
     return await alive(context, () =>
-      withSystem(deps, destination, signal, async () => {
-        const streams = await extract(extraction);
-        await forgetPart(extraction);
-        const applied = streams.reduce((sum, stream) => sum + stream.applied, 0);
-        log.add('info', `Read ${applied} records of ${label}`);
-        return { rows: streams.reduce((sum, { read }) => sum + read, 0) };
-      }),
+      withSystem(deps, destination, signal, () => thenLookAtLetters(letters, read)),
     );
   } catch (error) {
     const failure = asForebayError(error);

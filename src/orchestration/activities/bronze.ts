@@ -7,6 +7,7 @@ import { type ActivityDeps, loadPipeline, type PipelineSetup, withSystem } from 
 import type { ExecutionLog } from './execution-log.ts';
 import { BRONZE, extract, type ExtractedStream, streamConfigOf } from './extract.ts';
 import { type LayerOutcome, layerStep } from './layer-step.ts';
+import { thenLookAtLetters } from './letter-watch.ts';
 import { lastCursor } from './last-cursor.ts';
 
 export function bronze(
@@ -19,7 +20,9 @@ export function bronze(
     const setup = await loadPipeline(deps, ref);
     const { signal } = context;
     return withSystem(deps, setup.destination, signal, () =>
-      land(deps, { ref, setup, parameters, signal, log }),
+      thenLookAtLetters({ deps, ref, setup, layer: 'bronze', log, signal }, () =>
+        land(deps, { ref, setup, parameters, signal, log }),
+      ),
     );
   });
 }
@@ -99,10 +102,8 @@ async function keepCursors(
 function outcomeOf(streams: readonly ExtractedStream[], log: ExecutionLog): LayerOutcome {
   const sum = (of: (stream: ExtractedStream) => number): number =>
     streams.reduce((total, stream) => total + of(stream), 0);
-  const rejected = sum(({ deadLettered }) => deadLettered);
   for (const { stream, applied } of streams) log.add('debug', `${stream}: ${applied} records`);
   log.add('info', `Fetched ${sum(({ applied }) => applied)} records`);
-  if (rejected > 0) log.add('warning', `${rejected} records are dead letters`);
   return {
     records: sum(({ applied }) => applied),
     size_bytes: sum(({ bytes }) => bytes),

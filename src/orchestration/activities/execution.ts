@@ -16,8 +16,9 @@ import type {
   FlowActivities,
   LayerName,
 } from '../flows/activities.ts';
-import type { ActivityDeps } from './deps.ts';
+import { type ActivityDeps, loadPipeline } from './deps.ts';
 import { ExecutionLog } from './execution-log.ts';
+import { beginLetters } from './letter-watch.ts';
 import { layersOf, readPipelineConfig, retryOf } from './pipeline-config.ts';
 
 const LAYERS: readonly LayerName[] = ['bronze', 'silver', 'gold'];
@@ -60,6 +61,7 @@ export async function beginExecution(
     await appendEvents(transaction, scope, [event]);
     return true;
   });
+  await beginLetters(deps, ref, () => loadPipeline(deps, ref));
   await using log = new ExecutionLog(deps, ref, { layer: null, context });
   if (isFirst) log.add('info', `Execution of ${pipeline.name} started`);
   else log.add('debug', `Execution of ${pipeline.name} goes on`);

@@ -14,6 +14,7 @@ import { type ActivityDeps, loadPipeline, type PipelineSetup, withSystem } from 
 import { ExecutionLog } from './execution-log.ts';
 import { engineName } from './extract.ts';
 import { alive } from './layer-step.ts';
+import { LetterWatch, thenLookAtLetters } from './letter-watch.ts';
 import { type PipelineConfig, selectionOf } from './pipeline-config.ts';
 
 const MIB = 1024 * 1024;
@@ -60,15 +61,17 @@ function retryOfRun({ retry_policy: policy }: PipelineConfig): PipelineSpec['ret
 class Watch {
   readonly #deps: ActivityDeps;
   readonly #ref: ExecutionRef;
+  readonly #letters: LetterWatch;
   readonly told = new AbortController();
   #position: string | null = null;
   #shown: string | null = null;
   #shownAt = 0;
   #rows = 0;
 
-  constructor(deps: ActivityDeps, ref: ExecutionRef) {
+  constructor(deps: ActivityDeps, ref: ExecutionRef, letters: LetterWatch) {
     this.#deps = deps;
     this.#ref = ref;
+    this.#letters = letters;
   }
 
   event(event: RunEvent): void {
@@ -82,6 +85,7 @@ class Watch {
       await this.#once().catch((error: unknown) => {
         if (!(error instanceof Error)) throw error;
       });
+      this.#letters.look();
       await pause(LOOK_MS, signal);
     }
   }
@@ -120,7 +124,9 @@ export async function replicate(
   const setup = await loadPipeline(deps, ref);
   const { source, destination } = setup;
   await using log = new ExecutionLog(deps, ref, { layer: null, context });
-  const watch = new Watch(deps, ref);
+  const work = { deps, ref, setup, layer: null, log, signal: context.signal } as const;
+  const letters = new LetterWatch(work);
+  const watch = new Watch(deps, ref, letters);
   const over = new AbortController();
   const drain = AbortSignal.any([context.signal, watch.told.signal]);
   const looking = watch.look(over.signal);
@@ -139,7 +145,13 @@ export async function replicate(
     const mode = { kind: 'replicate', untilCaughtUp: false } as const;
     const result = await alive(context, () =>
       withSystem(deps, destination, drain, () =>
-        runPipeline(mode, specOf(setup, resync), systems, { drain, observe }),
+        thenLookAtLetters(work, () =>
+          runPipeline(mode, specOf(setup, resync), systems, {
+            drain,
+            observe,
+            meter: letters.meter,
+          }),
+        ),
       ),
     );
     context.signal.throwIfAborted();
@@ -153,6 +165,7 @@ export async function replicate(
   } finally {
     over.abort();
     await looking;
+    await letters.end();
   }
 }
 

@@ -3,7 +3,9 @@ import type { Destination } from '../../core/connector.ts';
 import type {
   DeadLetter,
   DeadLetterStore,
+  LetterPage,
   LetterPayload,
+  LetterRange,
   Retransformed,
 } from '../../core/dead-letter.ts';
 import { OP_READ, type RowBatch, RowBatchBuilder } from '../../core/row-batch.ts';
@@ -48,6 +50,10 @@ export class LaneLetters implements DeadLetterStore {
 
   list(pipeline: string | null): ReturnType<DeadLetterStore['list']> {
     return this.#inner.deadLetters.list(pipeline);
+  }
+
+  page(range: LetterRange): Promise<LetterPage> {
+    return this.#inner.deadLetters.page(range);
   }
 
   get(id: string): Promise<DeadLetter | null> {
