@@ -194,6 +194,15 @@ describe.skipIf(server === null)('pipelines of the server', () => {
       return found['retry'] === null ? null : found;
     }, LONG);
     expect(told).toMatchObject({ status: 'running', retry: { error: { code: 'unreachable' } } });
+    const next = await running.post('/api/v1/etl/trigger', { pipeline_id: lost.body['id'] });
+    const waiting = String(next.body['execution_id']);
+    await running.post(`/api/v1/etl/executions/${waiting}/cancel`);
+    expect(await running.execution(waiting)).toMatchObject({
+      status: 'cancelled',
+      started_at: null,
+      layers: { bronze: { status: 'skipped' } },
+    });
+    expect(await running.execution(execution)).toMatchObject({ status: 'running' });
     await running.post(`/api/v1/etl/executions/${execution}/cancel`);
     await eventually(
       async () => (await running.execution(execution))['status'] === 'cancelled',

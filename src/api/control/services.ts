@@ -67,18 +67,18 @@ async function readiness(db: MetadataDb): ReturnType<ControlServices['readiness'
   return { checks: { metadata } };
 }
 
-export function createServices(parts: ServiceParts): ControlServices {
-  const { deps, orchestrator, dispatcher } = parts;
+type ExecutionServices = Pick<
+  ControlServices,
+  | 'triggerExecution'
+  | 'triggerBackfill'
+  | 'previewBackfill'
+  | 'executionScheduled'
+  | 'cancelExecution'
+>;
+
+function executionServices({ deps, orchestrator, dispatcher }: ServiceParts): ExecutionServices {
   const { db } = deps.metadata;
-  const replication = new Replications(parts);
-  const onboardings = new Onboardings(deps, orchestrator);
   return {
-    ...NOT_THERE,
-    connectors: capabilities,
-    testConnection: async (scope, connection, signal) =>
-      testSystem(await storedSystem(deps, scope, connection), deps.guard, signal),
-    catalog: async (scope, connection, signal) =>
-      readCatalog(await connectionSystem(deps, scope, connection), signal),
     triggerExecution: (transaction, scope, { pipeline, parameters }) => {
       const range: TriggerParameters['dateRange'] = parameters.date_range ?? null;
       return scheduleExecution(transaction, scope, {
@@ -113,6 +113,22 @@ export function createServices(parts: ServiceParts): ControlServices {
       // Of one that waits behind a replication the workflow is that of the other one.
       else await orchestrator.cancel(execution.workflow_id);
     },
+  };
+}
+
+export function createServices(parts: ServiceParts): ControlServices {
+  const { deps, orchestrator } = parts;
+  const { db } = deps.metadata;
+  const replication = new Replications(parts);
+  const onboardings = new Onboardings(deps, orchestrator);
+  return {
+    ...NOT_THERE,
+    connectors: capabilities,
+    testConnection: async (scope, connection, signal) =>
+      testSystem(await storedSystem(deps, scope, connection), deps.guard, signal),
+    catalog: async (scope, connection, signal) =>
+      readCatalog(await connectionSystem(deps, scope, connection), signal),
+    ...executionServices(parts),
     startPipeline: (scope, pipeline) => replication.start(scope, pipeline),
     stopPipeline: (scope, pipeline) => replication.tell(scope, pipeline, 'stop'),
     pausePipeline: (scope, pipeline) => replication.tell(scope, pipeline, 'pause'),
