@@ -28,6 +28,7 @@ export default defineConfig({
           name: 'integration',
           include: ['test/**/*.test.ts'],
           globalSetup: ['test/support/global-setup.ts'],
+          setupFiles: ['test/support/after-file.ts'],
           // Most tests wait for servers.
           maxWorkers: 3,
           testTimeout: 120_000,

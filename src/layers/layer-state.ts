@@ -16,9 +16,14 @@ const MODEL_INPUTS = { schema: OWN, name: 'model_inputs' };
 export const LAYERS_SQL: string = quoteTable(LAYERS);
 const INPUTS_SQL = quoteTable(MODEL_INPUTS);
 
+/** The schema of what is ours. */
+export async function prepareOwn(warehouse: Warehouse): Promise<void> {
+  await ensureSchemas(warehouse, [OWN]);
+}
+
 export async function prepareState(warehouse: Warehouse): Promise<void> {
   const { dialect } = warehouse;
-  await ensureSchemas(warehouse, [OWN]);
+  await prepareOwn(warehouse);
   if (dialect === 'postgres') await warehouse.execute(READS_AS);
   const text = ownType(dialect, 'text');
   const int64 = ownType(dialect, 'int64');

@@ -126,7 +126,7 @@ export function uniqueRuleSql(
   return `WITH lasts AS (${last})
     SELECT n FROM (
       SELECT c._forebay_n AS n, row_number() OVER (PARTITION BY ${names.map((name) => `c.${name}`).join(', ')} ORDER BY c._forebay_n) AS place,
-        EXISTS (SELECT 1 FROM ${quoteTable(plan.silver)} s WHERE ${same} ${current} ${stays}) AS held
+        ${plan.replaces ? 'false' : `EXISTS (SELECT 1 FROM ${quoteTable(plan.silver)} s WHERE ${same} ${current} ${stays})`} AS held
       FROM lasts c WHERE c._forebay_place = 1 AND c._forebay_op IN ('r', 'i', 'u') AND ${present}
     ) x WHERE place > 1 OR held`;
 }

@@ -35,7 +35,12 @@ export function sameKey(plan: SilverPlan, a: string, b: string): string {
 export async function recordChanges(
   warehouse: Warehouse,
   plan: SilverPlan,
-  given: { readonly select: string; readonly sequence: number },
+  given: {
+    readonly select: string;
+    readonly sequence: number;
+    /** Of the select, from $2 on. */
+    readonly values?: readonly string[];
+  },
 ): Promise<void> {
   if (given.sequence === 1) return;
   const names = plan.columns.map(({ name }) => quote(name)).join(', ');
@@ -43,7 +48,7 @@ export async function recordChanges(
   await warehouse.execute(
     `INSERT INTO ${changes} (${names}, _forebay_sequence)
      SELECT x.*, CAST($1 AS bigint) FROM (${given.select}) x`,
-    [String(given.sequence)],
+    [String(given.sequence), ...(given.values ?? [])],
   );
 }
 
@@ -170,4 +175,27 @@ export async function applyAppend(
   const added = await insertRows(warehouse, plan, { from: kept, executionId });
   await forgetOldChanges(warehouse, plan, sequence);
   return truncated + added;
+}
+
+/** Streams without a key that were read as a whole: the reading takes the place of what was there. */
+export async function applyReplace(
+  warehouse: Warehouse,
+  plan: SilverPlan,
+  given: Applied,
+): Promise<number> {
+  const { checked, sequence, executionId } = given;
+  const silver = quoteTable(plan.silver);
+  // Readings that silver missed are older than this one.
+  const kept = `FROM ${checked} c WHERE NOT c._forebay_out AND c._forebay_op IN ('r', 'i', 'u')
+    AND c._forebay_execution_id = CAST($1 AS text)`;
+  await recordChanges(warehouse, plan, {
+    select: `SELECT ${dataColumns(plan, 's')} FROM ${silver} s
+      UNION ALL SELECT ${dataColumns(plan, 'c')} ${kept.replace('$1', '$2')}`,
+    sequence,
+    values: [executionId],
+  });
+  await warehouse.execute(`DELETE FROM ${silver}`);
+  const added = await insertRows(warehouse, plan, { from: kept, executionId });
+  await forgetOldChanges(warehouse, plan, sequence);
+  return added;
 }

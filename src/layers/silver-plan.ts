@@ -58,6 +58,8 @@ export interface SilverPlan {
   readonly changes: TableName;
   readonly columns: readonly SilverColumn[];
   readonly key: readonly SilverColumn[];
+  /** What the execution brought is the whole table, and rows cannot be told apart: it takes the place of all of silver. */
+  readonly replaces: boolean;
   /** Bronze tells which columns an update left as they were. */
   readonly tellsUnchanged: boolean;
 }
@@ -104,7 +106,11 @@ function namesOf(rule: QualityRule): readonly string[] {
 }
 
 /** Throws `table_missing`, `column_missing`, `no_key`. */
-export async function planSilver(warehouse: Warehouse, stream: SilverStream): Promise<SilverPlan> {
+export async function planSilver(
+  warehouse: Warehouse,
+  stream: SilverStream,
+  isWhole = false,
+): Promise<SilverPlan> {
   const bronze = { schema: BRONZE, name: stream.bronze };
   const present = await readColumns(warehouse, bronze);
   if (present.length === 0) {
@@ -144,6 +150,7 @@ export async function planSilver(warehouse: Warehouse, stream: SilverStream): Pr
     key: columns
       .filter(({ name }) => stream.key.includes(name))
       .toSorted((a, b) => stream.key.indexOf(a.name) - stream.key.indexOf(b.name)),
+    replaces: isWhole && stream.key.length === 0,
     tellsUnchanged: present.some(({ name }) => name === '_forebay_unchanged'),
   };
 }

@@ -127,6 +127,52 @@ export async function fillStage(warehouse: Warehouse, plan: SilverPlan): Promise
   return { sql: stage, rows };
 }
 
+/**
+ * A reading of a whole table tells what is gone by leaving it out: for each row of silver that it has not, a delete is
+ * put behind it. Gives their number.
+ */
+export async function stageVanished(
+  warehouse: Warehouse,
+  plan: SilverPlan,
+  given: { readonly stage: string; readonly executionId: string; readonly now: string },
+): Promise<number> {
+  const { stage, executionId, now } = given;
+  const { dialect } = plan;
+  const position = (expression: string): string => `max(${byteOrder(dialect, expression)})`;
+  const keys = plan.key.map((column) => ({
+    ...column,
+    raw: rawName(rawIndex(plan, column.name)),
+    quoted: quote(column.name),
+  }));
+  const list = (of: (key: (typeof keys)[number]) => string, glue = ', '): string =>
+    keys.map(of).join(glue);
+  const value = (key: (typeof keys)[number]): string => typed(plan, key, `x.${key.raw}`);
+  const isRow = `x._forebay_op IN ('r', 'i', 'u')`;
+  const current = plan.stream.load === 'history' ? 'WHERE s._forebay_is_current' : '';
+  // Behind everything that was ever taken, and behind the reading itself.
+  const behind = `coalesce((SELECT ${position('p.position')} FROM (
+      SELECT _forebay_position AS position FROM ${stage}
+      UNION ALL SELECT _forebay_position FROM ${quoteTable(plan.silver)}) p), '') || '~'`;
+  return warehouse.execute(
+    `INSERT INTO ${stage} (_forebay_n, _forebay_op, _forebay_position, _forebay_at, _forebay_execution_id,
+       ${list(({ raw }) => raw)})
+     SELECT (SELECT coalesce(max(_forebay_n), 0) FROM ${stage}) + row_number() OVER (), 'd', ${behind},
+       CAST($2 AS ${ownType(dialect, 'timestamptz')}), CAST($1 AS text),
+       ${list(({ quoted, bronzeType }) => `CAST(k.${quoted} AS ${bronzeType})`)}
+     FROM (
+       SELECT ${list(({ quoted }) => `s.${quoted}`)} FROM ${quoteTable(plan.silver)} s ${current}
+       UNION
+       SELECT ${list((key) => `${value(key)} AS ${key.quoted}`)} FROM ${stage} x
+       WHERE ${isRow} AND x._forebay_execution_id <> CAST($1 AS text)
+         AND ${list((key) => `${value(key)} IS NOT NULL`, ' AND ')}
+     ) k
+     WHERE NOT EXISTS (SELECT 1 FROM ${stage} x
+       WHERE x._forebay_execution_id = CAST($1 AS text) AND ${isRow}
+         AND ${list((key) => `${value(key)} = k.${key.quoted}`, ' AND ')})`,
+    [executionId, now],
+  );
+}
+
 function isUnchanged(list: string, name: string): string {
   return `coalesce(strpos(',' || ${list} || ',', ${name}), 0) > 0`;
 }

@@ -3,6 +3,7 @@
  * records that they are taken, so that a run that is repeated after a crash changes nothing more.
  */
 import { ForebayError } from '../core/errors.ts';
+import { isReading } from './readings.ts';
 import { lockTable, prepareState, readTaken, writeTaken } from './layer-state.ts';
 import {
   checkQuality,
@@ -10,10 +11,10 @@ import {
   prepareQuarantine,
   type QualityMetric,
 } from './quality.ts';
-import { applyAppend, applyCurrent } from './silver-apply.ts';
+import { applyAppend, applyCurrent, applyReplace } from './silver-apply.ts';
 import { applyHistory } from './silver-history.ts';
 import { planSilver, type SilverPlan, type SilverStream, silverOwnColumns } from './silver-plan.ts';
-import { fillStage, markStale } from './silver-stage.ts';
+import { fillStage, markStale, stageVanished } from './silver-stage.ts';
 import { ownType } from './types.ts';
 import {
   CHANGES,
@@ -137,7 +138,9 @@ function apply(
     case 'history':
       return applyHistory(warehouse, plan, given);
     case 'append':
-      return applyAppend(warehouse, plan, given);
+      return plan.replaces
+        ? applyReplace(warehouse, plan, given)
+        : applyAppend(warehouse, plan, given);
   }
 }
 
@@ -149,13 +152,22 @@ function qualityFailure(plan: SilverPlan, rules: readonly string[]): ForebayErro
   });
 }
 
-async function take(warehouse: Warehouse, plan: SilverPlan, run: SilverRun): Promise<SilverResult> {
+async function take(
+  warehouse: Warehouse,
+  plan: SilverPlan,
+  run: SilverRun & { readonly isWhole: boolean },
+): Promise<SilverResult> {
   const { table } = plan.stream;
   await lockTable(warehouse, `silver.${table}`);
   const taken = await readTaken(warehouse, table, run.executionId);
   const stage = await fillStage(warehouse, plan);
   if (stage.rows === 0 && taken.result !== null) return readResult(taken.result, plan);
   await assertFollowable(plan, warehouse, stage.sql);
+  const { executionId } = run;
+  const vanished =
+    run.isWhole && plan.key.length > 0
+      ? await stageVanished(warehouse, plan, { stage: stage.sql, executionId, now: run.now })
+      : 0;
   await clearFailedSamples(warehouse, plan, stage.sql);
   const quality = await checkQuality(warehouse, plan, { stage, now: run.now });
   const { checked, metrics } = quality;
@@ -164,8 +176,8 @@ async function take(warehouse: Warehouse, plan: SilverPlan, run: SilverRun): Pro
   }
   await markStale(warehouse, plan, { checked, position: taken.position });
   const sequence = taken.sequence + 1;
-  const { executionId } = run;
-  const records = await apply(warehouse, plan, { checked, sequence, executionId });
+  // Rows that are gone are none that bronze has.
+  const records = (await apply(warehouse, plan, { checked, sequence, executionId })) - vanished;
   const earlier = taken.result === null ? null : readResult(taken.result, plan);
   const result: SilverResult = addUp(earlier, {
     kind: 'completed',
@@ -228,11 +240,12 @@ export async function runSilver(
   stream: SilverStream,
   run: SilverRun,
 ): Promise<SilverResult> {
-  const plan = await planSilver(warehouse, stream);
+  const isWhole = await isReading(warehouse, run.executionId, stream.bronze);
+  const plan = await planSilver(warehouse, stream, isWhole);
   await prepareState(warehouse);
   await prepareTables(warehouse, plan);
   return warehouse.transaction(async () => {
-    const result = await take(warehouse, plan, run);
+    const result = await take(warehouse, plan, { ...run, isWhole });
     await dropTemporaries(warehouse, SESSION_TABLES);
     return result;
   });

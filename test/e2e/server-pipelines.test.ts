@@ -172,6 +172,28 @@ describe.skipIf(server === null)('pipelines of the server', () => {
     expect(refused).toMatchObject({ status: 422, body: { code: 'request_unprocessable' } });
   });
 
+  test('a table without a key is in silver as it was read last', async () => {
+    await server.query(
+      source,
+      `create table loose (name text); insert into loose values ('a'), ('a'), ('b')`,
+    );
+    const id = await pipeline({ name: 'loose', streams: ['public.loose'] });
+    const expectSilver = async (names: readonly string[]): Promise<void> => {
+      expect(await running.execute(id)).toMatchObject({ status: 'completed' });
+      const found = await rows(`select name from silver.loose order by 1`);
+      expect(found).toEqual(names.map((name) => [name]));
+    };
+    await expectSilver(['a', 'a', 'b']);
+    await expectSilver(['a', 'a', 'b']);
+    await server.query(
+      source,
+      `delete from loose where name = 'b'; insert into loose values ('c')`,
+    );
+    await expectSilver(['a', 'a', 'c']);
+    await server.query(source, 'delete from loose');
+    await expectSilver([]);
+  });
+
   test('an execution whose source is gone is tried again, says so, and can be cancelled', async () => {
     const id = await pipeline({ name: 'lost', streams: ['public.items'] });
     const gone = await running.post('/api/v1/connections', {

@@ -59,8 +59,8 @@ export interface StartOptions {
 
 const defaultSettings: Record<string, string> = {
   wal_level: 'logical',
-  max_wal_senders: '20',
-  max_replication_slots: '20',
+  max_wal_senders: '40',
+  max_replication_slots: '40',
   max_connections: '100',
   shared_buffers: '256MB',
   // The log of changes that tests compare with tells transactions by their commit time.

@@ -9,11 +9,46 @@ import {
   type ServerSpec,
 } from './server-binaries.ts';
 import { connectionOf, type ServerConnection } from './server-connection.ts';
+import { eventually } from './wait.ts';
+
+/** Databases that this file has made, by their server. */
+const made = new Map<ServerConnection, string[]>();
 
 /** Null where that major is not installed. */
 export function sharedServer(major: PostgresMajor): ServerConnection | null {
   const details = inject('postgresServers').find((server) => server.major === major);
-  return details === undefined ? null : connectionOf(details);
+  if (details === undefined) return null;
+  const server = connectionOf(details);
+  const databases: string[] = [];
+  made.set(server, databases);
+  return {
+    ...server,
+    createDatabase: async () => {
+      const database = await server.createDatabase();
+      databases.push(database);
+      return database;
+    },
+  };
+}
+
+/** What pipelines keep at their source would keep others from it: a server has so many slots, and the log of each. */
+export async function releaseSlots(): Promise<void> {
+  for (const [server, databases] of made) {
+    if (databases.length === 0) continue;
+    await eventually(
+      async () => {
+        const slots = await server.query(
+          'postgres',
+          `select slot_name, pg_terminate_backend(active_pid) from pg_replication_slots where database = any($1)`,
+          [databases],
+        );
+        for (const { slot_name: slot } of slots)
+          await server.query('postgres', 'select pg_drop_replication_slot($1)', [slot]);
+        return true;
+      },
+      { timeoutMs: 60_000, intervalMs: 100 },
+    );
+  }
 }
 
 /** Runs a block of tests once per major, each on the shared server; one that is missing is skipped. */

@@ -1,4 +1,5 @@
 /** Rows of the source as they land, each with the execution that brought it. */
+import { recordReadings } from '../../layers/readings.ts';
 import { listCheckpoints, putCheckpoint } from '../../metadata/checkpoints.ts';
 import { timeOf } from '../../metadata/transaction.ts';
 import type { ActivityContext } from '../flow.ts';
@@ -9,6 +10,7 @@ import { BRONZE, extract, type ExtractedStream, streamConfigOf } from './extract
 import { type LayerOutcome, layerStep } from './layer-step.ts';
 import { thenLookAtLetters } from './letter-watch.ts';
 import { lastCursor } from './last-cursor.ts';
+import { openWarehouse } from './warehouses.ts';
 
 export function bronze(
   deps: ActivityDeps,
@@ -59,6 +61,12 @@ async function land(deps: ActivityDeps, given: LandWork): Promise<LayerOutcome> 
     signal,
   });
   await keepCursors(deps, given, streams);
+  const whole = streams.filter(({ isWhole }) => isWhole);
+  if (whole.length > 0) {
+    await using warehouse = await openWarehouse(destination, signal);
+    const tables = whole.map(({ schema }) => schema.stream.name);
+    await recordReadings(warehouse, ref.executionId, tables);
+  }
   return outcomeOf(streams, log);
 }
 

@@ -55,6 +55,8 @@ export interface ExtractedStream {
   readonly stream: StreamId;
   readonly schema: StreamSchema;
   readonly cursorColumn: string | null;
+  /** All rows that the source has were read, and what is gone shows in nothing else. */
+  readonly isWhole: boolean;
   readonly read: number;
   readonly applied: number;
   readonly deadLettered: number;
@@ -277,7 +279,10 @@ export async function extract(extraction: Extraction): Promise<readonly Extracte
       if (schema === undefined) return [];
       const { read, applied, deadLettered, bytes } = stream;
       const cursorColumn = plan.ranges.get(id)?.column ?? null;
-      return [{ stream: id, schema, cursorColumn, read, applied, deadLettered, bytes }];
+      const { identity } = discovered.get(id) ?? schema;
+      const isFollowed = canFollow && identity !== 'none';
+      const isWhole = !isFollowed && plan.whole.includes(id);
+      return [{ stream: id, schema, cursorColumn, isWhole, read, applied, deadLettered, bytes }];
     }),
   );
 }
