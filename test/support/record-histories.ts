@@ -1,6 +1,7 @@
 // `node test/support/record-histories.ts`: runs each flow on both engines, with real systems, and writes what their
 // histories hold to test/fixtures/histories. Recorded anew only with a release: the tests replay what earlier ones left.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { argv, stdout } from 'node:process';
@@ -13,6 +14,8 @@ import { startTemporal } from './temporal-server.ts';
 import { eventually } from './wait.ts';
 
 const LONG = { timeoutMs: 120_000 };
+const require = createRequire(import.meta.url);
+const { version } = require('../../package.json') as { readonly version: string };
 
 class Recording {
   readonly #server: RunningServer;
@@ -170,7 +173,7 @@ async function prepare(server: RunningServer): Promise<readonly [string, string]
 }
 
 function write(engine: string, word: string, text: string): void {
-  const file = join(historiesFolder, `${engine}-${word}.json`);
+  const file = join(historiesFolder, `${engine}-${word}-${version}.json`);
   writeFileSync(file, text);
   stdout.write(`${file}\n`);
 }
