@@ -70,6 +70,7 @@ async function temporal(load: Load): Promise<Measured | null> {
     namespace: 'default',
     taskQueue: 'bench',
     tls: null,
+    apiKey: null,
     payloadKeys: [],
   };
   const { connectTemporal } = await import('../src/orchestration/temporal/orchestrator.ts');

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readServerConfig, type ServerConfig } from './server-config.ts';
+import { Secret } from '../core/secret.ts';
 import { SERVER_VARIABLES } from './server-environment.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'fb-server-config-'));
@@ -25,7 +26,13 @@ etl:
     backoff_coefficient: 2
 `;
 const DEFAULTS: ServerConfig = {
-  temporal: { address: null, namespace: 'platform-etl', taskQueue: 'etl-workers' },
+  temporal: {
+    address: null,
+    namespace: 'platform-etl',
+    taskQueue: 'etl-workers',
+    tls: null,
+    apiKey: null,
+  },
   workers: { maxActivities: 10, activityTimeoutMs: 1_800_000 },
   retry: { maxAttempts: 5, initialDelayMs: 1000, maxDelayMs: 60_000, multiplier: 2 },
   egress: null,
@@ -144,6 +151,8 @@ describe('the environment', () => {
     FOREBAY_TEMPORAL_ADDRESS: 'temporal:7233',
     FOREBAY_TEMPORAL_NAMESPACE: 'n',
     FOREBAY_TEMPORAL_TASK_QUEUE: 'q',
+    FOREBAY_TEMPORAL_TLS: '{"ca": "${env:CA}", "server_name": "cluster"}',
+    FOREBAY_TEMPORAL_API_KEY: 'key of the cluster',
     FOREBAY_WORKERS_MAX_CONCURRENT_ACTIVITIES: '3',
     FOREBAY_WORKERS_ACTIVITY_TIMEOUT: '5m',
     FOREBAY_RETRY_MAX_ATTEMPTS: '7',
@@ -157,9 +166,16 @@ describe('the environment', () => {
 
   it('has a variable for every key, which goes before the file', () => {
     expect(Object.keys(values).sort()).toEqual(SERVER_VARIABLES.map(({ name }) => name).sort());
-    const { events, ...config } = read(SPECIFIED, { ...values, T: 'token of the receiver' });
+    const given = { ...values, T: 'token of the receiver', CA: 'an authority' };
+    const { events, ...config } = read(SPECIFIED, given);
     expect(config).toEqual({
-      temporal: { address: 'temporal:7233', namespace: 'n', taskQueue: 'q' },
+      temporal: {
+        address: 'temporal:7233',
+        namespace: 'n',
+        taskQueue: 'q',
+        tls: { ca: 'an authority', client: null, serverName: 'cluster' },
+        apiKey: new Secret('key of the cluster'),
+      },
       workers: { maxActivities: 3, activityTimeoutMs: 300_000 },
       retry: { maxAttempts: 7, initialDelayMs: 2000, maxDelayMs: 3000, multiplier: 1.5 },
       egress: 'public',

@@ -50,12 +50,21 @@ export type PublisherConfig =
       } | null;
     };
 
+/** PEM. */
+export interface TemporalTlsConfig {
+  readonly ca: string | null;
+  readonly client: { readonly certificate: string; readonly key: Secret } | null;
+  readonly serverName: string | null;
+}
+
 export interface ServerConfig {
   readonly temporal: {
     /** Null: the embedded engine. */
     readonly address: string | null;
     readonly namespace: string;
     readonly taskQueue: string;
+    readonly tls: TemporalTlsConfig | null;
+    readonly apiKey: Secret | null;
   };
   readonly workers: { readonly maxActivities: number; readonly activityTimeoutMs: number };
   readonly retry: {
@@ -71,11 +80,9 @@ export interface ServerConfig {
   readonly events: readonly PublisherConfig[];
 }
 
-export interface TemporalPlace {
+export type TemporalPlace = Omit<ServerConfig['temporal'], 'address'> & {
   readonly address: string;
-  readonly namespace: string;
-  readonly taskQueue: string;
-}
+};
 
 /** Null: flows run in this process. */
 export function temporalOf({ temporal }: Pick<ServerConfig, 'temporal'>): TemporalPlace | null {
@@ -166,6 +173,14 @@ function rulesOver(file: ServerFile): Violation[] {
       message: 'is shorter than initial_interval',
       fix: 'Make it as long at least.',
     });
+  const { tls } = file.etl.temporal;
+  if ((tls?.certificate === undefined) !== (tls?.key === undefined))
+    violations.push({
+      path: ['etl', 'temporal', 'tls', tls?.key === undefined ? 'key' : 'certificate'],
+      rule: 'credentials',
+      message: 'certificate and key go together',
+      fix: 'Give both, or neither.',
+    });
   const names = namesOf(file.events);
   for (const [index, name] of names.entries()) {
     if (names.indexOf(name) === index) continue;
@@ -213,6 +228,15 @@ function publisherOf(entry: ServerFile['events'][number], id: string): Publisher
   }
 }
 
+/** A key for the API goes over TLS, whether that is asked for or not. */
+function tlsOf({ tls, api_key: apiKey }: ServerFile['etl']['temporal']): TemporalTlsConfig | null {
+  if (tls === undefined && apiKey === undefined) return null;
+  const { ca = null, certificate, key, server_name: serverName = null } = tls ?? {};
+  const client =
+    certificate === undefined || key === undefined ? null : { certificate, key: new Secret(key) };
+  return { ca, client, serverName };
+}
+
 function configOf({ etl, egress, file_roots: fileRoots, events }: ServerFile): ServerConfig {
   const { temporal, workers, retry } = etl;
   const names = namesOf(events);
@@ -221,6 +245,8 @@ function configOf({ etl, egress, file_roots: fileRoots, events }: ServerFile): S
       address: temporal.address ?? null,
       namespace: temporal.namespace,
       taskQueue: temporal.task_queue,
+      tls: tlsOf(temporal),
+      apiKey: secretOf(temporal.api_key),
     },
     workers: {
       maxActivities: workers.max_concurrent_activities,

@@ -20,6 +20,8 @@ export const SERVER_VARIABLES: readonly Variable[] = [
   variable('FOREBAY_TEMPORAL_ADDRESS', 'etl.temporal.address'),
   variable('FOREBAY_TEMPORAL_NAMESPACE', 'etl.temporal.namespace'),
   variable('FOREBAY_TEMPORAL_TASK_QUEUE', 'etl.temporal.task_queue'),
+  variable('FOREBAY_TEMPORAL_TLS', 'etl.temporal.tls', 'json'),
+  variable('FOREBAY_TEMPORAL_API_KEY', 'etl.temporal.api_key'),
   variable(
     'FOREBAY_WORKERS_MAX_CONCURRENT_ACTIVITIES',
     'etl.workers.max_concurrent_activities',

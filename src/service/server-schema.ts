@@ -9,6 +9,19 @@ const etlSchema = z.strictObject({
       address: text.optional(),
       namespace: text.default('platform-etl'),
       task_queue: text.default('etl-workers'),
+      /** Present: TLS, with the certificate checked. Texts are PEM. */
+      tls: z
+        .strictObject({
+          /** Left out: the authorities that the machine trusts. */
+          ca: text.optional(),
+          certificate: text.optional(),
+          key: text.optional(),
+          /** Under which name the server's certificate is, where that is not the address. */
+          server_name: text.optional(),
+        })
+        .optional(),
+      /** Goes over TLS only. */
+      api_key: text.optional(),
     })
     .prefault({}),
   workers: z

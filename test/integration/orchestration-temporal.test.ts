@@ -1,6 +1,7 @@
 // What only Temporal has: histories that others can read, and that a later release has to replay.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { Secret } from '../../src/core/secret.ts';
 import type { Json } from '../../src/orchestration/flow.ts';
 import { createCodec } from '../../src/orchestration/temporal/codec.ts';
 import {
@@ -9,6 +10,8 @@ import {
   type TemporalSubject,
   workflowId,
 } from '../support/orchestration-subject.ts';
+import { keyPem, makeAuthority, makeCertificate } from '../support/certificates.ts';
+import { startTlsFront } from '../support/tls-front.ts';
 
 let subject: TemporalSubject | null;
 beforeAll(async () => {
@@ -51,4 +54,48 @@ test('histories are sealed, and replayed to the same end', async (context) => {
     await Worker.runReplayHistory({ workflowBundle, dataConverter }, history, id);
   }
   await connection.close();
+});
+
+test('a cluster is known by its certificate, and asks for one', async (context) => {
+  if (subject === null) return context.skip();
+  const { settings } = subject;
+  const authority = makeAuthority('test authority');
+  const own = makeCertificate(authority, { name: 'cluster', hosts: ['cluster.test'] });
+  const client = makeCertificate(authority, { name: 'forebay' });
+  await using front = await startTlsFront(settings.address, { authority, own });
+  const { connectTemporal } = await import('../../src/orchestration/temporal/orchestrator.ts');
+  const tls = {
+    ca: authority.certificate,
+    client: { certificate: client.certificate, key: new Secret(keyPem(client.key)) },
+    serverName: 'cluster.test',
+  };
+  const through = { ...settings, address: front.address, tls };
+  {
+    await using orchestrator = await connectTemporal(through);
+    const id = workflowId();
+    await orchestrator.start('steps', { workflowId: id, input: { steps: 2 } });
+    expect(await orchestrator.result(id)).toMatchObject({ status: 'completed' });
+  }
+  const strange = makeAuthority('another authority').certificate;
+  const refused = [
+    { ...through, tls: { ...tls, ca: strange } },
+    { ...through, tls: { ...tls, client: null } },
+    { ...through, tls: { ...tls, serverName: 'elsewhere.test' } },
+    { ...through, tls: null },
+  ].map((one) =>
+    expect(connectTemporal(one)).rejects.toMatchObject({ code: 'orchestrator_unreachable' }),
+  );
+  await Promise.all(refused);
+  const { startTemporalWorker } = await import('../../src/orchestration/temporal/worker.ts');
+  const onFault = (fault: unknown): void => {
+    throw fault;
+  };
+  const work = { flowsModule, activities: {}, onFault };
+  await using _worker = await startTemporalWorker({
+    ...work,
+    settings: { ...through, taskQueue: 'through-tls' },
+  });
+  await expect(
+    startTemporalWorker({ ...work, settings: { ...through, tls: { ...tls, ca: strange } } }),
+  ).rejects.toMatchObject({ code: 'orchestrator_unreachable' });
 });

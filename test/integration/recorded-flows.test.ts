@@ -53,7 +53,13 @@ describe('histories of Temporal', () => {
     const workflowBundle = await bundleFlows(module);
     const environment = { FOREBAY_SECRET_KEY: recordedKey };
     const keys = await loadWrappingKeys({ environment, dataDir: null });
-    const place = { address: '', namespace: 'platform-etl', taskQueue: 'etl-workers' };
+    const place = {
+      address: '',
+      namespace: 'platform-etl',
+      taskQueue: 'etl-workers',
+      tls: null,
+      apiKey: null,
+    };
     const [key] = temporalSettings(place, keys).payloadKeys;
     if (key === undefined) throw new Error('no key');
     const dataConverter = { payloadCodecs: [createCodec([key])] };

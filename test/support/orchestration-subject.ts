@@ -144,6 +144,7 @@ export async function temporal(
     namespace: 'default',
     taskQueue: `test-${randomUUID()}`,
     tls: null,
+    apiKey: null,
     payloadKeys: [{ id: 'one', key: Buffer.alloc(32, 7) }],
   };
   const { connectTemporal } = await import('../../src/orchestration/temporal/orchestrator.ts');

@@ -35,7 +35,7 @@ export function cursorKey({ current }: WrappingKeys): Uint8Array {
 
 export function temporalSettings(place: TemporalPlace, keys: WrappingKeys): TemporalSettings {
   const payloadKeys = [keys.current, ...keys.former].map(codecKey);
-  return { ...place, tls: null, payloadKeys };
+  return { ...place, payloadKeys };
 }
 
 async function loadTemporal<T>(load: () => Promise<T>): Promise<T> {

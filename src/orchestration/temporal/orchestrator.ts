@@ -15,14 +15,14 @@ import type { FlowOutcome, Orchestrator, RunDescription } from '../orchestrator.
 import { toPayload } from '../payload.ts';
 import { createCodec } from './codec.ts';
 import { type FlowEnvelope, type Letter, type Pending, PENDING_QUERY } from './envelope.ts';
-import { type TemporalSettings, tlsOf } from './settings.ts';
+import { type TemporalSettings, connectionOptions } from './settings.ts';
 
 const UNREACHABLE = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED', '14', '4']);
 
 export async function connectTemporal(settings: TemporalSettings): Promise<Orchestrator> {
   const { address, namespace, taskQueue, payloadKeys } = settings;
   const connection = await guarded(address, '', () =>
-    Connection.connect({ address, ...tlsOf(settings), connectTimeout: '10s' }),
+    Connection.connect({ ...connectionOptions(settings), connectTimeout: '10s' }),
   );
   const [key, ...others] = payloadKeys;
   const { workflow } = new Client({

@@ -1,10 +1,11 @@
+import type { Secret } from '../../core/secret.ts';
 import type { CodecKey } from './codec.ts';
 
 export interface TemporalTls {
-  /** PEM. */
-  readonly serverRootCa?: Buffer;
-  readonly serverName?: string;
-  readonly clientCertificate?: { readonly certificate: Buffer; readonly key: Buffer };
+  /** PEM; null: the authorities that the machine trusts. */
+  readonly ca: string | null;
+  readonly client: { readonly certificate: string; readonly key: Secret } | null;
+  readonly serverName: string | null;
 }
 
 export interface TemporalSettings {
@@ -13,6 +14,7 @@ export interface TemporalSettings {
   readonly taskQueue: string;
   /** Null is a connection in clear. */
   readonly tls: TemporalTls | null;
+  readonly apiKey: Secret | null;
   /** The first one seals payloads; none leaves them in clear. */
   readonly payloadKeys: readonly CodecKey[];
 }
@@ -24,16 +26,25 @@ interface SdkTls {
 }
 
 /** In the SDK's words. */
-export function tlsOf({ tls }: TemporalSettings): { readonly tls?: SdkTls } {
-  if (tls === null) return {};
-  const { serverRootCa, serverName, clientCertificate } = tls;
-  return {
-    tls: {
-      ...(serverRootCa === undefined ? {} : { serverRootCACertificate: serverRootCa }),
-      ...(serverName === undefined ? {} : { serverNameOverride: serverName }),
-      ...(clientCertificate === undefined
-        ? {}
-        : { clientCertPair: { crt: clientCertificate.certificate, key: clientCertificate.key } }),
-    },
+export function connectionOptions({ address, tls, apiKey }: TemporalSettings): {
+  readonly address: string;
+  readonly tls?: SdkTls;
+  readonly apiKey?: string;
+} {
+  const key = apiKey === null ? {} : { apiKey: apiKey.reveal() };
+  if (tls === null) return { address, ...key };
+  const { ca, serverName, client } = tls;
+  const sdk: SdkTls = {
+    ...(ca === null ? {} : { serverRootCACertificate: Buffer.from(ca) }),
+    ...(serverName === null ? {} : { serverNameOverride: serverName }),
+    ...(client === null
+      ? {}
+      : {
+          clientCertPair: {
+            crt: Buffer.from(client.certificate),
+            key: Buffer.from(client.key.reveal()),
+          },
+        }),
   };
+  return { address, tls: sdk, ...key };
 }

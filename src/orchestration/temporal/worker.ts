@@ -21,7 +21,7 @@ import type { Activity, ActivityMap, Json } from '../flow.ts';
 import { fromPayload, toPayload } from '../payload.ts';
 import { createCodec } from './codec.ts';
 import { type ActivityEnvelope, type ActivityReply, queueName } from './envelope.ts';
-import { type TemporalSettings, tlsOf } from './settings.ts';
+import { type TemporalSettings, connectionOptions } from './settings.ts';
 
 export interface TemporalWorkerOptions {
   readonly settings: TemporalSettings;
@@ -139,7 +139,7 @@ export async function startTemporalWorker(
 
 async function connect(settings: TemporalSettings): Promise<NativeConnection> {
   try {
-    return await NativeConnection.connect({ address: settings.address, ...tlsOf(settings) });
+    return await NativeConnection.connect(connectionOptions(settings));
   } catch (error) {
     throw unreachable(settings.address, error);
   }
