@@ -217,6 +217,21 @@ describe('two engines on one server', () => {
     expect(other.recorder.aborts).toEqual(['flow_cancelled']);
   });
 
+  test('one that is taken for dead takes nothing up', async (context) => {
+    const place = await postgresPlace();
+    if (place === null) return context.skip();
+    await using one = await place.start({ leaseMs: 3_600_000 });
+    await one.metadata.db.deleteFrom('journal_engines').execute();
+    const id = workflowId();
+    await one.orchestrator.start('cleanUp', { workflowId: id, input: { door: 'd' } });
+    await using other = await place.start();
+    await eventually(() => other.recorder.running === 1);
+    expect(other.recorder.calls).toMatchObject([{ attempt: 1, epoch: 1 }]);
+    expect(one.recorder.calls).toEqual([]);
+    await one.orchestrator.cancel(id);
+    expect(await one.orchestrator.result(id)).toMatchObject({ status: 'cancelled' });
+  });
+
   test('a query is answered by either, a signal reaches the owner', async (context) => {
     const place = await postgresPlace();
     if (place === null) return context.skip();

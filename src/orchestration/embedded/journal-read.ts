@@ -16,7 +16,10 @@ export async function startRun(db: MetadataDb, run: JournalRunsTable): Promise<v
     throw new ForebayError('workflow_exists', { message: `workflow ${run.workflow_id} is open` });
 }
 
-/** Takes up to `limit` runs that nobody has and whose time has come. */
+/**
+ * Takes up to `limit` runs that nobody has and whose time has come. Whoever the others take for dead gets none: they
+ * would take it away again.
+ */
 export function claimRuns(
   { db, dialect, owner, now }: Journal,
   flows: readonly string[],
@@ -38,6 +41,7 @@ export function claimRuns(
       return dialect === 'postgres' ? due.forUpdate().skipLocked() : due;
     })
     .where('owner', 'is', null)
+    .where((eb) => eb.exists(eb.selectFrom('journal_engines').select('id').where('id', '=', owner)))
     .returningAll()
     .execute();
 }
