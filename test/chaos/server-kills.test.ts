@@ -16,7 +16,7 @@ import { expectOnce, ServerWork, type ServerShape } from '../support/server-work
 import { sharedServer } from '../support/shared-servers.ts';
 import { findTemporal, startTemporal } from '../support/temporal-server.ts';
 
-const kills = Number(env['FOREBAY_CHAOS_KILLS'] ?? 4);
+const kills = Number(env['FOREBAY_CHAOS_KILLS'] ?? 3);
 const SHAPES: readonly ServerShape[] = [
   'one process',
   'two servers on one PostgreSQL',
