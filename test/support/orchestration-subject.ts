@@ -155,7 +155,7 @@ export async function temporal(
       settings,
       flowsModule: given.flowsModule ?? flowsModule,
       activities: given.activities ?? testActivities(recorder),
-      queues: { replication: 4 },
+      queues: { replication: 4, control: 4 },
       graceMs: 2000,
       heartbeatEveryMs: 200,
       onFault: (fault) => {

@@ -18,8 +18,8 @@ export interface WorkSettings {
   readonly onFault: (error: unknown) => void;
 }
 
-/** Steps that follow a source for as long as it is there hold places of their own. */
-const QUEUES = { replication: 1000 };
+/** Steps that follow a source for as long as it is there hold places of their own, and so do those that move no data. */
+const QUEUES = { replication: 1000, control: 50 };
 const KEY_BYTES = 32;
 
 /** Not the wrapping key itself: what goes to the cluster is sealed with one that opens nothing else. */

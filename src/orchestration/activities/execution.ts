@@ -1,7 +1,11 @@
 /** Begin, retries and end of an execution. Each may be done again and changes nothing then. */
 import { appendEvents } from '../../metadata/events-outbox.ts';
 import { putExecutionLayer } from '../../metadata/execution-layers.ts';
-import { startExecution, updateRunningExecution } from '../../metadata/executions.ts';
+import {
+  addFailedRecords,
+  startExecution,
+  updateRunningExecution,
+} from '../../metadata/executions.ts';
 import { listPipelineStreams } from '../../metadata/pipeline-streams.ts';
 import { findPipeline } from '../../metadata/pipelines.ts';
 import { scopeOf } from '../../metadata/scope.ts';
@@ -58,6 +62,8 @@ export async function beginExecution(
         status: layers.includes(layer) ? 'pending' : 'skipped',
       });
     const event = { type: 'execution.started', subject: execution.id, data: eventData(execution) };
+    // From now on it is known: none so far.
+    await addFailedRecords(transaction, scope, ref.executionId, 0);
     await appendEvents(transaction, scope, [event]);
     return true;
   });

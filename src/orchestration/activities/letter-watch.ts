@@ -2,7 +2,7 @@
 import type { RowAccount } from '../../core/checkpoint.ts';
 import { asForebayError } from '../../core/errors.ts';
 import type { RunMeter } from '../../engine/pipeline.ts';
-import { addFailedRecords, lastStarted } from '../../metadata/executions.ts';
+import { lastStarted } from '../../metadata/executions.ts';
 import { scopeOf } from '../../metadata/scope.ts';
 import type { Layer } from '../../metadata/tables.ts';
 import type { ExecutionRef } from '../flows/activities.ts';
@@ -122,7 +122,6 @@ export async function beginLetters(
   const { db } = deps.metadata;
   const scope = scopeOf(ref.organizationId);
   const { pipelineId, executionId } = ref;
-  await addFailedRecords(db, scope, executionId, 0);
   const before = await lastStarted(db, scope, { pipelineId, except: executionId });
   if (before === null || before.status === 'completed') return;
   try {

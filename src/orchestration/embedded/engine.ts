@@ -34,6 +34,8 @@ export interface EngineOptions {
   readonly pollMs?: number;
   /** Runs that are kept in memory while they wait. */
   readonly runsInMemory?: number;
+  /** Runs that have something under way, be it that it waits for a place. */
+  readonly runsAtWork?: number;
   /** How long ended runs are kept. */
   readonly retentionMs?: number;
   /** Nobody else runs flows on this database. Left out: so it is with SQLite. */
@@ -53,6 +55,7 @@ const DEFAULTS = {
   leaseMs: 10_000,
   pollMs: 200,
   runsInMemory: 200,
+  runsAtWork: 2000,
   retentionMs: 7 * 24 * 60 * MINUTE_MS,
   now: Date.now,
 };
@@ -162,7 +165,7 @@ export class Engine {
       await nextTurn();
       await this.#look();
       const busy = [...this.#runs.values()].filter((run) => !run.idle).length;
-      const room = Math.min(MOST_CLAIMED, this.options.runsInMemory - busy);
+      const room = Math.min(MOST_CLAIMED, this.options.runsAtWork - busy);
       this.#moreWait = room <= 0;
       if (this.#moreWait) return;
       const flows = Object.keys(this.options.flows);

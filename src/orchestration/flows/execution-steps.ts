@@ -21,10 +21,15 @@ const DATA_RUN: RunOptions = { timeoutMs: null, heartbeatTimeoutMs: HEARTBEAT_TI
 /** One that follows its source must not hold a place of those that end. */
 const REPLICATION_RUN: RunOptions = { ...DATA_RUN, queue: 'replication' };
 
+/** What only writes down where an execution is: it must not wait for those that move data. */
+const CONTROL_RUN: RunOptions = { queue: 'control' };
+const CONTROL_STEPS: ReadonlySet<string> = new Set(['beginExecution', 'endExecution']);
+
 const DATA_STEPS: ReadonlySet<string> = new Set(['bronze', 'silver', 'gold', 'backfillRange']);
 
 function optionsOf(step: string): RunOptions {
   if (step === 'replicate') return REPLICATION_RUN;
+  if (CONTROL_STEPS.has(step)) return CONTROL_RUN;
   return DATA_STEPS.has(step) ? DATA_RUN : {};
 }
 
