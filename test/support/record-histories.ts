@@ -14,6 +14,7 @@ import { startTemporal } from './temporal-server.ts';
 import { eventually } from './wait.ts';
 
 const LONG = { timeoutMs: 120_000 };
+const root = join(import.meta.dirname, '..', '..');
 const require = createRequire(import.meta.url);
 const { version } = require('../../package.json') as { readonly version: string };
 
@@ -227,7 +228,8 @@ async function recordTemporal(server: RunningServer, folder: string): Promise<vo
   for (const [word, id] of recording.workflows) {
     const text = historyToJSON(await workflow.getHandle(id).fetchHistory());
     // Whose machine it was is nobody's concern.
-    write('temporal', word, `${text.replaceAll(/"\d+@[^"]+"/g, '"worker"')}\n`);
+    const own = text.replaceAll(/"\d+@[^"]+"/g, '"worker"').replaceAll(`${root}/`, '');
+    write('temporal', word, `${own}\n`);
   }
   await connection.close();
 }
