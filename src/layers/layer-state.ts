@@ -12,18 +12,15 @@ import {
 import { ownType, READS_AS } from './types.ts';
 
 const LAYERS = { schema: OWN, name: 'layers' };
+const READINGS = { schema: OWN, name: 'readings' };
 const MODEL_INPUTS = { schema: OWN, name: 'model_inputs' };
 export const LAYERS_SQL: string = quoteTable(LAYERS);
+export const READINGS_SQL: string = quoteTable(READINGS);
 const INPUTS_SQL = quoteTable(MODEL_INPUTS);
-
-/** The schema of what is ours. */
-export async function prepareOwn(warehouse: Warehouse): Promise<void> {
-  await ensureSchemas(warehouse, [OWN]);
-}
 
 export async function prepareState(warehouse: Warehouse): Promise<void> {
   const { dialect } = warehouse;
-  await prepareOwn(warehouse);
+  await ensureSchemas(warehouse, [OWN]);
   if (dialect === 'postgres') await warehouse.execute(READS_AS);
   const text = ownType(dialect, 'text');
   const int64 = ownType(dialect, 'int64');
@@ -37,6 +34,10 @@ export async function prepareState(warehouse: Warehouse): Promise<void> {
     { name: 'sequence', type: int64 },
     // JSON; only in the row of the execution that ran.
     { name: 'result', type: text },
+  ]);
+  await ensureTable(warehouse, READINGS, [
+    { name: 'table_name', type: text },
+    { name: 'execution_id', type: text },
   ]);
   await ensureTable(warehouse, MODEL_INPUTS, [
     { name: 'model', type: text },

@@ -35,12 +35,7 @@ export function sameKey(plan: SilverPlan, a: string, b: string): string {
 export async function recordChanges(
   warehouse: Warehouse,
   plan: SilverPlan,
-  given: {
-    readonly select: string;
-    readonly sequence: number;
-    /** Of the select, from $2 on. */
-    readonly values?: readonly string[];
-  },
+  given: { readonly select: string; readonly sequence: number },
 ): Promise<void> {
   if (given.sequence === 1) return;
   const names = plan.columns.map(({ name }) => quote(name)).join(', ');
@@ -48,7 +43,7 @@ export async function recordChanges(
   await warehouse.execute(
     `INSERT INTO ${changes} (${names}, _forebay_sequence)
      SELECT x.*, CAST($1 AS bigint) FROM (${given.select}) x`,
-    [String(given.sequence), ...(given.values ?? [])],
+    [String(given.sequence)],
   );
 }
 
@@ -186,16 +181,14 @@ export async function applyReplace(
   const { checked, sequence, executionId } = given;
   const silver = quoteTable(plan.silver);
   // Readings that silver missed are older than this one.
-  const kept = `FROM ${checked} c WHERE NOT c._forebay_out AND c._forebay_op IN ('r', 'i', 'u')
-    AND c._forebay_execution_id = CAST($1 AS text)`;
+  await warehouse.execute(
+    `DELETE FROM ${checked} WHERE _forebay_execution_id <> CAST($1 AS text)`,
+    [executionId],
+  );
   await recordChanges(warehouse, plan, {
-    select: `SELECT ${dataColumns(plan, 's')} FROM ${silver} s
-      UNION ALL SELECT ${dataColumns(plan, 'c')} ${kept.replace('$1', '$2')}`,
+    select: `SELECT ${dataColumns(plan, 's')} FROM ${silver} s`,
     sequence,
-    values: [executionId],
   });
   await warehouse.execute(`DELETE FROM ${silver}`);
-  const added = await insertRows(warehouse, plan, { from: kept, executionId });
-  await forgetOldChanges(warehouse, plan, sequence);
-  return added;
+  return applyAppend(warehouse, plan, given);
 }

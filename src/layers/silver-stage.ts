@@ -75,7 +75,7 @@ async function findUntaken(warehouse: Warehouse, plan: SilverPlan): Promise<stri
   return untaken;
 }
 
-/** Rows that silver has not taken, as \`b\`; their place in the table with them. In DuckDB the parameter is silver's table. */
+/** Rows that silver has not taken, as `b`; their place in the table with them. In DuckDB the parameter is silver's table. */
 async function untakenRows(warehouse: Warehouse, plan: SilverPlan): Promise<string> {
   const bronze = quoteTable(plan.bronze);
   if (plan.dialect === 'duckdb')

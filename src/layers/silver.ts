@@ -240,9 +240,9 @@ export async function runSilver(
   stream: SilverStream,
   run: SilverRun,
 ): Promise<SilverResult> {
+  await prepareState(warehouse);
   const isWhole = await isReading(warehouse, run.executionId, stream.bronze);
   const plan = await planSilver(warehouse, stream, isWhole);
-  await prepareState(warehouse);
   await prepareTables(warehouse, plan);
   return warehouse.transaction(async () => {
     const result = await take(warehouse, plan, { ...run, isWhole });

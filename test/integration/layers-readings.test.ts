@@ -9,21 +9,11 @@ import {
   appendBronze,
   createBronze,
   describeEachWarehouse,
+  itemStream,
   rowsOf,
 } from '../support/warehouses.ts';
 
 const NOW = '2026-01-02T00:00:00.000Z';
-
-const items = (more: Partial<SilverStream> = {}): SilverStream => ({
-  stream: 'shop.items',
-  bronze: 'items',
-  table: 'items',
-  key: ['id'],
-  load: 'current',
-  columns: {},
-  rules: [],
-  ...more,
-});
 
 type Row = readonly [id: number, name: string];
 
@@ -66,9 +56,9 @@ const texts = (rows: readonly Row[]): string[][] =>
 
 describeEachWarehouse('readings', (open) => {
   test.each([
-    ['with a key', items()],
-    ['with a key of another type', items({ columns: { id: 'text' } })],
-    ['without a key', items({ key: [], load: 'append' })],
+    ['with a key', itemStream()],
+    ['with a key of another type', itemStream({ columns: { id: 'text' } })],
+    ['without a key', itemStream({ key: [], load: 'append' })],
   ] as const)('%s: silver is what was read last', async (_, stream) => {
     await fc.assert(
       fc.asyncProperty(readingsArbitrary, async (readings) => {
@@ -103,7 +93,7 @@ describeEachWarehouse('readings', (open) => {
     await using opened = await open();
     const { warehouse } = opened;
     await createBronze(warehouse, 'items', { id: 'integer', name: 'text' });
-    const stream = items({ load: 'history' });
+    const stream = itemStream({ load: 'history' });
     await read(warehouse, 'e1', {
       position: '1',
       rows: [
@@ -140,7 +130,7 @@ describeEachWarehouse('readings', (open) => {
     await using opened = await open();
     const { warehouse } = opened;
     await createBronze(warehouse, 'items', { id: 'integer', name: 'text' });
-    const stream = items({
+    const stream = itemStream({
       key: [],
       load: 'append',
       rules: [{ rule: 'unique', columns: ['id'], action: 'filter' }],
@@ -171,7 +161,7 @@ describeEachWarehouse('readings', (open) => {
     for (const execution of ['e1', 'e2']) {
       const row = { op: 'r', position: '1', execution, values: { id: 1, name: 'a' } } as const;
       await appendBronze(warehouse, 'items', [row]);
-      const stream = items({ key: [], load: 'append' });
+      const stream = itemStream({ key: [], load: 'append' });
       await runSilver(warehouse, stream, { executionId: execution, now: NOW });
     }
     expect(await rowsOf(warehouse, 'silver.items', ['id'])).toEqual([['1'], ['1']]);

@@ -8,21 +8,11 @@ import {
   type BronzeRow,
   createBronze,
   describeEachWarehouse,
+  itemStream,
   rowsOf,
 } from '../support/warehouses.ts';
 
 const run = (executionId: string): SilverRun => ({ executionId, now: '2026-01-02T00:00:00.000Z' });
-
-const items = (more: Partial<SilverStream> = {}): SilverStream => ({
-  stream: 'shop.items',
-  bronze: 'items',
-  table: 'items',
-  key: ['id'],
-  load: 'current',
-  columns: {},
-  rules: [],
-  ...more,
-});
 
 const at = (n: number): string => String(n).padStart(6, '0');
 
@@ -110,7 +100,7 @@ describeEachWarehouse('silver', (open) => {
         await createBronze(warehouse, name, bronze);
         for (const [load, table, rules] of MODES) {
           await warehouse.execute(`DELETE FROM bronze.${name}`);
-          const stream = items({ bronze: name, table: `${name}_${table}`, load, rules });
+          const stream = itemStream({ bronze: name, table: `${name}_${table}`, load, rules });
           for (const [index, { rows, state }] of play(history, rules.length > 0).entries()) {
             await appendBronze(warehouse, name, rows);
             const result = await runSilver(warehouse, stream, run(`e${index}`));
@@ -136,7 +126,7 @@ describeEachWarehouse('silver', (open) => {
       { op: 'r', position: at(0), execution: 'e1', values: { id: null, name: 'c' } },
     ]);
     const rules = [{ rule: 'not_null' as const, columns: ['name'], action: 'filter' as const }];
-    const result = await runSilver(warehouse, items({ rules }), run('e1'));
+    const result = await runSilver(warehouse, itemStream({ rules }), run('e1'));
     expect(result).toMatchObject({
       recordsIn: 3,
       records: 1,
@@ -155,13 +145,13 @@ describeEachWarehouse('silver', (open) => {
       { position: at(1), execution: 'e1', values: { id: 1, name: 'a', big: 'B' } },
       { position: at(2), execution: 'e1', values: { id: 2, name: 'x', big: null } },
     ]);
-    await runSilver(warehouse, items(), run('e1'));
+    await runSilver(warehouse, itemStream(), run('e1'));
     await appendBronze(warehouse, 'items', [
       { op: 'u', position: at(3), execution: 'e2', unchanged: 'big', values: { id: 1, name: 'b' } },
       { op: 'u', position: at(4), execution: 'e2', unchanged: 'name,big', values: { id: 1 } },
       { op: 'u', position: at(5), execution: 'e2', unchanged: 'big', values: { id: 2, name: 'y' } },
     ]);
-    const result = await runSilver(warehouse, items(), run('e2'));
+    const result = await runSilver(warehouse, itemStream(), run('e2'));
     expect(await rowsOf(warehouse, 'silver.items', columns)).toEqual([
       ['1', 'b', 'B'],
       ['2', 'y', null],
@@ -173,7 +163,7 @@ describeEachWarehouse('silver', (open) => {
     await using opened = await open();
     const { warehouse } = opened;
     await createBronze(warehouse, 'items', { id: 'integer', name: 'text' });
-    const stream = items({ load: 'history' });
+    const stream = itemStream({ load: 'history' });
     await appendBronze(warehouse, 'items', [
       { position: at(1), at: 1, execution: 'e1', values: { id: 1, name: 'a' } },
       { op: 'u', position: at(2), at: 2, execution: 'e1', values: { id: 1, name: 'b' } },
@@ -207,7 +197,7 @@ describeEachWarehouse('silver', (open) => {
     await using opened = await open();
     const { warehouse } = opened;
     await createBronze(warehouse, 'items', { id: 'text', name: 'text', 'pri"ce': 'text' });
-    const stream = items({ columns: { id: 'int64', 'pri"ce': 'decimal(10,2)' } });
+    const stream = itemStream({ columns: { id: 'int64', 'pri"ce': 'decimal(10,2)' } });
     await appendBronze(warehouse, 'items', [
       { position: at(1), execution: 'e1', values: { id: '1', name: 'a', 'pri"ce': '12.50' } },
       { position: at(2), execution: 'e1', values: { id: '2', name: 'b', 'pri"ce': 'twelve' } },
@@ -247,12 +237,12 @@ describeEachWarehouse('silver', (open) => {
       { position: at(1), execution: 'e1', values: { id: 1, name: 'a' } },
       { position: at(2), execution: 'e2', values: { id: 2, name: 'b' } },
     ]);
-    expect(await runSilver(warehouse, items(), run('e2'))).toMatchObject({ recordsIn: 2 });
+    expect(await runSilver(warehouse, itemStream(), run('e2'))).toMatchObject({ recordsIn: 2 });
     // More rows of the same execution: one result for both rounds.
     await appendBronze(warehouse, 'items', [
       { op: 'd', position: at(3), execution: 'e2', values: { id: 1 } },
     ]);
-    expect(await runSilver(warehouse, items(), run('e2'))).toMatchObject({
+    expect(await runSilver(warehouse, itemStream(), run('e2'))).toMatchObject({
       recordsIn: 3,
       records: 3,
     });
@@ -263,7 +253,7 @@ describeEachWarehouse('silver', (open) => {
     await using opened = await open();
     const { warehouse } = opened;
     await createBronze(warehouse, 'items', { id: 'integer', name: 'text' });
-    const stream = items({ key: [], load: 'append' });
+    const stream = itemStream({ key: [], load: 'append' });
     await appendBronze(warehouse, 'items', [
       { op: 'r', position: at(1), execution: 'e1', values: { id: 1, name: 'a' } },
       { op: 'r', position: at(1), execution: 'e1', values: { id: 1, name: 'a' } },
@@ -277,11 +267,11 @@ describeEachWarehouse('silver', (open) => {
       { op: 'u', position: at(2), execution: 'e2', values: { id: 1, name: 'b' } },
     ]);
     await expect(runSilver(warehouse, stream, run('e2'))).rejects.toMatchObject({ code: 'no_key' });
-    await expect(runSilver(warehouse, items({ key: [] }), run('e2'))).rejects.toMatchObject({
+    await expect(runSilver(warehouse, itemStream({ key: [] }), run('e2'))).rejects.toMatchObject({
       code: 'no_key',
     });
     await expect(
-      runSilver(warehouse, items({ bronze: 'nothing' }), run('e2')),
+      runSilver(warehouse, itemStream({ bronze: 'nothing' }), run('e2')),
     ).rejects.toMatchObject({ code: 'table_missing' });
   });
 
@@ -307,7 +297,7 @@ describeEachWarehouse('silver', (open) => {
     );
     for (const load of ['current', 'history'] as const) {
       const table = `${name} ${load}`;
-      const stream = items({ bronze: name, table, key: ['Ke"y'], load });
+      const stream = itemStream({ bronze: name, table, key: ['Ke"y'], load });
       await runSilver(warehouse, stream, run('e1'));
       const current = load === 'history' ? ' WHERE _forebay_is_current' : '';
       const found = await rowsOf(

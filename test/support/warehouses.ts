@@ -3,6 +3,7 @@ import { describe } from 'vitest';
 import { openWarehouse, resolveSystem } from '../../src/connectors/registry.ts';
 import { SlabPool } from '../../src/core/slab.ts';
 import type { OpenWarehouse, Warehouse } from '../../src/core/warehouse.ts';
+import type { SilverStream } from '../../src/layers/silver-plan.ts';
 import { quote, quoteTable } from '../../src/layers/warehouse.ts';
 import { sharedServer } from './shared-servers.ts';
 import { postgresMajors } from './server-binaries.ts';
@@ -52,6 +53,18 @@ export function describeEachWarehouse(
     });
   }
 }
+
+/** `bronze.items` to `silver.items`. */
+export const itemStream = (more: Partial<SilverStream> = {}): SilverStream => ({
+  stream: 'shop.items',
+  bronze: 'items',
+  table: 'items',
+  key: ['id'],
+  load: 'current',
+  columns: {},
+  rules: [],
+  ...more,
+});
 
 export interface BronzeRow {
   readonly op?: 'r' | 'i' | 'u' | 'd' | 't';

@@ -1,22 +1,16 @@
 /** Both systems are looked at before anything is moved: what is missing fails here, with its fix. */
 import { openDestination, openSource } from '../../connectors/registry.ts';
 import type { ConnectorContext, Finding } from '../../core/connector.ts';
-import { SlabPool } from '../../core/slab.ts';
 import type { ActivityContext } from '../flow.ts';
 import type { ExecutionRef } from '../flows/activities.ts';
 import { type ActivityDeps, loadPipeline } from './deps.ts';
+import { systemContext } from './system-context.ts';
 import { ExecutionLog } from './execution-log.ts';
 
 const MEMORY_BYTES = 64 * 1024 * 1024;
 
 export function lookContext(signal: AbortSignal): ConnectorContext {
-  return {
-    signal,
-    slabs: new SlabPool(0),
-    memoryBytes: MEMORY_BYTES,
-    options: {},
-    notice: () => {},
-  };
+  return systemContext(signal, MEMORY_BYTES);
 }
 
 function assertInOrder(findings: readonly Finding[]): void {

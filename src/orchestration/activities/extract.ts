@@ -7,7 +7,6 @@ import { type NamedSystem, openDestination, openSource } from '../../connectors/
 import type { ConnectorContext } from '../../core/connector.ts';
 import { type ErrorCode, ERROR_TABLE, ForebayError } from '../../core/errors.ts';
 import type { Position } from '../../core/position.ts';
-import { SlabPool } from '../../core/slab.ts';
 import { type StreamId, streamId, type StreamSchema } from '../../core/stream-schema.ts';
 import type {
   CursorRange,
@@ -23,6 +22,7 @@ import { fromRecord } from '../../engine/stream-state.ts';
 import { selectStreams } from '../../engine/targets.ts';
 import type { KeyRange, TriggerParameters } from '../flows/activities.ts';
 import { daysOf, keysOf } from './cursor-ranges.ts';
+import { systemContext } from './system-context.ts';
 import { type PipelineConfig, selectionOf, type StreamConfig } from './pipeline-config.ts';
 
 const MIB = 1024 * 1024;
@@ -165,13 +165,7 @@ function systemsOf({ source, warehouse }: Extraction): PipelineSystems {
 }
 
 function contextOf(signal: AbortSignal): ConnectorContext {
-  return {
-    signal,
-    slabs: new SlabPool(0),
-    memoryBytes: MEMORY_BYTES,
-    options: {},
-    notice: () => {},
-  };
+  return systemContext(signal, MEMORY_BYTES);
 }
 
 export async function discoverSelected(

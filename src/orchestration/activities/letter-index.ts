@@ -6,7 +6,6 @@
 import { type NamedSystem, openDestination } from '../../connectors/registry.ts';
 import type { DeadLetterStore, IndexedLetter } from '../../core/dead-letter.ts';
 import { failpoint, failpointsArmed } from '../../core/failpoint.ts';
-import { SlabPool } from '../../core/slab.ts';
 import {
   indexDeadLetters,
   indexedLetters,
@@ -21,6 +20,7 @@ import type { DeadLettersTable, Layer } from '../../metadata/tables.ts';
 import { inTransaction, type MetadataTransaction, timeOf } from '../../metadata/transaction.ts';
 import type { ActivityDeps } from './deps.ts';
 import { engineName } from './extract.ts';
+import { systemContext } from './system-context.ts';
 
 const MEMORY_BYTES = 16 * 1024 * 1024;
 const PAGE = 500;
@@ -50,13 +50,7 @@ export async function withLetters<T>(
   signal: AbortSignal,
   act: (store: DeadLetterStore) => Promise<T>,
 ): Promise<T> {
-  await using opened = await openDestination(destination, {
-    signal,
-    slabs: new SlabPool(0),
-    memoryBytes: MEMORY_BYTES,
-    options: {},
-    notice: () => {},
-  });
+  await using opened = await openDestination(destination, systemContext(signal, MEMORY_BYTES));
   return await act(opened.deadLetters);
 }
 

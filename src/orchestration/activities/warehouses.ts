@@ -1,6 +1,6 @@
 import { type NamedSystem, openWarehouse as open } from '../../connectors/registry.ts';
-import { SlabPool } from '../../core/slab.ts';
 import type { Warehouse } from '../../core/warehouse.ts';
+import { systemContext } from './system-context.ts';
 
 const MEMORY_BYTES = 256 * 1024 * 1024;
 
@@ -9,11 +9,5 @@ export function openWarehouse(
   system: NamedSystem,
   signal: AbortSignal,
 ): Promise<Warehouse & AsyncDisposable> {
-  return open(system, {
-    signal,
-    slabs: new SlabPool(0),
-    memoryBytes: MEMORY_BYTES,
-    options: {},
-    notice: () => {},
-  });
+  return open(system, systemContext(signal, MEMORY_BYTES));
 }
