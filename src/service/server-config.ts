@@ -1,5 +1,6 @@
 /** What the server is told by its file and its environment; the environment goes first. */
 import { Secret } from '../core/secret.ts';
+import type { TemporalTls } from '../orchestration/temporal/settings.ts';
 import { type DocumentNode, nodeAt, offsetOf, toProblem } from './configuration/document.ts';
 import { violationsOf } from './configuration/issues.ts';
 import { fieldsAt, jsonSchemaOf } from './configuration/json-schema.ts';
@@ -50,20 +51,13 @@ export type PublisherConfig =
       } | null;
     };
 
-/** PEM. */
-export interface TemporalTlsConfig {
-  readonly ca: string | null;
-  readonly client: { readonly certificate: string; readonly key: Secret } | null;
-  readonly serverName: string | null;
-}
-
 export interface ServerConfig {
   readonly temporal: {
     /** Null: the embedded engine. */
     readonly address: string | null;
     readonly namespace: string;
     readonly taskQueue: string;
-    readonly tls: TemporalTlsConfig | null;
+    readonly tls: TemporalTls | null;
     readonly apiKey: Secret | null;
   };
   readonly workers: { readonly maxActivities: number; readonly activityTimeoutMs: number };
@@ -229,7 +223,7 @@ function publisherOf(entry: ServerFile['events'][number], id: string): Publisher
 }
 
 /** A key for the API goes over TLS, whether that is asked for or not. */
-function tlsOf({ tls, api_key: apiKey }: ServerFile['etl']['temporal']): TemporalTlsConfig | null {
+function tlsOf({ tls, api_key: apiKey }: ServerFile['etl']['temporal']): TemporalTls | null {
   if (tls === undefined && apiKey === undefined) return null;
   const { ca = null, certificate, key, server_name: serverName = null } = tls ?? {};
   const client =
