@@ -78,9 +78,7 @@ class FailpointBench {
     this.#clean = false;
     if (phase !== 'begin') await performMany(pipeline.client, this.#workload, STEPS);
     if (phase === 'recover') {
-      await pipeline.sql(
-        `select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database()`,
-      );
+      await pipeline.loseSlot();
       await performMany(pipeline.client, this.#workload, STEPS);
     }
     await prepare?.(pipeline, this.#turn);

@@ -22,6 +22,7 @@ import { type FakeEntra, startFakeEntra, TENANT } from '../support/entra.ts';
 import { type ForebayExit, runForebay } from '../support/process.ts';
 import { freePort } from '../support/ports.ts';
 import { describeWithServer } from '../support/shared-servers.ts';
+import { dropSlots } from '../support/slots.ts';
 import { startTlsServer, type TlsServer } from '../support/tls-server.ts';
 
 const EXAMPLES = new URL('../../examples/', import.meta.url).pathname;
@@ -159,9 +160,6 @@ describeWithServer('examples', 17, (spec) => {
     const [sql, answer] = SHOWS[name] ?? ['', ''];
     const rows = await server.query('warehouse', `select (${sql})::text as answer`);
     expect(rows).toEqual([{ answer }]);
-    await server.query(
-      'shop',
-      'select pg_drop_replication_slot(slot_name) from pg_replication_slots where not active',
-    );
+    await dropSlots(server, 'shop');
   });
 });

@@ -111,11 +111,6 @@ describe.skipIf(server === null)('backfills of the server', () => {
   });
   afterAll(async () => {
     await running[Symbol.asyncDispose]();
-    const where = `database = '${source}'`;
-    await server.query(
-      'postgres',
-      `select pg_drop_replication_slot(slot_name) from pg_replication_slots where ${where} and not active`,
-    );
     rmSync(folder, { recursive: true });
   });
 

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { type ServerProcess, startServerProcess } from '../support/control-server.ts';
 import { sharedServer } from '../support/shared-servers.ts';
+import { dropSlots } from '../support/slots.ts';
 import { eventually } from '../support/wait.ts';
 
 const server = sharedServer(17);
@@ -117,19 +118,7 @@ describe.skipIf(server === null)('dead letters of the server', { timeout: 180_00
   afterEach(async () => {
     const log = running.stderr();
     await running[Symbol.asyncDispose]();
-    await server.query(
-      'postgres',
-      `select pg_terminate_backend(active_pid) from pg_replication_slots where database = $1 and active`,
-      [source],
-    );
-    await eventually(async () => {
-      await server.query(
-        'postgres',
-        `select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = $1`,
-        [source],
-      );
-      return true;
-    }, LONG);
+    await dropSlots(server, source);
     rmSync(folder, { recursive: true });
     for (const text of [...answers, log]) {
       const at = text.indexOf(ROW);

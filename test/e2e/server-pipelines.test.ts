@@ -60,16 +60,6 @@ describe.skipIf(server === null)('pipelines of the server', () => {
   });
   afterAll(async () => {
     await running[Symbol.asyncDispose]();
-    await server.query(
-      'postgres',
-      `select pg_terminate_backend(active_pid) from pg_replication_slots where database = $1 and active`,
-      [source],
-    );
-    await server.query(
-      'postgres',
-      `select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = $1`,
-      [source],
-    );
     rmSync(folder, { recursive: true });
   });
 

@@ -104,17 +104,6 @@ describe.skipIf(server === null)('streams of a replication under the server', ()
   });
   afterAll(async () => {
     await running[Symbol.asyncDispose]();
-    const where = `database = '${source}'`;
-    await server.query(
-      'postgres',
-      `select pg_terminate_backend(active_pid) from pg_replication_slots where ${where} and active`,
-    );
-    await eventually(() =>
-      server.query(
-        'postgres',
-        `select pg_drop_replication_slot(slot_name) from pg_replication_slots where ${where}`,
-      ),
-    );
     rmSync(folder, { recursive: true });
   });
 

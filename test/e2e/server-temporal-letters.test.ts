@@ -79,11 +79,6 @@ describe.skipIf(server === null || findTemporal() === null)('dead letters over T
     const { events } = (await running.get('/api/v1/events')).body;
     const told = (events as { type: string }[]).filter(({ type }) => type === 'records.rejected');
     expect(told, second.stderr()).toHaveLength(1);
-    await server.query(
-      'postgres',
-      `select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = $1`,
-      [source],
-    );
     rmSync(folder, { recursive: true });
   });
 });

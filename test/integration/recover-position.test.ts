@@ -2,7 +2,6 @@
 import { expect, test } from 'vitest';
 
 import { expectExit } from '../support/exit.ts';
-import { loseSlot } from '../support/lose-slot.ts';
 import { runForebay } from '../support/process.ts';
 import { startServer } from '../support/servers.ts';
 import { describeEachServer, describeWithServer } from '../support/shared-servers.ts';
@@ -56,7 +55,7 @@ describeEachServer(
       test(`a dropped slot: only rows that differ move, and the run goes on (${destination})`, async () => {
         await using pipeline = await createPipeline(server, { destination, setup });
         const before = await pipeline.caughtUp();
-        const slot = await loseSlot(pipeline);
+        const slot = await pipeline.loseSlot();
         await pipeline.sql(missed);
         const message = await expectLost(pipeline);
         expect(message).toContain(slot);
@@ -89,7 +88,7 @@ describeEachServer(
         test(`killed at ${point}: still lost, and recover works again (${destination})`, async () => {
           await using pipeline = await createPipeline(server, { destination, setup });
           await pipeline.caughtUp();
-          await loseSlot(pipeline);
+          await pipeline.loseSlot();
           await pipeline.sql(missed);
           {
             await using killed = pipeline.startCommand(
@@ -140,7 +139,7 @@ describeEachServer(
       await pipeline.caughtUp();
       await pipeline.sql('delete from orders where id = 1');
       await pipeline.caughtUp();
-      await loseSlot(pipeline);
+      await pipeline.loseSlot();
       await pipeline.sql(
         `insert into orders values (1, 'back', 1, null); delete from orders where id = 2`,
       );
@@ -160,7 +159,7 @@ describeEachServer(
     test('ignored deletes stay ignored', async () => {
       await using pipeline = await createPipeline(server, { setup, args: ['--deletes', 'ignore'] });
       await pipeline.caughtUp();
-      await loseSlot(pipeline);
+      await pipeline.loseSlot();
       await pipeline.sql('delete from orders where id <= 10');
       const recovered = await pipeline.command('recover', '--json', '--deletes', 'ignore');
       const result = expectCompleted(recovered);
@@ -177,7 +176,7 @@ describeEachServer(
       await pipeline.caughtUp();
       await pipeline.sql(`update notes set t = 'seen' where id = 1`);
       await pipeline.caughtUp();
-      await loseSlot(pipeline);
+      await pipeline.loseSlot();
       await pipeline.sql(
         `update notes set t = 'missed' where id = 1; delete from notes where id = 2`,
       );
@@ -201,7 +200,7 @@ describeEachServer(
     test('a table that came meanwhile is loaded, one that went is paused', async () => {
       await using pipeline = await createPipeline(server, { setup });
       await pipeline.caughtUp();
-      await loseSlot(pipeline);
+      await pipeline.loseSlot();
       await pipeline.sql(`create table fresh (id int primary key); insert into fresh values (1), (2);
         drop table untouched`);
       const recovered = await pipeline.command('recover', '--json');
@@ -224,7 +223,7 @@ describeEachServer(
         await using killed = pipeline.start({ failpoints });
         expect((await killed.exit).signal).toBe('SIGKILL');
       }
-      await loseSlot(pipeline);
+      await pipeline.loseSlot();
       await pipeline.sql(missed);
       await expectLost(pipeline);
       expectCompleted(await pipeline.command('recover', '--json'));

@@ -3,7 +3,6 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { expect, test } from 'vitest';
 
 import { expectExit } from '../support/exit.ts';
-import { loseSlot } from '../support/lose-slot.ts';
 import { describeEachServer } from '../support/shared-servers.ts';
 import { createPipeline, expectCompleted, type TestPipeline } from '../support/test-pipeline.ts';
 
@@ -97,7 +96,7 @@ describeEachServer(
       test(`columns that came, went and were renamed or widened unseen are followed (${destination})`, async () => {
         await using pipeline = await createPipeline(server, { setup, destination });
         await pipeline.caughtUp();
-        await loseSlot(pipeline);
+        await pipeline.loseSlot();
         await pipeline.sql(`alter table items rename note to remark;
           alter table items alter column amount type bigint;
           alter table items add column extra int default 5;
@@ -146,7 +145,7 @@ describeEachServer(
     test('a table that was made anew under the same name is compared and followed', async () => {
       await using pipeline = await createPipeline(server, { setup });
       await pipeline.caughtUp();
-      await loseSlot(pipeline);
+      await pipeline.loseSlot();
       await pipeline.sql(`drop table items; create table items (note text, id int primary key, amount int);
         insert into items select 'n' || i, i, i from generate_series(1, 299) i`);
       const recovered = await pipeline.command('recover', '--json');

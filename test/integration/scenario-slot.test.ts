@@ -38,9 +38,7 @@ describeEachServer('slot', (server) => {
   test('14 slot dropped by hand: halts, names the slot and the last position', async () => {
     await using pipeline = await createPipeline(server, { setup });
     const { position } = (await pipeline.caughtUp()) as unknown as { position: { to: string } };
-    await pipeline.sql(
-      `select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database()`,
-    );
+    await pipeline.loseSlot();
     await pipeline.sql(`insert into orders values (100, 'unseen')`);
     await expectLost(
       pipeline,
@@ -51,8 +49,7 @@ describeEachServer('slot', (server) => {
   test('14 slot dropped and made anew by hand: halts, never starts at its head', async () => {
     await using pipeline = await createPipeline(server, { setup });
     await pipeline.caughtUp();
-    const slot = `forebay_${pipeline.name}`;
-    await pipeline.sql(`select pg_drop_replication_slot('${slot}')`);
+    const slot = await pipeline.loseSlot();
     await pipeline.sql(`insert into orders values (100, 'unseen')`);
     await pipeline.sql(`select pg_create_logical_replication_slot('${slot}', 'pgoutput')`);
     await expectLost(pipeline, /moved on|made anew/);

@@ -3,7 +3,6 @@
 import { expect, test } from 'vitest';
 
 import { expectExit } from '../support/exit.ts';
-import { loseSlot } from '../support/lose-slot.ts';
 import { describeEachServer } from '../support/shared-servers.ts';
 import { createPipeline, type TestPipeline } from '../support/test-pipeline.ts';
 import { eventually } from '../support/wait.ts';
@@ -49,7 +48,7 @@ describeEachServer(
     test('recover', async () => {
       await using pipeline = await createPipeline(server, { setup: SETUP });
       await pipeline.caughtUp();
-      await loseSlot(pipeline);
+      await pipeline.loseSlot();
       await using running = await alterWhileWaiting(pipeline, () =>
         pipeline.startCommand({}, 'recover', '--json'),
       );

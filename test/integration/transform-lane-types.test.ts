@@ -10,6 +10,7 @@ import { runPipeline } from '../../src/engine/run.ts';
 import { LANE_SPEC, laneSystems } from '../support/lane-systems.ts';
 import type { LaneSettings } from '../support/lane-transforms.ts';
 import { describeEachServer } from '../support/shared-servers.ts';
+import { dropSlots } from '../support/slots.ts';
 import { casesFor } from '../support/type-cases.ts';
 import {
   changeTables,
@@ -65,11 +66,7 @@ describeEachServer(
 
     afterAll(async () => {
       rmSync(dir, { recursive: true, force: true });
-      await server.query(
-        'postgres',
-        'select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = $1 and not active',
-        [places.source],
-      );
+      await dropSlots(server, places.source);
       for (const database of Object.values(places)) await server.dropDatabase(database);
     });
 

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import type { ServerConnection } from '../support/server-connection.ts';
 import { describeEachServer } from '../support/shared-servers.ts';
+import { dropSlots } from '../support/slots.ts';
 import { casesFor } from '../support/type-cases.ts';
 import {
   changeTables,
@@ -65,11 +66,7 @@ describeEachServer('types', (server) => {
 
   afterAll(async () => {
     rmSync(dir, { recursive: true, force: true });
-    await server.query(
-      'postgres',
-      'select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = $1 and not active',
-      [source],
-    );
+    await dropSlots(server, source);
     await server.dropDatabase(source);
     await server.dropDatabase(copy);
   });

@@ -15,8 +15,8 @@ import { LANE_SPEC, type LaneExtras, laneSystems } from './lane-systems.ts';
 import type { LaneSettings } from './lane-transforms.ts';
 import { runDirVariable } from './server-binaries.ts';
 import type { DisposableClient, ServerConnection } from './server-connection.ts';
+import { dropSlots } from './slots.ts';
 import type { DestinationKind } from './test-pipeline.ts';
-import { eventually } from './wait.ts';
 
 const MIB = 1024 * 1024;
 
@@ -44,6 +44,8 @@ export interface LanePipeline extends AsyncDisposable {
   caughtUp(run: LaneRun): Promise<LaneOutcome>;
   /** Rows of the destination as texts; `table` in this place is the way to name one there. */
   read(sql: string): Promise<(string | null)[][]>;
+  /** Drops the slot, as somebody may by hand. */
+  loseSlot(): Promise<readonly string[]>;
   /** With the destination, decorated, open. */
   withDestination<T>(settings: LaneSettings, act: (opened: Destination) => Promise<T>): Promise<T>;
 }
@@ -105,6 +107,7 @@ export async function createLane(
       const { rows } = await reader.query<(string | null)[]>({ text: sql, rowMode: 'array' });
       return rows.map((row) => row.map((value) => (value === null ? null : String(value))));
     },
+    loseSlot: () => dropSlots(server, source),
     withDestination: async (settings, act) => {
       const context = {
         signal: new AbortController().signal,
@@ -118,19 +121,7 @@ export async function createLane(
     },
     [Symbol.asyncDispose]: async () => {
       await client.end().catch(() => {});
-      await eventually(async () => {
-        await server.query(
-          'postgres',
-          `select pg_terminate_backend(active_pid) from pg_replication_slots where database = $1 and active`,
-          [source],
-        );
-        await server.query(
-          'postgres',
-          `select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = $1`,
-          [source],
-        );
-        return true;
-      });
+      await dropSlots(server, source);
       await server.dropDatabase(source);
       if (kind === 'postgres') await server.dropDatabase(destination);
       rmSync(dir, { recursive: true, force: true });

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { readDuckdb, type TextRow } from './duckdb-read.ts';
 import { type ForebayExit, runForebay } from './process.ts';
 import type { ServerConnection } from './server-connection.ts';
-import { eventually } from './wait.ts';
+import { dropSlots } from './slots.ts';
 
 export const destinationKinds = ['postgres', 'duckdb'] as const;
 export type DestinationKind = (typeof destinationKinds)[number];
@@ -85,15 +85,6 @@ export async function openReplication(
 
 /** Drops a database with the slots in it. */
 export async function dropSource(server: ServerConnection, database: string): Promise<void> {
-  await eventually(async () => {
-    await server.query(
-      'postgres',
-      `select case when active then pg_terminate_backend(active_pid)::text
-         else pg_drop_replication_slot(slot_name)::text end
-       from pg_replication_slots where database = $1`,
-      [database],
-    );
-    await server.dropDatabase(database);
-    return true;
-  });
+  await dropSlots(server, database);
+  await server.dropDatabase(database);
 }

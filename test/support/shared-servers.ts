@@ -9,7 +9,7 @@ import {
   type ServerSpec,
 } from './server-binaries.ts';
 import { connectionOf, type ServerConnection } from './server-connection.ts';
-import { eventually } from './wait.ts';
+import { dropSlots } from './slots.ts';
 
 /** Databases that this file has made, by their server. */
 const made = new Map<ServerConnection, string[]>();
@@ -35,19 +35,7 @@ export function sharedServer(major: PostgresMajor): ServerConnection | null {
 export async function releaseSlots(): Promise<void> {
   for (const [server, databases] of made) {
     if (databases.length === 0) continue;
-    await eventually(
-      async () => {
-        const slots = await server.query(
-          'postgres',
-          `select slot_name, pg_terminate_backend(active_pid) from pg_replication_slots where database = any($1)`,
-          [databases],
-        );
-        for (const { slot_name: slot } of slots)
-          await server.query('postgres', 'select pg_drop_replication_slot($1)', [slot]);
-        return true;
-      },
-      { timeoutMs: 60_000, intervalMs: 100 },
-    );
+    await dropSlots(server, ...databases);
   }
 }
 

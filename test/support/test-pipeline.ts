@@ -25,7 +25,7 @@ import {
 } from './process.ts';
 import { runDirVariable } from './server-binaries.ts';
 import type { DisposableClient, ServerConnection } from './server-connection.ts';
-import { eventually } from './wait.ts';
+import { dropSlots } from './slots.ts';
 
 export type DestinationKind = 'postgres' | 'duckdb';
 
@@ -81,6 +81,8 @@ export interface TestPipeline extends AsyncDisposable {
   /** Rows of the destination as texts. */
   read(sql: string): Promise<(string | null)[][]>;
   slots(): Promise<Record<string, unknown>[]>;
+  /** Drops the slot, as somebody may by hand; returns its name. */
+  loseSlot(): Promise<string>;
 }
 
 let count = 0;
@@ -185,6 +187,11 @@ export async function createPipeline(
       assert.deepEqual(differences(rows.source, rows.destination), {}, 'contents differ');
     },
     read,
+    loseSlot: async () => {
+      const [slot] = await dropSlots(server, source);
+      assert.ok(slot !== undefined, 'the pipeline has no slot');
+      return slot;
+    },
     slots: () =>
       server.query('postgres', `select * from pg_replication_slots where database = '${source}'`),
     [Symbol.asyncDispose]: async () => {
@@ -196,23 +203,6 @@ export async function createPipeline(
       rmSync(dir, { recursive: true, force: true });
     },
   };
-}
-
-/** A slot keeps its database; a walsender whose client was killed goes within moments. */
-async function dropSlots(server: ServerConnection, database: string): Promise<void> {
-  await eventually(async () => {
-    await server.query(
-      'postgres',
-      `select pg_terminate_backend(active_pid) from pg_replication_slots where database = $1 and active`,
-      [database],
-    );
-    await server.query(
-      'postgres',
-      `select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = $1`,
-      [database],
-    );
-    return true;
-  });
 }
 
 export function expectCompleted(exit: ForebayExit): ForebayResult {
