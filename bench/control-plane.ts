@@ -1,5 +1,5 @@
-/** The server: its start, its lists over a million executions, a thousand schedules at once, and what it costs a copy. */
-import { mkdtempSync, rmSync } from 'node:fs';
+/** The server: its start, lists over a million executions, a thousand schedules at once, ten thousand that wait, and what it costs a copy. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -17,6 +17,8 @@ const P99_LIMIT_MS = 50;
 const START_LIMIT_MS = 2000;
 const SCHEDULES = 1000;
 const DUE_LIMIT_MS = 10_000;
+const WAITING = 10_000;
+const MEMORY_LIMIT_MIB = 300;
 const MAIN = 'dist/cli/main.js';
 
 class Ground implements AsyncDisposable {
@@ -223,6 +225,82 @@ export async function schedulesDue(bed: Bed): Promise<Outcome[]> {
         atMostMs: DUE_LIMIT_MS,
       },
     ),
+  ];
+}
+
+/** Copies of one pipeline with an execution each that is to begin, without a request for each. */
+function multiply(file: DatabaseSync, pipeline: string): void {
+  const columnsOf = (table: string): string[] =>
+    file
+      .prepare(`select name from pragma_table_info('${table}')`)
+      .all()
+      .map(({ name }) => String(name));
+  const copy = (table: string, changed: Readonly<Record<string, string>>, where: string): void => {
+    const columns = columnsOf(table);
+    const values = columns.map((column) => changed[column] ?? `t.${column}`);
+    file.exec(`with recursive n(i) as (select 1 union all select i + 1 from n where i < ${WAITING - 1})
+      insert into ${table} (${columns.join()}) select ${values.join()} from ${table} t, n where ${where} = '${pipeline}'`);
+  };
+  const id = `printf('%08x-0000-7000-8000-%012x', i, i)`;
+  file.exec('pragma foreign_keys = off; begin');
+  copy('pipelines', { id, name: `t.name || ' ' || i` }, 't.id');
+  copy('pipeline_streams', { pipeline_id: id }, 't.pipeline_id');
+  file.exec(`
+    insert into executions (id, organization_id, pipeline_id, pipeline_name, workflow, workflow_id, trigger, parameters,
+      status, scheduled_at)
+    select id, organization_id, id, name, 'ETLWorkflow', 'execution-' || id, 'manual', '{}', 'scheduled',
+      '2026-01-01T00:00:00.000Z' from pipelines;
+    commit`);
+}
+
+function peakMiB(pid: number): number {
+  const peak = /VmHWM:\s+(\d+) kB/u.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return Number(peak) / 1024;
+}
+
+/** Executions whose source is away: each begins, fails, and waits an hour for its next try. */
+export async function waitingExecutions(): Promise<Outcome[]> {
+  await using ground = new Ground();
+  await ground.start();
+  const away = await ground.connection('away', 'postgres://nobody:none@127.0.0.1:9/none');
+  const pipeline = await ground.make('/api/v1/pipelines', {
+    name: 'waits',
+    source_connection_id: away,
+    destination_connection_id: away,
+    streams: ['public.orders'],
+    retry_policy: { max_attempts: 5, initial_delay: '1h', max_delay: '1h' },
+  });
+  await ground.stop();
+  const file = ground.metadata();
+  multiply(file, pipeline);
+  file.close();
+  const startMs = await ground.start();
+  const begun = performance.now();
+  const reader = ground.metadata();
+  const count = reader.prepare(
+    `select count(*) as n from executions where status = 'running' and retry is not null`,
+  );
+  await eventually(() => Number(count.get()?.['n']) === WAITING, {
+    timeoutMs: 600_000,
+    intervalMs: 500,
+  });
+  reader.close();
+  const seconds = (performance.now() - begun) / 1000;
+  const rssMiB = peakMiB(ground.server.pid);
+  return [
+    {
+      name: `${WAITING} executions that wait for their next try, peak memory of the server`,
+      peer: `${MEMORY_LIMIT_MIB} MiB`,
+      ratio: MEMORY_LIMIT_MIB / rssMiB,
+      atLeast: 1,
+      ours: [{ seconds, cpuSeconds: null, rssMiB }],
+      theirs: [],
+      notes: ['seconds until all wait'],
+    },
+    limit('start of the server before so many', `${START_LIMIT_MS} ms`, {
+      ms: startMs,
+      atMostMs: START_LIMIT_MS,
+    }),
   ];
 }
 

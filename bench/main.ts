@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type Bed, openBed } from './bed.ts';
-import { apiLists, schedulesDue, underServer } from './control-plane.ts';
+import { apiLists, schedulesDue, underServer, waitingExecutions } from './control-plane.ts';
 import { kazaam } from './kazaam.ts';
 import { build } from './measure.ts';
 import { help, largeTransaction, linear } from './limits.ts';
@@ -27,6 +27,7 @@ const PARTS: Readonly<Record<string, (bed: Bed) => Promise<Outcome[]>>> = {
   steps: flowSteps,
   'api-lists': apiLists,
   schedules: schedulesDue,
+  waiting: () => waitingExecutions(),
   'under-server': underServer,
 };
 

@@ -20,6 +20,11 @@ export function rangeProjection(schema: StreamSchema, range: CursorRange): Proje
   return {
     schema,
     columns: schema.columns.map((_, index) => ({ kind: 'column', column: index })),
-    where: parts.length === 0 ? null : { kind: 'and', parts },
+    where: parts.length === 0 ? null : whereOf(column, parts, range.withNulls === true),
   };
+}
+
+function whereOf(column: number, parts: readonly Predicate[], withNulls: boolean): Predicate {
+  const within: Predicate = { kind: 'and', parts };
+  return withNulls ? { kind: 'or', parts: [{ kind: 'is-null', column }, within] } : within;
 }

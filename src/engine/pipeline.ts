@@ -59,13 +59,15 @@ export interface Resync {
   readonly streams: readonly StreamId[] | null;
 }
 
-/** Rows by the value of a column, in the text form of its type. NULL is in no range. */
+/** Rows by the value of a column, in the text form of its type. */
 export interface CursorRange {
   readonly column: string;
   /** The least; null: there is none. */
   readonly from: string | null;
   /** The first that is not in it; null: there is none. */
   readonly to: string | null;
+  /** Rows whose column is NULL are in it, too. A range without ends has them anyway. */
+  readonly withNulls?: boolean;
 }
 
 /** The two systems, opened anew after every lost connection. */

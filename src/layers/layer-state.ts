@@ -38,6 +38,10 @@ export async function prepareState(warehouse: Warehouse): Promise<void> {
   await ensureTable(warehouse, READINGS, [
     { name: 'table_name', type: text },
     { name: 'execution_id', type: text },
+    // The values of this column were read again, each with all its rows; NULL: the whole table was.
+    { name: 'column_name', type: text },
+    // One more with each reading of the table.
+    { name: 'sequence', type: int64 },
   ]);
   await ensureTable(warehouse, MODEL_INPUTS, [
     { name: 'model', type: text },

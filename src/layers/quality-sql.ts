@@ -2,6 +2,7 @@
 import { durationSeconds, type QualityRule } from './quality-rules.ts';
 import { rawName } from './silver-stage.ts';
 import type { SilverPlan } from './silver-plan.ts';
+import { displaced } from './silver-readings.ts';
 import { castOrNull, sqlType } from './types.ts';
 import { quote, quoteTable, type Values } from './warehouse.ts';
 
@@ -119,14 +120,14 @@ export function uniqueRuleSql(
   const current = plan.stream.load === 'history' ? 'AND s._forebay_is_current' : '';
   const stays =
     keys.length === 0
-      ? ''
+      ? `AND NOT (${displaced(plan, checked, 's')})`
       : `AND NOT EXISTS (SELECT 1 FROM lasts o WHERE o._forebay_place = 1 AND ${keys
           .map((name) => `o.${name} = s.${name}`)
           .join(' AND ')})`;
   return `WITH lasts AS (${last})
     SELECT n FROM (
       SELECT c._forebay_n AS n, row_number() OVER (PARTITION BY ${names.map((name) => `c.${name}`).join(', ')} ORDER BY c._forebay_n) AS place,
-        ${plan.replaces ? 'false' : `EXISTS (SELECT 1 FROM ${quoteTable(plan.silver)} s WHERE ${same} ${current} ${stays})`} AS held
+        EXISTS (SELECT 1 FROM ${quoteTable(plan.silver)} s WHERE ${same} ${current} ${stays}) AS held
       FROM lasts c WHERE c._forebay_place = 1 AND c._forebay_op IN ('r', 'i', 'u') AND ${present}
     ) x WHERE place > 1 OR held`;
 }

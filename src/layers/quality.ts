@@ -8,6 +8,7 @@ import {
 import { freshnessSql, rowRuleSql, uniqueRuleSql } from './quality-sql.ts';
 import { recentResults } from './layer-state.ts';
 import { type PlannedRule, plannedRules, type SilverPlan } from './silver-plan.ts';
+import { markSuperseded } from './silver-readings.ts';
 import { rawName, type Stage, typed } from './silver-stage.ts';
 import { ownType } from './types.ts';
 import {
@@ -195,6 +196,7 @@ export async function checkQuality(
   }));
   const checked = await createChecked(warehouse, plan, rules);
   await fillChecked(warehouse, plan, { stage: stage.sql, checked, rules });
+  await markSuperseded(warehouse, plan, checked);
   await leaveOut(warehouse, checked, rules);
   await markRepeats(warehouse, plan, { checked, rules });
   await leaveOut(warehouse, checked, rules);

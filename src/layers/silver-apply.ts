@@ -1,5 +1,6 @@
 /** Checked rows into silver: a row per key, or every row. */
 import type { SilverPlan } from './silver-plan.ts';
+import { displaced } from './silver-readings.ts';
 import { ownType } from './types.ts';
 import {
   analyze,
@@ -153,7 +154,7 @@ function insertRows(
   );
 }
 
-/** Streams without a key: what comes is added; a truncation empties the table. */
+/** Streams without a key: what comes is added, in the place of what it is read again for; a truncation empties the table. */
 export async function applyAppend(
   warehouse: Warehouse,
   plan: SilverPlan,
@@ -161,8 +162,9 @@ export async function applyAppend(
 ): Promise<number> {
   const { checked, sequence, executionId } = given;
   const truncated = await applyTruncation(warehouse, plan, given);
+  if (plan.readings.length > 0) await makeRoom(warehouse, plan, given);
   const kept = `FROM ${checked} c
-    WHERE NOT c._forebay_out AND c._forebay_op IN ('r', 'i', 'u') AND c._forebay_n > (${lastTruncation(checked)})`;
+    WHERE NOT c._forebay_out AND NOT c._forebay_stale AND c._forebay_op IN ('r', 'i', 'u') AND c._forebay_n > (${lastTruncation(checked)})`;
   await recordChanges(warehouse, plan, {
     select: `SELECT ${dataColumns(plan, 'c')} ${kept}`,
     sequence,
@@ -172,23 +174,16 @@ export async function applyAppend(
   return truncated + added;
 }
 
-/** Streams without a key that were read as a whole: the reading takes the place of what was there. */
-export async function applyReplace(
+async function makeRoom(
   warehouse: Warehouse,
   plan: SilverPlan,
-  given: Applied,
-): Promise<number> {
-  const { checked, sequence, executionId } = given;
+  { checked, sequence }: Applied,
+): Promise<void> {
   const silver = quoteTable(plan.silver);
-  // Readings that silver missed are older than this one.
-  await warehouse.execute(
-    `DELETE FROM ${checked} WHERE _forebay_execution_id <> CAST($1 AS text)`,
-    [executionId],
-  );
+  const where = displaced(plan, checked, 's');
   await recordChanges(warehouse, plan, {
-    select: `SELECT ${dataColumns(plan, 's')} FROM ${silver} s`,
+    select: `SELECT ${dataColumns(plan, 's')} FROM ${silver} s WHERE ${where}`,
     sequence,
   });
-  await warehouse.execute(`DELETE FROM ${silver}`);
-  return applyAppend(warehouse, plan, given);
+  await warehouse.execute(`DELETE FROM ${silver} s WHERE ${where}`);
 }

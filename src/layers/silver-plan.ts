@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { ForebayError } from '../core/errors.ts';
 import { type QualityRule, qualityRulesSchema, ruleName } from './quality-rules.ts';
+import type { Reading } from './readings.ts';
 import { columnTypeSchema, ownType, sqlType } from './types.ts';
 import {
   BRONZE,
@@ -58,8 +59,8 @@ export interface SilverPlan {
   readonly changes: TableName;
   readonly columns: readonly SilverColumn[];
   readonly key: readonly SilverColumn[];
-  /** What the execution brought is the whole table, and rows cannot be told apart: it takes the place of all of silver. */
-  readonly replaces: boolean;
+  /** Of a stream without a key, in their order: what was read again and silver has not taken. */
+  readonly readings: readonly Reading[];
   /** Bronze tells which columns an update left as they were. */
   readonly tellsUnchanged: boolean;
 }
@@ -109,7 +110,7 @@ function namesOf(rule: QualityRule): readonly string[] {
 export async function planSilver(
   warehouse: Warehouse,
   stream: SilverStream,
-  isWhole = false,
+  readings: readonly Reading[] = [],
 ): Promise<SilverPlan> {
   const bronze = { schema: BRONZE, name: stream.bronze };
   const present = await readColumns(warehouse, bronze);
@@ -150,7 +151,7 @@ export async function planSilver(
     key: columns
       .filter(({ name }) => stream.key.includes(name))
       .toSorted((a, b) => stream.key.indexOf(a.name) - stream.key.indexOf(b.name)),
-    replaces: isWhole && stream.key.length === 0,
+    readings: stream.key.length === 0 ? readings : [],
     tellsUnchanged: present.some(({ name }) => name === '_forebay_unchanged'),
   };
 }

@@ -3,7 +3,7 @@
  * records that they are taken, so that a run that is repeated after a crash changes nothing more.
  */
 import { ForebayError } from '../core/errors.ts';
-import { isReading } from './readings.ts';
+import { forgetReadings, isReading, openReadings } from './readings.ts';
 import { lockTable, prepareState, readTaken, writeTaken } from './layer-state.ts';
 import {
   checkQuality,
@@ -11,9 +11,10 @@ import {
   prepareQuarantine,
   type QualityMetric,
 } from './quality.ts';
-import { applyAppend, applyCurrent, applyReplace } from './silver-apply.ts';
+import { applyAppend, applyCurrent } from './silver-apply.ts';
 import { applyHistory } from './silver-history.ts';
 import { planSilver, type SilverPlan, type SilverStream, silverOwnColumns } from './silver-plan.ts';
+import { stageReadings } from './silver-readings.ts';
 import { fillStage, markStale, stageVanished } from './silver-stage.ts';
 import { ownType } from './types.ts';
 import {
@@ -66,6 +67,7 @@ const SESSION_TABLES = [
   '_forebay_events',
   '_forebay_versions',
   '_forebay_taken',
+  '_forebay_readings',
 ];
 
 async function prepareTables(warehouse: Warehouse, plan: SilverPlan): Promise<void> {
@@ -138,9 +140,7 @@ function apply(
     case 'history':
       return applyHistory(warehouse, plan, given);
     case 'append':
-      return plan.replaces
-        ? applyReplace(warehouse, plan, given)
-        : applyAppend(warehouse, plan, given);
+      return applyAppend(warehouse, plan, given);
   }
 }
 
@@ -168,6 +168,7 @@ async function take(
     run.isWhole && plan.key.length > 0
       ? await stageVanished(warehouse, plan, { stage: stage.sql, executionId, now: run.now })
       : 0;
+  await stageReadings(warehouse, plan);
   await clearFailedSamples(warehouse, plan, stage.sql);
   const quality = await checkQuality(warehouse, plan, { stage, now: run.now });
   const { checked, metrics } = quality;
@@ -195,6 +196,7 @@ async function take(
     sequence,
     result: JSON.stringify(result),
   });
+  await forgetReadings(warehouse, plan.stream.bronze, plan.readings);
   return result;
 }
 
@@ -242,7 +244,7 @@ export async function runSilver(
 ): Promise<SilverResult> {
   await prepareState(warehouse);
   const isWhole = await isReading(warehouse, run.executionId, stream.bronze);
-  const plan = await planSilver(warehouse, stream, isWhole);
+  const plan = await planSilver(warehouse, stream, await openReadings(warehouse, stream));
   await prepareTables(warehouse, plan);
   return warehouse.transaction(async () => {
     const result = await take(warehouse, plan, { ...run, isWhole });

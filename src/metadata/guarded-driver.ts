@@ -1,17 +1,7 @@
-/** Puts something around every statement that goes to the database: waiting for others, and failures with our codes. */
-import {
-  CompiledQuery,
-  type DatabaseConnection,
-  type Dialect,
-  type Driver,
-  type QueryResult,
-} from 'kysely';
+/** Puts something around every statement that goes to the database. */
+import type { CompiledQuery, DatabaseConnection, Dialect, Driver, QueryResult } from 'kysely';
 
-export interface Guard {
-  readonly around: <T>(act: () => Promise<T>) => Promise<T>;
-  /** The statement that begins a transaction, where the driver's own will not do. */
-  readonly begin: string | null;
-}
+export type Guard = <T>(act: () => Promise<T>) => Promise<T>;
 
 export function guardedDialect(dialect: Dialect, guard: Guard): Dialect {
   return {
@@ -22,7 +12,7 @@ export function guardedDialect(dialect: Dialect, guard: Guard): Dialect {
   };
 }
 
-function guardedDriver(driver: Driver, { around, begin }: Guard): Driver {
+function guardedDriver(driver: Driver, around: Guard): Driver {
   // The driver wants its own connections back.
   const inner = new WeakMap<DatabaseConnection, DatabaseConnection>();
   const own = (connection: DatabaseConnection): DatabaseConnection =>
@@ -40,10 +30,8 @@ function guardedDriver(driver: Driver, { around, begin }: Guard): Driver {
   return {
     init: () => driver.init(),
     acquireConnection: async () => guarded(await around(() => driver.acquireConnection())),
-    beginTransaction: async (connection, settings) => {
-      if (begin === null) await around(() => driver.beginTransaction(own(connection), settings));
-      else await connection.executeQuery(CompiledQuery.raw(begin));
-    },
+    beginTransaction: (connection, settings) =>
+      around(() => driver.beginTransaction(own(connection), settings)),
     commitTransaction: (connection) => around(() => driver.commitTransaction(own(connection))),
     rollbackTransaction: (connection) => around(() => driver.rollbackTransaction(own(connection))),
     releaseConnection: (connection) => driver.releaseConnection(own(connection)),

@@ -1,11 +1,11 @@
 import { ForebayError } from '../core/errors.ts';
-import type { Guard } from './guarded-driver.ts';
 
 const DISK_FULL = '53100';
 /** Classes of SQLSTATE that concern the server or other transactions: connection, rollback, resources, operator. */
 const OF_THE_SERVER = /^(?:08|40|53|55|57|58|XX)/u;
 
-async function around<T>(act: () => Promise<T>): Promise<T> {
+/** Failures of the server and of the way to it get our codes. */
+export async function postgresGuard<T>(act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } catch (error) {
@@ -34,5 +34,3 @@ export function postgresFailure(error: unknown): unknown {
     cause: error,
   });
 }
-
-export const postgresGuard: Guard = { around, begin: null };

@@ -1,13 +1,12 @@
 /** Kysely over Node's own SQLite. Statements run on the calling thread: each is short, and one writer is all there is. */
 import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
-import { type Dialect, SqliteDialect, type SqliteStatement } from 'kysely';
-import { guardedDialect } from './guarded-driver.ts';
-import { sqliteGuard } from './sqlite-guard.ts';
+import { type Dialect, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely';
+import { SharedCommitDriver, type SqliteStatements } from './shared-commit.ts';
 
 /** Statements that are kept prepared. */
 const MOST_PREPARED = 500;
-/** The thread stands still for as long; then `sqliteGuard` waits. */
+/** The thread stands still for as long; then `whileBusy` waits. */
 const BUSY_TIMEOUT_MS = 2;
 
 /** Kysely binds the values that its types allow; these are the ones that SQLite takes. */
@@ -16,24 +15,6 @@ function bound(parameters: readonly unknown[]): SQLInputValue[] {
     if (typeof value === 'boolean') return value ? 1 : 0;
     return value as SQLInputValue;
   });
-}
-
-function adapt(statement: StatementSync): SqliteStatement {
-  return {
-    reader: statement.columns().length > 0,
-    all: (parameters) => statement.all(...bound(parameters)),
-    run: (parameters) => statement.run(...bound(parameters)),
-    iterate: (parameters) => statement.iterate(...bound(parameters)) as IterableIterator<unknown>,
-  };
-}
-
-/** A full disk ends a transaction before anybody can: to fail then would hide why. */
-function unlessOver(database: DatabaseSync, rollback: SqliteStatement): SqliteStatement {
-  const nothing = { changes: 0, lastInsertRowid: 0 };
-  return {
-    ...rollback,
-    run: (parameters) => (database.isTransaction ? rollback.run(parameters) : nothing),
-  };
 }
 
 /**
@@ -50,22 +31,49 @@ export function openSqlite(path: string): DatabaseSync {
   return database;
 }
 
-export function sqliteDialect(database: DatabaseSync): Dialect {
-  const prepared = new Map<string, SqliteStatement>();
-  const dialect = new SqliteDialect({
-    database: {
-      prepare: (sql) => {
-        const known = prepared.get(sql);
-        if (known !== undefined) return known;
-        const statement = adapt(database.prepare(sql));
-        if (sql === 'rollback') return unlessOver(database, statement);
-        const [oldest] = prepared.keys();
-        if (prepared.size >= MOST_PREPARED && oldest !== undefined) prepared.delete(oldest);
-        prepared.set(sql, statement);
-        return statement;
-      },
-      close: () => database.close(),
+/** The driver lets them take turns itself. */
+class Adapter extends SqliteAdapter {
+  override get supportsMultipleConnections(): boolean {
+    return true;
+  }
+}
+
+interface Prepared {
+  readonly statement: StatementSync;
+  readonly givesRows: boolean;
+}
+
+/** The statements that were used last are kept prepared. */
+function statementsOf(database: DatabaseSync): SqliteStatements {
+  const kept = new Map<string, Prepared>();
+  const prepare = (sql: string): Prepared => {
+    const statement = database.prepare(sql);
+    return { statement, givesRows: statement.columns().length > 0 };
+  };
+  const find = (sql: string): Prepared => {
+    const found = kept.get(sql) ?? prepare(sql);
+    kept.delete(sql);
+    kept.set(sql, found);
+    const [oldest] = kept.keys();
+    if (kept.size > MOST_PREPARED && oldest !== undefined) kept.delete(oldest);
+    return found;
+  };
+  return {
+    database,
+    run: <R>(sql: string, parameters: readonly unknown[]) => {
+      const { statement, givesRows } = find(sql);
+      const values = bound(parameters);
+      if (givesRows) return { rows: statement.all(...values) as R[] };
+      return { rows: [], numAffectedRows: BigInt(statement.run(...values).changes) };
     },
-  });
-  return guardedDialect(dialect, sqliteGuard);
+  };
+}
+
+export function sqliteDialect(database: DatabaseSync): Dialect {
+  return {
+    createDriver: () => new SharedCommitDriver(statementsOf(database)),
+    createQueryCompiler: () => new SqliteQueryCompiler(),
+    createAdapter: () => new Adapter(),
+    createIntrospector: (db) => new SqliteIntrospector(db),
+  };
 }

@@ -1,6 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { ForebayError } from '../core/errors.ts';
-import type { Guard } from './guarded-driver.ts';
 
 /** Result codes of SQLite; extended ones have them in their lowest byte. */
 const BUSY = 5;
@@ -16,21 +15,21 @@ function resultCode(error: unknown): number | null {
 }
 
 /** Waits for another process that writes, without holding up this one: a busy statement has done nothing yet. */
-async function around<T>(act: () => Promise<T>): Promise<T> {
+export async function whileBusy<T>(act: () => T): Promise<T> {
   const until = performance.now() + LONGEST_WAIT_MS;
   for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
     try {
-      return await act();
+      return act();
     } catch (error) {
-      const code = resultCode(error);
-      if (code !== BUSY || performance.now() > until) throw sqliteFailure(code, error);
+      if (resultCode(error) !== BUSY || performance.now() > until) throw sqliteFailure(error);
     }
     await wait(pauseMs);
   }
 }
 
 /** What is left as it is concerns the statement: a key that is taken, or a bug. */
-function sqliteFailure(code: number | null, error: unknown): unknown {
+export function sqliteFailure(error: unknown): unknown {
+  const code = resultCode(error);
   const why = error instanceof Error ? error.message : String(error);
   if (code === BUSY)
     return new ForebayError('metadata_unreachable', {
@@ -53,6 +52,3 @@ function sqliteFailure(code: number | null, error: unknown): unknown {
     });
   return error;
 }
-
-/** Transactions take the write lock when they begin: one that reads first could not write where another did meanwhile. */
-export const sqliteGuard: Guard = { around, begin: 'begin immediate' };

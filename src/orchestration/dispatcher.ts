@@ -21,6 +21,8 @@ export interface DispatcherOptions {
 }
 
 const LOOK_MS = 1000;
+/** Executions that are brought to their workflows at a time: what they write shares commits. */
+const AT_A_TIME = 50;
 /** A workflow that has ended says so in its execution before; this much later nobody will. */
 const SETTLED_MS = 15_000;
 
@@ -72,13 +74,28 @@ export class Dispatcher implements AsyncDisposable {
     for (const execution of open) {
       if (execution.status === 'running') taken.add(execution.pipeline_id);
     }
-    for (const execution of open) {
-      if (execution.status === 'running') await this.#watch(execution);
-      else if (!taken.has(execution.pipeline_id)) {
-        taken.add(execution.pipeline_id);
-        await this.#start(execution);
-      }
-    }
+    const next = open.filter(({ status, pipeline_id }) => {
+      if (status !== 'running' && taken.has(pipeline_id)) return false;
+      taken.add(pipeline_id);
+      return true;
+    });
+    const faults = new Map<string, unknown>();
+    const left = next.values();
+    await Promise.all(
+      Array.from({ length: AT_A_TIME }, async () => {
+        for (const execution of left) {
+          try {
+            await (execution.status === 'running'
+              ? this.#watch(execution)
+              : this.#start(execution));
+          } catch (error) {
+            faults.set(asForebayError(error).code, error);
+          }
+        }
+      }),
+    );
+    // One of a kind: a cluster that is away would be told of for each.
+    for (const fault of faults.values()) this.#options.onFault(fault);
   }
 
   async #watch(execution: ExecutionsTable): Promise<void> {

@@ -165,7 +165,8 @@ describe.skipIf(server === null)('pipelines of the server', () => {
   test('a table without a key is in silver as it was read last', async () => {
     await server.query(
       source,
-      `create table loose (name text); insert into loose values ('a'), ('a'), ('b')`,
+      `create table loose (name text); insert into loose values ('a'), ('a'), ('b');
+       alter table loose replica identity full`,
     );
     const id = await pipeline({ name: 'loose', streams: ['public.loose'] });
     const expectSilver = async (names: readonly string[]): Promise<void> => {
@@ -180,8 +181,45 @@ describe.skipIf(server === null)('pipelines of the server', () => {
       `delete from loose where name = 'b'; insert into loose values ('c')`,
     );
     await expectSilver(['a', 'a', 'c']);
+    await server.query(source, `update loose set name = 'd' where name = 'c'`);
+    await expectSilver(['a', 'a', 'd']);
     await server.query(source, 'delete from loose');
     await expectSilver([]);
+  });
+
+  test('without a key, with a cursor: rows that are read again stand once, rows without a value come', async () => {
+    await server.query(
+      source,
+      `create table visits (at timestamptz, page text);
+       insert into visits values ('2024-01-01', 'a'), ('2024-01-02', 'b'), ('2024-01-02', 'b'), (null, 'c')`,
+    );
+    const streams = [{ stream: 'public.visits', cursor_column: 'at' }];
+    const id = await pipeline({ name: 'visits', streams });
+    const expectEqual = async (): Promise<void> => {
+      const all = `select at::text, page from`;
+      const there = await server.query(source, `${all} visits order by 1, 2`);
+      const here = await server.query(copy, `${all} silver.visits order by 1, 2`);
+      expect(here).toEqual(there);
+    };
+    for (const change of [
+      'select 1',
+      'select 1',
+      `insert into visits values ('2024-01-02', 'b'), (null, 'c'), (null, 'd'), ('2024-01-03', 'e')`,
+    ]) {
+      await server.query(source, change);
+      expect(await running.execute(id)).toMatchObject({ status: 'completed' });
+      await expectEqual();
+    }
+    const { body } = await running.post(`/api/v1/pipelines/${id}/backfill`, {
+      date_range: { start: '2024-01-01', end: '2024-01-03' },
+      range_days: 1,
+    });
+    const backfill = String(body['execution_id']);
+    await eventually(
+      async () => (await running.execution(backfill))['status'] === 'completed',
+      LONG,
+    );
+    await expectEqual();
   });
 
   test('an execution whose source is gone is tried again, says so, and can be cancelled', async () => {

@@ -34,7 +34,7 @@ async function read(
     'items',
     rows.map(([id, name]) => ({ op: 'r', position, execution, values: { id, name } })),
   );
-  await recordReadings(warehouse, execution, ['items']);
+  await recordReadings(warehouse, execution, [{ table: 'items', column: null }]);
   return refined ? runSilver(warehouse, stream, { executionId: execution, now: NOW }) : null;
 }
 
@@ -54,7 +54,127 @@ const byKey = (rows: readonly Row[]): readonly Row[] =>
 const texts = (rows: readonly Row[]): string[][] =>
   rows.map(([id, name]) => [String(id), name]).toSorted((a, b) => (String(a) < String(b) ? -1 : 1));
 
+/** A row that nothing tells apart from another one. */
+type Line = readonly [at: number | null, name: string];
+
+interface Step {
+  readonly how: 'cursor' | 'whole' | 'days' | 'names';
+  /** How much later than all before; null: it has no time. */
+  readonly added: readonly (readonly [later: number | null, name: string])[];
+  readonly refined: boolean;
+}
+
+const nameArbitrary = fc.constantFrom('a', 'b', 'c');
+const stepArbitrary: fc.Arbitrary<Step> = fc.record({
+  how: fc.constantFrom('cursor', 'cursor', 'whole', 'days', 'names'),
+  added: fc.array(
+    fc.tuple(fc.option(fc.integer({ min: 0, max: 1 }), { nil: null }), nameArbitrary),
+    {
+      maxLength: 4,
+    },
+  ),
+  refined: fc.boolean(),
+});
+
 describeEachWarehouse('readings', (open) => {
+  test('by the values of a column, without a key: each row stands in silver as often as in the source', async () => {
+    const stream = itemStream({ key: [], load: 'append' });
+    await fc.assert(
+      fc.asyncProperty(fc.array(stepArbitrary, { maxLength: 6 }), async (between) => {
+        await using opened = await open();
+        const { warehouse } = opened;
+        await createBronze(warehouse, 'items', { at: 'integer', name: 'text' });
+        const source: Line[] = [];
+        let newest = 0;
+        let cursor: number | null = null;
+        // What comes last finds all that is new.
+        const ends: Step = { how: 'cursor', added: [[0, 'a']], refined: true };
+        for (const [index, step] of [{ ...ends, refined: false }, ...between, ends].entries()) {
+          for (const [later, name] of step.added) {
+            if (later !== null) newest += later;
+            source.push([later === null ? null : newest, name]);
+          }
+          const isRead = ([at, name]: Line): boolean => {
+            switch (step.how) {
+              case 'cursor':
+                return cursor === null || at === null || at >= cursor;
+              case 'days':
+                return at !== null && at >= 1;
+              case 'names':
+                return name < 'c';
+              case 'whole':
+                return true;
+            }
+          };
+          const execution = `e${index}`;
+          const rows = source.filter(isRead);
+          await appendBronze(
+            warehouse,
+            'items',
+            rows.map(([at, name]) => ({ op: 'r', position: '1', execution, values: { at, name } })),
+          );
+          if (step.how === 'cursor') cursor = newest;
+          const column = { cursor: 'at', days: 'at', names: 'name', whole: null }[step.how];
+          await recordReadings(warehouse, execution, [{ table: 'items', column }]);
+          if (!step.refined) continue;
+          const result = await runSilver(warehouse, stream, { executionId: execution, now: NOW });
+          expect(result).toMatchObject({ kind: 'completed' });
+          const again = await runSilver(warehouse, stream, { executionId: execution, now: NOW });
+          expect(again).toEqual(result);
+        }
+        const order = 't."at", t.name';
+        expect(await rowsOf(warehouse, 'silver.items', ['at', 'name'], order)).toEqual(
+          source
+            .map(([at, name]) => [at === null ? null : String(at), name])
+            .toSorted(
+              (a, b) =>
+                Number(a[0] ?? Number.POSITIVE_INFINITY) -
+                  Number(b[0] ?? Number.POSITIVE_INFINITY) ||
+                (String(a[1]) < String(b[1]) ? -1 : 1),
+            ),
+        );
+      }),
+      { numRuns: 6 },
+    );
+  });
+
+  test('of values that must be unique: a row that is read again does not stand in its own way', async () => {
+    await using opened = await open();
+    const { warehouse } = opened;
+    await createBronze(warehouse, 'items', { id: 'integer', name: 'text' });
+    const stream = itemStream({
+      key: [],
+      load: 'append',
+      rules: [{ rule: 'unique', columns: ['name'], action: 'filter' }],
+    });
+    const readings: readonly (readonly Row[])[] = [
+      [
+        [1, 'a'],
+        [2, 'b'],
+      ],
+      [
+        [2, 'b'],
+        [3, 'c'],
+        [4, 'a'],
+      ],
+    ];
+    for (const [index, rows] of readings.entries()) {
+      const execution = `e${index}`;
+      await appendBronze(
+        warehouse,
+        'items',
+        rows.map(([id, name]) => ({ op: 'r', position: '1', execution, values: { id, name } })),
+      );
+      await recordReadings(warehouse, execution, [{ table: 'items', column: 'id' }]);
+      await runSilver(warehouse, stream, { executionId: execution, now: NOW });
+    }
+    expect(await rowsOf(warehouse, 'silver.items', ['id', 'name'])).toEqual([
+      ['1', 'a'],
+      ['2', 'b'],
+      ['3', 'c'],
+    ]);
+  });
+
   test.each([
     ['with a key', itemStream()],
     ['with a key of another type', itemStream({ columns: { id: 'text' } })],

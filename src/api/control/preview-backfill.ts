@@ -68,7 +68,7 @@ export async function countRows(
   const selected = selectStreams(await source.discover(), selectionOf(config));
   const schemas = selected.map(({ schema }) => schema);
   const plans = await Promise.all(
-    ranges.map((range) => planExtraction({ config, ...readingOf(range) }, schemas, false)),
+    ranges.map((range) => planExtraction({ config, ...readingOf(range) }, schemas, () => false)),
   );
   const streams: BackfillPreview['streams'] = [];
   await using reader = (await source.snapshot?.open({ parallel: 1 })) ?? null;

@@ -4,6 +4,7 @@ import type { RunEvent } from '../../engine/pipeline.ts';
 import type { ActivityContext } from '../flow.ts';
 import type { BackfillRange, ExecutionRef, FlowActivities } from '../flows/activities.ts';
 import { type ActivityDeps, loadPipeline, type PipelineSetup, withSystem } from './deps.ts';
+import { keepReadings } from './bronze.ts';
 import { ExecutionLog } from './execution-log.ts';
 import {
   discoverSelected,
@@ -14,6 +15,7 @@ import {
 } from './extract.ts';
 import { alive } from './layer-step.ts';
 import { thenLookAtLetters } from './letter-watch.ts';
+import { layersOf } from './pipeline-config.ts';
 
 type How = Pick<Extraction, 'parameters' | 'keyRange' | 'cursorOf'>;
 
@@ -50,7 +52,7 @@ export async function assertReadable(
   range: BackfillRange,
 ): Promise<void> {
   const { schemas } = await discoverSelected(from);
-  await planExtraction({ config: from.config, ...readingOf(range) }, schemas, false);
+  await planExtraction({ config: from.config, ...readingOf(range) }, schemas, () => false);
 }
 
 export async function backfillRange(
@@ -72,12 +74,14 @@ export async function backfillRange(
     warehouse: destination,
     config,
     ...readingOf(range),
+    hasSilver: layersOf(pipeline.kind, config).includes('silver'),
     observe: (event: RunEvent) => log.event(event),
     signal,
   };
   const letters = { deps, ref, setup, layer: 'bronze', log, signal } as const;
   const read = async (): Promise<{ readonly rows: number }> => {
     const streams = await extract(extraction);
+    await keepReadings(setup, { stamp: extraction.stamp, streams, signal });
     await forgetPart(extraction);
     const applied = streams.reduce((sum, stream) => sum + stream.applied, 0);
     log.add('info', `Read ${applied} records of ${label}`);

@@ -1,15 +1,16 @@
 /** Rows of the source as they land, each with the execution that brought it. */
-import { recordReadings } from '../../layers/readings.ts';
+import { type BronzeReading, recordReadings } from '../../layers/readings.ts';
 import { listCheckpoints, putCheckpoint } from '../../metadata/checkpoints.ts';
 import { timeOf } from '../../metadata/transaction.ts';
 import type { ActivityContext } from '../flow.ts';
 import type { ExecutionRef, TriggerParameters } from '../flows/activities.ts';
 import { type ActivityDeps, loadPipeline, type PipelineSetup, withSystem } from './deps.ts';
 import type { ExecutionLog } from './execution-log.ts';
-import { BRONZE, extract, type ExtractedStream, streamConfigOf } from './extract.ts';
+import { BRONZE, extract, type ExtractedStream, silverKey, streamConfigOf } from './extract.ts';
 import { type LayerOutcome, layerStep } from './layer-step.ts';
 import { thenLookAtLetters } from './letter-watch.ts';
 import { lastCursor } from './last-cursor.ts';
+import { layersOf } from './pipeline-config.ts';
 import { openWarehouse } from './warehouses.ts';
 
 export function bronze(
@@ -57,17 +58,37 @@ async function land(deps: ActivityDeps, given: LandWork): Promise<LayerOutcome> 
     config,
     parameters,
     cursorOf: async (stream) => cursors.get(stream) ?? null,
+    hasSilver: layersOf(pipeline.kind, config).includes('silver'),
     observe: (event) => log.event(event),
     signal,
   });
   await keepCursors(deps, given, streams);
-  const whole = streams.filter(({ isWhole }) => isWhole);
-  if (whole.length > 0) {
-    await using warehouse = await openWarehouse(destination, signal);
-    const tables = whole.map(({ schema }) => schema.stream.name);
-    await recordReadings(warehouse, ref.executionId, tables);
-  }
+  await keepReadings(setup, { stamp: ref.executionId, streams, signal });
   return outcomeOf(streams, log);
+}
+
+/** What the rows of silver that came before make room for. */
+export async function keepReadings(
+  { config, pipeline, destination }: PipelineSetup,
+  given: {
+    readonly stamp: string;
+    readonly streams: readonly ExtractedStream[];
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  if (!layersOf(pipeline.kind, config).includes('silver')) return;
+  const readings = given.streams.flatMap(
+    ({ stream, schema, isWhole, cursorColumn }): BronzeReading[] => {
+      const table = schema.stream.name;
+      if (isWhole) return [{ table, column: null }];
+      // A row with a key makes room for itself.
+      const hasKey = silverKey(config, stream, schema).length > 0;
+      return cursorColumn === null || hasKey ? [] : [{ table, column: cursorColumn }];
+    },
+  );
+  if (readings.length === 0) return;
+  await using warehouse = await openWarehouse(destination, given.signal);
+  await recordReadings(warehouse, given.stamp, readings);
 }
 
 /** Where streams with a cursor column go on the next time. A range of days moves no cursor. */

@@ -14,25 +14,11 @@ import { ForebayError } from '../../core/errors.ts';
 import { endAndTell, eventData } from '../end-execution.ts';
 import { cancelled } from '../failure.ts';
 import type { ActivityContext } from '../flow.ts';
-import type {
-  ExecutionPlan,
-  ExecutionRef,
-  FlowActivities,
-  LayerName,
-} from '../flows/activities.ts';
+import type { ExecutionPlan, ExecutionRef, FlowActivities } from '../flows/activities.ts';
 import { type ActivityDeps, loadPipeline } from './deps.ts';
 import { ExecutionLog } from './execution-log.ts';
 import { beginLetters } from './letter-watch.ts';
-import { layersOf, readPipelineConfig, retryOf } from './pipeline-config.ts';
-
-const LAYERS: readonly LayerName[] = ['bronze', 'silver', 'gold'];
-/** Pipelines that follow their source, or only land rows, have no layers beyond what they write. */
-const LAYERS_OF_KIND: Readonly<Record<string, readonly LayerName[]>> = {
-  etl: LAYERS,
-  sync: ['bronze', 'silver'],
-  ingestion: ['bronze'],
-  replication: [],
-};
+import { LAYERS, layersOf, readPipelineConfig, retryOf } from './pipeline-config.ts';
 
 export async function beginExecution(
   deps: ActivityDeps,
@@ -46,8 +32,7 @@ export async function beginExecution(
     throw new ForebayError('not_found', { message: `the pipeline ${ref.pipelineId} was removed` });
   const streams = await listPipelineStreams(db, scope, pipeline.id);
   const config = readPipelineConfig(pipeline.config, streams);
-  const possible = LAYERS_OF_KIND[pipeline.kind] ?? LAYERS;
-  const layers = layersOf(config).filter((layer) => possible.includes(layer));
+  const layers = layersOf(pipeline.kind, config);
   const isFirst = await inTransaction(db, async (transaction) => {
     const { changed, execution } = await startExecution(transaction, scope, {
       id: ref.executionId,

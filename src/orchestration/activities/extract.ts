@@ -47,6 +47,8 @@ export interface Extraction {
   readonly keyRange?: KeyRange | null;
   /** Where a stream with a cursor column goes on; null: from its beginning. */
   readonly cursorOf: (stream: StreamId, column: string) => Promise<string | null>;
+  /** Silver is made of what is brought. */
+  readonly hasSilver: boolean;
   readonly observe: (event: RunEvent) => void;
   readonly signal: AbortSignal;
 }
@@ -95,11 +97,21 @@ export function streamConfigOf(config: PipelineConfig, stream: StreamId): Stream
   return config.streams.find((entry) => matches([entry.stream], stream)) ?? null;
 }
 
+/** Names of the columns by which silver tells rows apart; none where nothing does. */
+export function silverKey(
+  config: PipelineConfig,
+  stream: StreamId,
+  { key, columns }: StreamSchema,
+): readonly string[] {
+  const own = streamConfigOf(config, stream)?.key;
+  return own ?? key.map((index) => columns[index]?.name ?? '');
+}
+
 /** Which way each stream is read. */
 export async function planExtraction(
   extraction: Pick<Extraction, 'config' | 'parameters' | 'keyRange' | 'cursorOf'>,
   schemas: readonly StreamSchema[],
-  canFollow: boolean,
+  canFollow: (schema: StreamSchema) => boolean,
 ): Promise<ExtractPlan> {
   const { config, parameters, keyRange = null, cursorOf } = extraction;
   const follow: StreamId[] = [];
@@ -114,8 +126,9 @@ export async function planExtraction(
       ranges.set(id, daysOf(schema, column, parameters.dateRange));
     } else if (cursor !== null) {
       const from = parameters.force ? null : await cursorOf(id, cursor);
-      ranges.set(id, { column: cursor, from, to: null });
-    } else if (canFollow && schema.identity !== 'none' && !parameters.force) follow.push(id);
+      // A row that has no value yet would be in no range, and never come.
+      ranges.set(id, { column: cursor, from, to: null, withNulls: true });
+    } else if (canFollow(schema) && !parameters.force) follow.push(id);
     else whole.push(id);
   }
   return { follow, ranges, whole };
@@ -170,13 +183,13 @@ function contextOf(signal: AbortSignal): ConnectorContext {
 
 export async function discoverSelected(
   extraction: Pick<Extraction, 'source' | 'config' | 'signal'>,
-): Promise<{ readonly schemas: readonly StreamSchema[]; readonly canFollow: boolean }> {
+): Promise<{ readonly schemas: readonly StreamSchema[]; readonly hasLog: boolean }> {
   await using source = await openSource(extraction.source, contextOf(extraction.signal));
   const selected = selectStreams(await source.discover(), selectionOf(extraction.config));
   assertOneSchema(selected.map(({ schema }) => schema.stream.name));
   return {
     schemas: selected.map(({ schema }) => schema),
-    canFollow: source.changes !== undefined,
+    hasLog: source.changes !== undefined,
   };
 }
 
@@ -247,8 +260,15 @@ export async function landedAndSelected(
   return [...landed, ...others.filter(({ stream }) => !known.has(stream))];
 }
 
+/** Changes of rows that nothing tells apart are a log of them, and no more: silver takes those as they stand. */
+function isFollowed({ identity }: StreamSchema, hasSilver: boolean): boolean {
+  return identity === 'key' || (identity === 'whole-row' && !hasSilver);
+}
+
 export async function extract(extraction: Extraction): Promise<readonly ExtractedStream[]> {
-  const { schemas, canFollow } = await discoverSelected(extraction);
+  const { schemas, hasLog } = await discoverSelected(extraction);
+  const canFollow = (schema: StreamSchema): boolean =>
+    hasLog && isFollowed(schema, extraction.hasSilver);
   const plan = await planExtraction(extraction, schemas, canFollow);
   const results: RunResult[] = [];
   if (plan.follow.length > 0) {
@@ -273,9 +293,7 @@ export async function extract(extraction: Extraction): Promise<readonly Extracte
       if (schema === undefined) return [];
       const { read, applied, deadLettered, bytes } = stream;
       const cursorColumn = plan.ranges.get(id)?.column ?? null;
-      const { identity } = discovered.get(id) ?? schema;
-      const isFollowed = canFollow && identity !== 'none';
-      const isWhole = !isFollowed && plan.whole.includes(id);
+      const isWhole = !canFollow(discovered.get(id) ?? schema) && plan.whole.includes(id);
       return [{ stream: id, schema, cursorColumn, isWhole, read, applied, deadLettered, bytes }];
     }),
   );

@@ -66,8 +66,17 @@ export function readPipelineConfig(
   };
 }
 
-export function layersOf({ layers }: PipelineConfig): readonly LayerName[] {
-  return (['bronze', 'silver', 'gold'] as const).filter((layer) => layers[layer]);
+export const LAYERS: readonly LayerName[] = ['bronze', 'silver', 'gold'];
+/** Pipelines that follow their source, or only land rows, have no layers beyond what they write. */
+const LAYERS_OF_KIND: Readonly<Record<string, readonly LayerName[]>> = {
+  etl: LAYERS,
+  sync: ['bronze', 'silver'],
+  ingestion: ['bronze'],
+  replication: [],
+};
+
+export function layersOf(kind: string, { layers }: PipelineConfig): readonly LayerName[] {
+  return (LAYERS_OF_KIND[kind] ?? LAYERS).filter((layer) => layers[layer]);
 }
 
 /** In place of the table of retries; null where the pipeline has none. */

@@ -11,7 +11,13 @@ import type { ActivityContext } from '../flow.ts';
 import type { ExecutionRef } from '../flows/activities.ts';
 import { type ActivityDeps, loadPipeline, type PipelineSetup, withSystem } from './deps.ts';
 import type { ExecutionLog } from './execution-log.ts';
-import { landedAndSelected, landedStreams, type LandedStream, streamConfigOf } from './extract.ts';
+import {
+  landedAndSelected,
+  landedStreams,
+  type LandedStream,
+  silverKey,
+  streamConfigOf,
+} from './extract.ts';
 import { type LayerOutcome, layerStep } from './layer-step.ts';
 import { rulesOf } from './pipeline-config.ts';
 import { openWarehouse } from './warehouses.ts';
@@ -93,8 +99,7 @@ async function refineStream(work: SilverWork, stream: LandedStream): Promise<Sil
   const { config } = setup;
   const own = streamConfigOf(config, stream.stream);
   const table = stream.schema.stream.name;
-  const sourceKey = stream.schema.key.map((index) => stream.schema.columns[index]?.name ?? '');
-  const key = own?.key ?? sourceKey;
+  const key = silverKey(config, stream.stream, stream.schema);
   const load = key.length === 0 ? 'append' : config.layers.silver_mode;
   try {
     const result = await runSilver(

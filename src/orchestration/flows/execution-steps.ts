@@ -76,7 +76,8 @@ export function retried<N extends keyof FlowActivities>(
       const text = why === null ? message : `${message}: ${why}`;
       const error = { code, class: errorClass, message: text, fix: '', stream };
       try {
-        await ctx.run('noteRetry', { ...ref, step: name, layer, attempt, error, nextTryAt });
+        const note = { ...ref, step: name, layer, attempt, error, nextTryAt };
+        await ctx.run('noteRetry', note, CONTROL_RUN);
       } catch (fault) {
         // It is for people to see. Where the metadata are away it cannot be told, and the step is tried again still.
         if (asForebayError(fault).class !== 'transient') throw fault;
