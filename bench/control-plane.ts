@@ -268,7 +268,7 @@ export async function waitingExecutions(): Promise<Outcome[]> {
     source_connection_id: away,
     destination_connection_id: away,
     streams: ['public.orders'],
-    retry_policy: { max_attempts: 5, initial_delay: '1h', max_delay: '1h' },
+    retry_policy: { max_attempts: 5, initial_delay_ms: 3_600_000, max_delay_ms: 3_600_000 },
   });
   await ground.stop();
   const file = ground.metadata();

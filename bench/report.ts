@@ -33,14 +33,18 @@ function seconds(runs: readonly Measured[]): string {
 
 export function printOutcome(outcome: Outcome): string {
   const { ours } = outcome;
-  const cpu = ours.map((run) => run.cpuSeconds ?? Number.NaN);
-  const rss = ours.map((run) => run.rssMiB ?? Number.NaN);
+  const cpu = ours.flatMap((run) => run.cpuSeconds ?? []);
+  const rss = ours.flatMap((run) => run.rssMiB ?? []);
+  const used = [
+    cpu.length === 0 ? '' : `, ${median(cpu).toFixed(2)} CPU s`,
+    rss.length === 0 ? '' : `, ${Math.round(Math.max(...rss))} MiB`,
+  ].join('');
   const goal = outcome.atLeast === null ? '' : ` (at least ${outcome.atLeast})`;
   const verdict =
     outcome.atLeast === null ? '' : outcome.ratio >= outcome.atLeast ? '  reached' : '  SHORT';
   return [
     `${outcome.name}: ${outcome.ratio.toFixed(2)}x of ${outcome.peer}${goal}${verdict}`,
-    `  ours ${seconds(ours)}, ${median(cpu).toFixed(2)} CPU s, ${Math.round(Math.max(...rss))} MiB; peer ${seconds(outcome.theirs)}`,
+    `  ours ${seconds(ours)}${used}; peer ${seconds(outcome.theirs)}`,
     ...outcome.notes.map((note) => `  ${note}`),
   ].join('\n');
 }

@@ -311,14 +311,28 @@ export function openExecutions(
     .execute();
 }
 
-/** Over all organisations, for a server that starts: what was open when the one before it ended. */
-export function allOpenExecutions(db: MetadataDb): Promise<ExecutionsTable[]> {
+/** What tells where an execution stands; there may be thousands of them. */
+export type ExecutionHead = Pick<
+  ExecutionsTable,
+  'id' | 'organization_id' | 'pipeline_id' | 'workflow_id' | 'status' | 'control' | 'scheduled_at'
+>;
+
+/** Over all organisations, in the order in which they were entered. */
+export function allOpenExecutions(db: MetadataDb): Promise<ExecutionHead[]> {
   return (
     db
       // By organisation there is an index of the states.
       .selectFrom('organizations')
       .innerJoin('executions', 'executions.organization_id', 'organizations.id')
-      .selectAll('executions')
+      .select([
+        'executions.id',
+        'executions.organization_id',
+        'executions.pipeline_id',
+        'executions.workflow_id',
+        'executions.status',
+        'executions.control',
+        'executions.scheduled_at',
+      ])
       .where('executions.status', 'in', ['running', 'scheduled'])
       .orderBy('executions.scheduled_at')
       .orderBy('executions.id')

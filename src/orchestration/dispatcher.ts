@@ -5,7 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { asForebayError, ForebayError } from '../core/errors.ts';
 import type { MetadataDb } from '../metadata/database.ts';
-import { allOpenExecutions } from '../metadata/executions.ts';
+import { allOpenExecutions, type ExecutionHead, findExecution } from '../metadata/executions.ts';
 import { scopeOf } from '../metadata/scope.ts';
 import type { ExecutionsTable } from '../metadata/tables.ts';
 import { endAndTell } from './end-execution.ts';
@@ -23,6 +23,8 @@ export interface DispatcherOptions {
 const LOOK_MS = 1000;
 /** Executions that are brought to their workflows at a time: what they write shares commits. */
 const AT_A_TIME = 50;
+/** An execution that was looked at has a while until it is again: there may be thousands that only wait. */
+const LOOK_AGAIN_MS = 15_000;
 /** A workflow that has ended says so in its execution before; this much later nobody will. */
 const SETTLED_MS = 15_000;
 
@@ -38,6 +40,8 @@ export class Dispatcher implements AsyncDisposable {
   readonly #stopping = new AbortController();
   readonly #running: Promise<void>;
   #wake = new AbortController();
+  /** By execution, of the steady clock. */
+  #nextLooks = new Map<string, number>();
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -70,24 +74,13 @@ export class Dispatcher implements AsyncDisposable {
 
   async #look(): Promise<void> {
     const open = await allOpenExecutions(this.#options.db);
-    const taken = new Set<string>();
-    for (const execution of open) {
-      if (execution.status === 'running') taken.add(execution.pipeline_id);
-    }
-    const next = open.filter(({ status, pipeline_id }) => {
-      if (status !== 'running' && taken.has(pipeline_id)) return false;
-      taken.add(pipeline_id);
-      return true;
-    });
     const faults = new Map<string, unknown>();
-    const left = next.values();
+    const left = this.#due(open).values();
     await Promise.all(
       Array.from({ length: AT_A_TIME }, async () => {
         for (const execution of left) {
           try {
-            await (execution.status === 'running'
-              ? this.#watch(execution)
-              : this.#start(execution));
+            await this.#attend(execution);
           } catch (error) {
             faults.set(asForebayError(error).code, error);
           }
@@ -98,36 +91,62 @@ export class Dispatcher implements AsyncDisposable {
     for (const fault of faults.values()) this.#options.onFault(fault);
   }
 
-  async #watch(execution: ExecutionsTable): Promise<void> {
-    if (execution.control === CANCEL)
-      await this.#options.orchestrator.cancel(execution.workflow_id);
-    await this.#settle(execution);
+  /** Those that may begin, are to be cancelled, or were not looked at for a while. */
+  #due(open: readonly ExecutionHead[]): readonly ExecutionHead[] {
+    const nowMs = performance.now();
+    const before = this.#nextLooks;
+    this.#nextLooks = new Map(open.map(({ id }) => [id, before.get(id) ?? nowMs]));
+    const taken = new Set<string>();
+    for (const { status, pipeline_id } of open) if (status === 'running') taken.add(pipeline_id);
+    return open.filter((execution) => {
+      const { id, status, pipeline_id, control } = execution;
+      if (status === 'running' && control === CANCEL) return true;
+      if (status !== 'running' && taken.has(pipeline_id)) return false;
+      taken.add(pipeline_id);
+      return (this.#nextLooks.get(id) ?? 0) <= nowMs;
+    });
   }
 
-  async #start(execution: ExecutionsTable): Promise<void> {
+  async #attend(execution: ExecutionHead): Promise<void> {
+    const { id, status, control, workflow_id } = execution;
     const { orchestrator } = this.#options;
-    const known = await orchestrator.describe(execution.workflow_id);
-    if (known !== null && belongs(known, execution)) {
-      await this.#settle(execution, known);
-      return;
+    if (status === 'scheduled') {
+      // Where another workflow of its id is about to end it begins as soon as that has.
+      if (!(await this.#start(execution))) return;
+    } else {
+      if (control === CANCEL) await orchestrator.cancel(workflow_id);
+      await this.#settle(execution, await orchestrator.describe(workflow_id));
     }
+    if (this.#nextLooks.has(id)) this.#nextLooks.set(id, performance.now() + LOOK_AGAIN_MS);
+  }
+
+  /** Whether its workflow was begun here. */
+  async #start(head: ExecutionHead): Promise<boolean> {
+    const { db, orchestrator } = this.#options;
+    const known = await orchestrator.describe(head.workflow_id);
+    if (known !== null && belongs(known, head)) {
+      await this.#settle(head, known);
+      return false;
+    }
+    const execution = await findExecution(db, scopeOf(head.organization_id), head.id);
+    if (execution?.status !== 'scheduled') return false;
     try {
       await orchestrator.start(execution.workflow, {
         workflowId: execution.workflow_id,
         input: workflowInput(execution),
       });
+      return true;
     } catch (error) {
       const failure = asForebayError(error);
-      if (failure.code === 'workflow_exists') return;
+      if (failure.code === 'workflow_exists') return false;
       if (failure.class !== 'config') throw failure;
       await this.#fail(execution, failure);
+      return false;
     }
   }
 
   /** An execution whose workflow has ended without telling, or cannot go on. */
-  async #settle(execution: ExecutionsTable, given?: RunDescription): Promise<void> {
-    const { orchestrator } = this.#options;
-    const run = given ?? (await orchestrator.describe(execution.workflow_id));
+  async #settle(execution: ExecutionHead, run: RunDescription | null): Promise<void> {
     if (run === null || run.status === 'running') return;
     const endedAt = run.completedAt ?? execution.scheduled_at;
     if (Date.now() - Date.parse(endedAt) < SETTLED_MS) return;
@@ -143,7 +162,7 @@ export class Dispatcher implements AsyncDisposable {
     );
   }
 
-  async #fail(execution: ExecutionsTable, failure: ForebayError): Promise<void> {
+  async #fail(execution: ExecutionHead, failure: ForebayError): Promise<void> {
     await endAndTell(this.#options.db, scopeOf(execution.organization_id), {
       id: execution.id,
       status: 'failed',
@@ -154,6 +173,6 @@ export class Dispatcher implements AsyncDisposable {
 }
 
 /** A workflow may have been there before under the same id. */
-function belongs(run: RunDescription, execution: ExecutionsTable): boolean {
+function belongs(run: RunDescription, execution: ExecutionHead): boolean {
   return run.status === 'running' || run.startedAt >= execution.scheduled_at;
 }

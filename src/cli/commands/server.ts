@@ -2,6 +2,7 @@
 import { startControlPlane } from '../../api/control/control-plane.ts';
 import { asForebayError } from '../../core/errors.ts';
 import { ServiceLog } from '../../service/log.ts';
+import { keepHeapSmall } from '../../service/small-heap.ts';
 import type { RunCommand } from '../call.ts';
 import { printError } from '../failure.ts';
 import { readOptions } from '../options.ts';
@@ -33,6 +34,7 @@ const serve: RunCommand = async ({ options, terminal }) => {
   const configFile = given.config ?? environment.configFile;
   const config = readServerFile({ dataDir, configFile }, terminal, log.root);
   if (config === null) return 2;
+  keepHeapSmall();
   using interruption = watchSignals((text) => terminal.err(`${text}\n`), STOPPING);
   await using server = await startControlPlane({
     ...environment,

@@ -3,6 +3,7 @@ import { startControlWorker } from '../../api/control/control-plane.ts';
 import { ForebayError } from '../../core/errors.ts';
 import { temporalOf } from '../../service/server-config.ts';
 import { ServiceLog } from '../../service/log.ts';
+import { keepHeapSmall } from '../../service/small-heap.ts';
 import type { RunCommand } from '../call.ts';
 import { readOptions } from '../options.ts';
 import { scrubSecrets } from '../scrub.ts';
@@ -31,6 +32,7 @@ export const run: RunCommand = async ({ options, terminal }) => {
       fix: 'Set etl.temporal.address or FOREBAY_TEMPORAL_ADDRESS to its host and port.',
     });
   }
+  keepHeapSmall();
   using interruption = watchSignals((text) => terminal.err(`${text}\n`), STOPPING);
   await using _worker = await startControlWorker({
     ...environment,

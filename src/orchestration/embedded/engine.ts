@@ -55,7 +55,7 @@ const DEFAULTS = {
   leaseMs: 10_000,
   pollMs: 200,
   runsInMemory: 200,
-  runsAtWork: 2000,
+  runsAtWork: 1000,
   retentionMs: 7 * 24 * 60 * MINUTE_MS,
   now: Date.now,
 };
