@@ -311,10 +311,15 @@ export async function underServer(bed: Bed): Promise<Outcome[]> {
   const from = await ground.connection('source', url(bed, 'source'));
   const into = await ground.connection('copy', url(bed, 'target'));
   const ours: Measured[] = [];
-  const theirs: Measured[] = [];
+  const copied: Measured[] = [];
+  const followed: Measured[] = [];
   for (let turn = 0; turn < bed.sizes.runs; turn += 1) {
     await freshDatabase(bed, 'target');
-    theirs.push(await forebay('copy', url(bed, 'source'), url(bed, 'target')));
+    copied.push(await forebay('copy', url(bed, 'source'), url(bed, 'target')));
+    await freshDatabase(bed, 'target');
+    const args = [url(bed, 'source'), url(bed, 'target'), '--name', `command_${turn}`];
+    followed.push(await forebay('replicate', ...args, '--until-caught-up'));
+    await forebay('drop', ...args, '--yes');
     await freshDatabase(bed, 'target');
     const pipeline = await ground.make('/api/v1/pipelines', {
       name: `copy ${turn}`,
@@ -323,15 +328,20 @@ export async function underServer(bed: Bed): Promise<Outcome[]> {
       destination_connection_id: into,
       streams: ['public.orders'],
     });
+    // As the destination remembers it, on one connection: the copy needs both cores.
+    const watcher = await bed.server.connect('target');
     const begun = performance.now();
     await ground.server.post(`/api/v1/pipelines/${pipeline}/start`);
     await eventually(
       async () => {
-        const [row] = await bed.server.query('target', 'select count(*)::int as n from orders');
-        return row?.['n'] === bed.sizes.rows;
+        const { rows } = await watcher.query<{ state: string }>(
+          'select state from _forebay.streams',
+        );
+        return rows[0]?.state === 'streaming';
       },
       { timeoutMs: 600_000, intervalMs: 50 },
     );
+    await watcher.end();
     ours.push(measured(performance.now() - begun));
     await ground.server.post(`/api/v1/pipelines/${pipeline}/stop`);
     await eventually(
@@ -344,11 +354,9 @@ export async function underServer(bed: Bed): Promise<Outcome[]> {
       { timeoutMs: 60_000 },
     );
   }
+  const name = 'snapshot under the server';
   return [
-    compareTimes('snapshot under the server', 'the same by the command', {
-      ours,
-      theirs,
-      atLeast: 0.95,
-    }),
+    compareTimes(name, 'replicate, by the command', { ours, theirs: followed, atLeast: 0.95 }),
+    compareTimes(name, 'copy, by the command', { ours, theirs: copied, atLeast: 0.95 }),
   ];
 }
