@@ -1,14 +1,10 @@
 /** How the first admin comes in: with a token that the server tells to who starts it, and that works once. */
 import { ForebayError } from '../core/errors.ts';
-import { createApiToken, type IssuedToken } from './api-tokens.ts';
 import type { MetadataDb } from './database.ts';
-import { createOrganization } from './organizations.ts';
+import { createWithAdmin, type SetUp } from './first-admin.ts';
 import { hashPassword } from './passwords.ts';
-import { scopeOf } from './scope.ts';
-import type { OrganizationsTable, UsersTable } from './tables.ts';
 import { isTokenText, newToken, tokenHash } from './token-text.ts';
 import { inTransaction, lockUntilCommit, timeOf } from './transaction.ts';
-import { createUser } from './users.ts';
 
 const VALID_MS = 3_600_000;
 const LOCK = 'setup';
@@ -31,28 +27,22 @@ export function createSetupToken(
   });
 }
 
-export interface FirstAdmin {
+export interface SetUpRequest {
   readonly token: string;
   readonly organization: string;
   readonly email: string;
   readonly password: string;
 }
 
-export interface SetUp {
-  readonly organization: OrganizationsTable;
-  readonly user: UsersTable;
-  readonly issued: IssuedToken;
-}
-
 /** Makes organisation, admin and an API token, all or none. Throws `setup_token`. */
 export async function setUp(
   db: MetadataDb,
-  first: FirstAdmin,
+  first: SetUpRequest,
   nowMs: number = Date.now(),
 ): Promise<SetUp> {
   // Before the password is hashed: who has no token shall not make the server work.
   if (!(await isValid(db, first.token, nowMs))) throw refused();
-  const password_hash = await hashPassword(first.password);
+  const passwordHash = await hashPassword(first.password);
   return inTransaction(db, async (transaction) => {
     await lockUntilCommit(transaction, LOCK);
     const { numUpdatedRows } = await transaction
@@ -63,20 +53,8 @@ export async function setUp(
       .where('expires_at', '>', timeOf(nowMs))
       .executeTakeFirst();
     if (numUpdatedRows === 0n || (await hasOrganization(transaction))) throw refused();
-    const organization = await createOrganization(transaction, first.organization);
-    const scope = scopeOf(organization.id);
-    const user = await createUser(transaction, scope, {
-      email: first.email,
-      password_hash,
-      role: 'admin',
-    });
-    const issued = await createApiToken(transaction, scope, {
-      name: 'setup',
-      role: 'admin',
-      user_id: user.id,
-      expires_at: null,
-    });
-    return { organization, user, issued };
+    const { organization, email } = first;
+    return await createWithAdmin(transaction, { organization, email, passwordHash });
   });
 }
 

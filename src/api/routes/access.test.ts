@@ -43,6 +43,44 @@ describe('setting up', () => {
   });
 });
 
+describe('another organisation', () => {
+  it('has an admin and a token of its own, and neither sees what the other has', async () => {
+    const ours = await api.ask('POST', '/api/v1/connections', {
+      body: {
+        name: 'of the first one',
+        connector_type: 'postgres',
+        config: { connection_string: 'postgres://127.0.0.1/none' },
+      },
+    });
+    expect(ours.status).toBe(201);
+    const body = { name: 'Lighthouse', email: 'grace@example.com', password: PASSWORD };
+    const refused = await api.ask('POST', '/api/v1/organizations', { role: 'editor', body });
+    expect(refused.status).toBe(403);
+    const made = await api.ask('POST', '/api/v1/organizations', { body });
+    expect(made.body).toMatchObject({
+      organization: { name: 'Lighthouse' },
+      user: { email: 'grace@example.com', role: 'admin' },
+      token: expect.stringMatching(/^fb_/),
+    });
+    const theirs = withToken(made.body.token);
+    const list = await api.ask('GET', '/api/v1/connections', theirs);
+    expect(list.body).toEqual({ connections: [], next_cursor: null });
+    const one = await api.ask('GET', `/api/v1/connections/${ours.body.id}`, theirs);
+    expect(one.body).toMatchObject({ status: 404 });
+    const organizations = await api.ask('GET', '/api/v1/organizations', theirs);
+    expect(organizations.body.organizations).toMatchObject([{ name: 'Lighthouse' }]);
+    const users = await api.ask('GET', '/api/v1/users', {});
+    expect(JSON.stringify(users.body)).not.toContain('grace');
+    const again = await api.ask('POST', '/api/v1/organizations', { body });
+    expect(again.body).toMatchObject({ status: 409, code: 'already_exists' });
+    const login = await api.ask('POST', '/api/v1/login', {
+      role: null,
+      body: { email: body.email, password: PASSWORD },
+    });
+    expect(login.body).toMatchObject({ organization: { name: 'Lighthouse' } });
+  });
+});
+
 describe('logging in', () => {
   it('is refused the same way for a wrong password and for nobody', async () => {
     await api.ask('POST', '/api/v1/users', {

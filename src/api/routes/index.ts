@@ -4,6 +4,7 @@ import { benthosRoutes } from './benthos-configurations.ts';
 import { connectionRoutes } from './connections.ts';
 import { deadLetterRoutes } from './dead-letters.ts';
 import { executionRoutes } from './executions.ts';
+import { newOrganizationRoutes } from './new-organization.ts';
 import { onboardingRoutes } from './onboarding.ts';
 import { operationRoutes } from './operations.ts';
 import { pipelineRunRoutes } from './pipeline-runs.ts';
@@ -24,6 +25,7 @@ export const ROUTES: readonly Route[] = [
   ...operationRoutes,
   ...benthosRoutes,
   ...accessRoutes,
+  ...newOrganizationRoutes,
   ...sessionRoutes,
   ...serverStateRoutes,
   ...referenceRoutes(() => ROUTES),

@@ -76,6 +76,10 @@ export const newTokenSchema = tokenSchema
   })
   .meta({ id: 'NewToken' });
 
+export const newOrganizationInput = z
+  .strictObject({ name, email, password })
+  .meta({ id: 'NewOrganizationInput' });
+
 export const setupInput = z
   .strictObject({
     token: z.string().min(1).max(200).meta({ description: 'As the server printed it.' }),
@@ -97,6 +101,13 @@ export const sessionSchema = z
     organization: organizationSchema,
   })
   .meta({ id: 'Session' });
+export const newOrganizationSchema = sessionSchema
+  .extend({
+    token: issuedToken
+      .nullable()
+      .meta({ description: 'Null where an Idempotency-Key brings back the answer.' }),
+  })
+  .meta({ id: 'NewOrganization' });
 
 export const auditListSchema = z.object({
   audit_log: z.array(
