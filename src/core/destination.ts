@@ -152,6 +152,11 @@ export type EvolutionStep =
  * One run of a pipeline at the destination. Every commit carries the epoch: when a later run has begun, it
  * fails with `fenced` and nothing of it is there.
  */
+export interface SnapshotReset {
+  /** `own`: of a stamped `append`, the rows alone that came under its stamp. */
+  readonly removeRows: boolean | 'own';
+}
+
 export interface DestinationSession extends AsyncDisposable {
   readonly epoch: number;
   readonly state: PipelineState;
@@ -167,7 +172,7 @@ export interface DestinationSession extends AsyncDisposable {
    * Forgets the loaded chunks of a stream and, if asked, empties its table, which may not be there (`append`: only
    * the rows of snapshots; `replace`: the table beside, asked or not).
    */
-  resetSnapshot(target: StreamTarget, options: { readonly removeRows: boolean }): Promise<void>;
+  resetSnapshot(target: StreamTarget, options: SnapshotReset): Promise<void>;
   /**
    * How the source may transform the rows of the next chunk itself; null where that would not give the same. Absent
    * where nothing is transformed.

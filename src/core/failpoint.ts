@@ -29,6 +29,9 @@ export const FAILPOINTS = {
   'destination.write': 'a batch is about to be sent to the destination',
   'destination.commit': 'the destination is about to commit',
   'recover.beforeRepair': 'source and destination are compared, nothing is repaired',
+  'bronze.beforeNotes': 'all rows of an execution are in bronze, and nothing says so yet',
+  'bronze.afterCursors':
+    'where the streams of an execution go on is written down, its step has not ended',
   'letters.beforeIndex':
     'dead letters are committed at the destination, the index does not know them yet',
   'letters.insideIndex': 'dead letters are in the index, uncommitted',

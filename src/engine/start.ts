@@ -159,7 +159,9 @@ export async function planTargets(
     // A copy that says who brings its rows can be done again: what it has brought before goes first.
     const again = attempt.mode.kind === 'copy' && stream.target.stamp !== undefined && plan.exists;
     if ((unfinished && needsExactStart(stream.target)) || again) {
-      await attempt.session.resetSnapshot(stream.target, { removeRows: true });
+      // A range says nothing of the rows that earlier ones brought.
+      const isRange = attempt.spec.ranges?.has(stream.target.id) === true;
+      await attempt.session.resetSnapshot(stream.target, { removeRows: isRange ? 'own' : true });
     } else {
       assertLoadable(stream.target, plan);
       if (unfinished) await attempt.session.resetSnapshot(stream.target, { removeRows: false });

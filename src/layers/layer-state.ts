@@ -13,12 +13,22 @@ import { ownType, READS_AS } from './types.ts';
 
 const LAYERS = { schema: OWN, name: 'layers' };
 const READINGS = { schema: OWN, name: 'readings' };
+const CURSORS = { schema: OWN, name: 'cursors' };
 const MODEL_INPUTS = { schema: OWN, name: 'model_inputs' };
 export const LAYERS_SQL: string = quoteTable(LAYERS);
 export const READINGS_SQL: string = quoteTable(READINGS);
+export const CURSORS_SQL: string = quoteTable(CURSORS);
 const INPUTS_SQL = quoteTable(MODEL_INPUTS);
 
-export async function prepareState(warehouse: Warehouse): Promise<void> {
+/** Several may come at once, and each may be the first. */
+export function prepareState(warehouse: Warehouse): Promise<void> {
+  return warehouse.transaction(async () => {
+    await lockTable(warehouse, 'state');
+    await makeState(warehouse);
+  });
+}
+
+async function makeState(warehouse: Warehouse): Promise<void> {
   const { dialect } = warehouse;
   await ensureSchemas(warehouse, [OWN]);
   if (dialect === 'postgres') await warehouse.execute(READS_AS);
@@ -38,10 +48,24 @@ export async function prepareState(warehouse: Warehouse): Promise<void> {
   await ensureTable(warehouse, READINGS, [
     { name: 'table_name', type: text },
     { name: 'execution_id', type: text },
-    // The values of this column were read again, each with all its rows; NULL: the whole table was.
+    // By whose values was read; NULL: the whole table was.
     { name: 'column_name', type: text },
+    { name: 'from_value', type: text },
+    { name: 'to_value', type: text },
+    { name: 'with_nulls', type: ownType(dialect, 'boolean') },
+    { name: 'is_complete', type: ownType(dialect, 'boolean') },
     // One more with each reading of the table.
     { name: 'sequence', type: int64 },
+  ]);
+  await ensureTable(warehouse, CURSORS, [
+    { name: 'pipeline_id', type: text },
+    { name: 'stream', type: text },
+    { name: 'column_name', type: text },
+    // Which one read last, or reads, and from where.
+    { name: 'execution_id', type: text },
+    { name: 'from_value', type: text },
+    // How far it has come; NULL until then.
+    { name: 'position', type: text },
   ]);
   await ensureTable(warehouse, MODEL_INPUTS, [
     { name: 'model', type: text },
@@ -95,10 +119,12 @@ export async function writeTaken(
     readonly staged: string;
     readonly sequence: number;
     readonly result: string;
+    /** A table of executions that have nothing to take any more, whether rows of theirs are staged or not. */
+    readonly also: string | null;
   },
 ): Promise<void> {
   const { dialect } = warehouse;
-  const { table, executionId, staged, sequence, result } = given;
+  const { table, executionId, staged, sequence, result, also } = given;
   const text = ownType(dialect, 'text');
   const taken = await createTemporary(warehouse, '_forebay_taken', [
     { name: 'execution_id', type: text },
@@ -110,6 +136,7 @@ export async function writeTaken(
      SELECT execution_id, max(${position}) FROM (
        SELECT _forebay_execution_id AS execution_id, _forebay_position AS position FROM ${staged}
        UNION ALL SELECT CAST($1 AS text), ''
+       ${also === null ? '' : `UNION ALL SELECT execution_id, '' FROM ${also}`}
        UNION ALL SELECT execution_id, position FROM ${LAYERS_SQL}
          WHERE layer = 'silver' AND table_name = CAST($2 AS text)
            AND (execution_id = CAST($1 AS text)

@@ -172,7 +172,7 @@ async function countMarks(
       `count(*) FILTER (WHERE _forebay_out) AS filtered`,
       `count(*) FILTER (WHERE ${strict.length === 0 ? 'false' : strict.join(' OR ')}) AS invalid`,
       ...counts,
-    ].join(', ')} FROM ${checked}`,
+    ].join(', ')} FROM ${checked} WHERE NOT _forebay_stale`,
   );
   const row = rows[0] ?? {};
   return { row, filtered: Number(row['filtered'] ?? 0), invalid: Number(row['invalid'] ?? 0) };
@@ -196,19 +196,20 @@ export async function checkQuality(
   }));
   const checked = await createChecked(warehouse, plan, rules);
   await fillChecked(warehouse, plan, { stage: stage.sql, checked, rules });
-  await markSuperseded(warehouse, plan, checked);
+  const superseded = await markSuperseded(warehouse, plan, checked);
+  const considered = stage.rows - superseded;
   await leaveOut(warehouse, checked, rules);
   await markRepeats(warehouse, plan, { checked, rules });
   await leaveOut(warehouse, checked, rules);
   const counted = await countMarks(warehouse, checked, rules);
   const { stream } = plan.stream;
   const metrics: QualityMetric[] = [
-    total(stream, 'total_records', stage.rows),
-    total(stream, 'valid_records', stage.rows - counted.invalid),
+    total(stream, 'total_records', considered),
+    total(stream, 'valid_records', considered - counted.invalid),
   ];
   const failed: string[] = [];
   for (const rule of rules) {
-    const table = { checked, rows: stage.rows, now };
+    const table = { checked, rows: considered, now };
     const found = isAboutTable(rule.rule)
       ? Number(await tableBroken(warehouse, plan, rule.rule, table))
       : Number(counted.row[rule.mark] ?? 0);
@@ -263,7 +264,7 @@ async function quarantine(
        SELECT ${raws}, s._forebay_op, s._forebay_position, s._forebay_execution_id,
          ${values.add(name)}, ${values.add(rule.action)}, ${values.add(given.now, time)}
        FROM ${given.stage} s JOIN ${given.checked} c ON c._forebay_n = s._forebay_n
-       WHERE c.${mark} ORDER BY s._forebay_n
+       WHERE c.${mark} AND NOT c._forebay_stale ORDER BY s._forebay_n
        ${rule.action === 'filter' ? '' : `LIMIT ${SAMPLE_ROWS}`}`,
       values.list,
     );

@@ -59,7 +59,7 @@ export interface SilverPlan {
   readonly changes: TableName;
   readonly columns: readonly SilverColumn[];
   readonly key: readonly SilverColumn[];
-  /** Of a stream without a key, in their order: what was read again and silver has not taken. */
+  /** Of a stream without a key, in their order: what was read again and silver has not taken. Known in its transaction. */
   readonly readings: readonly Reading[];
   /** Bronze tells which columns an update left as they were. */
   readonly tellsUnchanged: boolean;
@@ -107,11 +107,7 @@ function namesOf(rule: QualityRule): readonly string[] {
 }
 
 /** Throws `table_missing`, `column_missing`, `no_key`. */
-export async function planSilver(
-  warehouse: Warehouse,
-  stream: SilverStream,
-  readings: readonly Reading[] = [],
-): Promise<SilverPlan> {
+export async function planSilver(warehouse: Warehouse, stream: SilverStream): Promise<SilverPlan> {
   const bronze = { schema: BRONZE, name: stream.bronze };
   const present = await readColumns(warehouse, bronze);
   if (present.length === 0) {
@@ -151,7 +147,7 @@ export async function planSilver(
     key: columns
       .filter(({ name }) => stream.key.includes(name))
       .toSorted((a, b) => stream.key.indexOf(a.name) - stream.key.indexOf(b.name)),
-    readings: stream.key.length === 0 ? readings : [],
+    readings: [],
     tellsUnchanged: present.some(({ name }) => name === '_forebay_unchanged'),
   };
 }

@@ -14,7 +14,7 @@ import {
 import { applyAppend, applyCurrent } from './silver-apply.ts';
 import { applyHistory } from './silver-history.ts';
 import { planSilver, type SilverPlan, type SilverStream, silverOwnColumns } from './silver-plan.ts';
-import { stageReadings } from './silver-readings.ts';
+import { readingsTable, stageReadings } from './silver-readings.ts';
 import { fillStage, markStale, stageVanished } from './silver-stage.ts';
 import { ownType } from './types.ts';
 import {
@@ -115,12 +115,12 @@ async function indexKey(warehouse: Warehouse, plan: SilverPlan): Promise<void> {
 async function assertFollowable(
   plan: SilverPlan,
   warehouse: Warehouse,
-  stage: string,
+  checked: string,
 ): Promise<void> {
   if (plan.key.length > 0) return;
   const changes = await count(
     warehouse,
-    `SELECT count(*) AS n FROM ${stage} WHERE _forebay_op IN ('u', 'd', 'b')`,
+    `SELECT count(*) AS n FROM ${checked} WHERE NOT _forebay_stale AND _forebay_op IN ('u', 'd', 'b')`,
   );
   if (changes === 0) return;
   throw new ForebayError('no_key', {
@@ -154,24 +154,26 @@ function qualityFailure(plan: SilverPlan, rules: readonly string[]): ForebayErro
 
 async function take(
   warehouse: Warehouse,
-  plan: SilverPlan,
-  run: SilverRun & { readonly isWhole: boolean },
+  planned: SilverPlan,
+  run: SilverRun,
 ): Promise<SilverResult> {
-  const { table } = plan.stream;
+  const { table, bronze } = planned.stream;
   await lockTable(warehouse, `silver.${table}`);
+  const readings = await openReadings(warehouse, planned.stream);
+  const plan = planned.key.length === 0 ? { ...planned, readings } : planned;
   const taken = await readTaken(warehouse, table, run.executionId);
   const stage = await fillStage(warehouse, plan);
   if (stage.rows === 0 && taken.result !== null) return readResult(taken.result, plan);
-  await assertFollowable(plan, warehouse, stage.sql);
   const { executionId } = run;
   const vanished =
-    run.isWhole && plan.key.length > 0
+    plan.key.length > 0 && (await isReading(warehouse, executionId, bronze))
       ? await stageVanished(warehouse, plan, { stage: stage.sql, executionId, now: run.now })
       : 0;
   await stageReadings(warehouse, plan);
   await clearFailedSamples(warehouse, plan, stage.sql);
   const quality = await checkQuality(warehouse, plan, { stage, now: run.now });
   const { checked, metrics } = quality;
+  await assertFollowable(plan, warehouse, checked);
   if (quality.failed.length > 0) {
     return { kind: 'failed', table, metrics, error: qualityFailure(plan, quality.failed) };
   }
@@ -195,8 +197,9 @@ async function take(
     staged: stage.sql,
     sequence,
     result: JSON.stringify(result),
+    also: readingsTable(plan),
   });
-  await forgetReadings(warehouse, plan.stream.bronze, plan.readings);
+  await forgetReadings(warehouse, bronze, readings);
   return result;
 }
 
@@ -243,11 +246,10 @@ export async function runSilver(
   run: SilverRun,
 ): Promise<SilverResult> {
   await prepareState(warehouse);
-  const isWhole = await isReading(warehouse, run.executionId, stream.bronze);
-  const plan = await planSilver(warehouse, stream, await openReadings(warehouse, stream));
+  const plan = await planSilver(warehouse, stream);
   await prepareTables(warehouse, plan);
   return warehouse.transaction(async () => {
-    const result = await take(warehouse, plan, { ...run, isWhole });
+    const result = await take(warehouse, plan, run);
     await dropTemporaries(warehouse, SESSION_TABLES);
     return result;
   });

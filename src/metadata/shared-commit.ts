@@ -62,6 +62,8 @@ class Session implements DatabaseConnection {
   hasTurn = true;
   /** Of the transaction that is open. */
   group: Group | null = null;
+  /** Its transaction has ended; what still comes was meant to be in it. */
+  isOver = false;
 
   constructor(driver: SharedCommitDriver) {
     this.#driver = driver;
@@ -99,25 +101,28 @@ export class SharedCommitDriver implements Driver {
   }
 
   async beginTransaction(session: Session): Promise<void> {
+    await this.#ensureTurn(session);
     const group = await this.#openGroup();
-    this.#run(`savepoint ${SAVEPOINT}`);
+    this.#inGroup(group, `savepoint ${SAVEPOINT}`);
     session.group = group;
   }
 
   async commitTransaction(session: Session): Promise<void> {
     const group = this.#groupOf(session);
-    this.#run(`release ${SAVEPOINT}`);
+    this.#inGroup(group, `release ${SAVEPOINT}`);
     session.group = null;
+    session.isOver = true;
     await this.#join(session, group);
   }
 
   async rollbackTransaction(session: Session): Promise<void> {
     const { group } = session;
+    session.isOver = true;
     // The commit has failed, or all of it was rolled back.
     if (group === null || group.failure !== null) return;
-    this.#run(`rollback to ${SAVEPOINT}`);
-    this.#run(`release ${SAVEPOINT}`);
     session.group = null;
+    this.#inGroup(group, `rollback to ${SAVEPOINT}`);
+    this.#inGroup(group, `release ${SAVEPOINT}`);
     // What it failed for may be something of the others that is not yet committed.
     await this.#join(session, group);
   }
@@ -130,10 +135,8 @@ export class SharedCommitDriver implements Driver {
   }
 
   async execute<R>(session: Session, query: CompiledQuery): Promise<QueryResult<R>> {
-    if (!session.hasTurn) {
-      await this.#takeTurn();
-      session.hasTurn = true;
-    }
+    if (session.isOver) throw new Error('the transaction has ended');
+    await this.#ensureTurn(session);
     if (session.group !== null) {
       this.#groupOf(session);
       return await this.#attempt<R>(query);
@@ -173,12 +176,27 @@ export class SharedCommitDriver implements Driver {
       return await whileBusy(() => this.#statements.run<R>(sql, parameters));
     } catch (error) {
       // A full disk ends the transaction around before anybody can.
-      if (this.#group !== null && !this.#statements.database.isTransaction) {
-        this.#group.fail(error);
-        this.#group = null;
-      }
+      if (this.#group !== null && !this.#statements.database.isTransaction) this.#giveUp(error);
       throw error;
     }
+  }
+
+  /** What holds transactions apart must work, or none of them may be committed. */
+  #inGroup(group: Group, sql: string): void {
+    try {
+      if (group.failure !== null) throw group.failure;
+      this.#run(sql);
+    } catch (error) {
+      this.#giveUp(sqliteFailure(error));
+      throw error;
+    }
+  }
+
+  /** Of all that is not committed nothing stays. */
+  #giveUp(error: unknown): void {
+    this.#group?.fail(error);
+    this.#group = null;
+    if (this.#statements.database.isTransaction) this.#run('rollback');
   }
 
   #run(sql: string): void {
@@ -190,6 +208,12 @@ export class SharedCommitDriver implements Driver {
     group.members += 1;
     if (session.hasTurn) this.#passOn(session);
     await group.committed;
+  }
+
+  async #ensureTurn(session: Session): Promise<void> {
+    if (session.hasTurn) return;
+    await this.#takeTurn();
+    session.hasTurn = true;
   }
 
   async #takeTurn(): Promise<void> {
@@ -222,13 +246,13 @@ export class SharedCommitDriver implements Driver {
   #commit(): void {
     const group = this.#group;
     if (group === null) return;
-    this.#group = null;
     try {
       this.#run('commit');
-      group.succeed();
     } catch (error) {
-      if (this.#statements.database.isTransaction) this.#run('rollback');
-      group.fail(sqliteFailure(error));
+      this.#giveUp(sqliteFailure(error));
+      return;
     }
+    this.#group = null;
+    group.succeed();
   }
 }

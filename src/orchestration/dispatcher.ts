@@ -120,13 +120,14 @@ export class Dispatcher implements AsyncDisposable {
     if (this.#nextLooks.has(id)) this.#nextLooks.set(id, performance.now() + LOOK_AGAIN_MS);
   }
 
-  /** Whether its workflow was begun here. */
+  /** Whether its workflow is begun. */
   async #start(head: ExecutionHead): Promise<boolean> {
     const { db, orchestrator } = this.#options;
     const known = await orchestrator.describe(head.workflow_id);
     if (known !== null && belongs(known, head)) {
       await this.#settle(head, known);
-      return false;
+      // Its own has a while to say that it has begun; one from before is about to end.
+      return known.startedAt >= head.scheduled_at;
     }
     const execution = await findExecution(db, scopeOf(head.organization_id), head.id);
     if (execution?.status !== 'scheduled') return false;

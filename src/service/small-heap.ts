@@ -8,6 +8,8 @@ import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 /** Of what lives, before it is collected again. */
 const GROWTH = '--heap-growing-percent=30';
 const NO_MORE_YOUNG = '--semi-space-growth-factor=1';
+/** MiB, of the halves of it: for threads, which begin later and with it. */
+const YOUNG_OF_THREADS = '--min-semi-space-size=8';
 const MIB = 1024 * 1024;
 /** Smaller, and what dies young grows old: work took half as long again with 2 MiB. */
 const YOUNG_BYTES = 16 * MIB;
@@ -20,6 +22,7 @@ export function keepHeapSmall(): void {
   const timer = setInterval(() => {
     const young = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space');
     if (young !== undefined && young.space_size < YOUNG_BYTES) return;
+    setFlagsFromString(YOUNG_OF_THREADS);
     setFlagsFromString(NO_MORE_YOUNG);
     clearInterval(timer);
   }, LOOK_MS);

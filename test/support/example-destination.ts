@@ -11,6 +11,7 @@ import type {
   ConnectorContext,
   Destination,
   DestinationSession,
+  SnapshotReset,
   EvolutionStep,
   Finding,
   Leftover,
@@ -134,7 +135,7 @@ class ExampleSession implements DestinationSession {
     });
   }
 
-  resetSnapshot(target: StreamTarget, options: { readonly removeRows: boolean }): Promise<void> {
+  resetSnapshot(target: StreamTarget, options: SnapshotReset): Promise<void> {
     return this.#owned((content, mine) => {
       delete mine.chunks[target.id];
       if (options.removeRows) content.tables[streamId(target.table)] = {};

@@ -4,6 +4,7 @@ import type {
   ChunkData,
   ConnectorContext,
   DestinationSession,
+  SnapshotReset,
   EvolutionStep,
   LoadResult,
   StreamTarget,
@@ -82,7 +83,7 @@ export class DuckdbSession implements DestinationSession {
     return this.#client.call('save', this.#id, records, checkpoint, tables);
   }
 
-  resetSnapshot(target: StreamTarget, options: { readonly removeRows: boolean }): Promise<void> {
+  resetSnapshot(target: StreamTarget, options: SnapshotReset): Promise<void> {
     const { removeRows } = options;
     return about(target, this.#client.call('resetSnapshot', this.#id, target, removeRows));
   }

@@ -5,6 +5,7 @@ import type {
   EvolutionStep,
   LoadResult,
   SessionOptions,
+  SnapshotReset,
   StreamTarget,
 } from '../../core/connector.ts';
 import type { DeadLetter, LetterPage, LetterRange, RejectedRow } from '../../core/dead-letter.ts';
@@ -173,7 +174,11 @@ export class WorkerMethods {
     return this.#in(id, (session) => session.save(...args));
   }
 
-  resetSnapshot(id: number, target: StreamTarget, removeRows: boolean): Promise<void> {
+  resetSnapshot(
+    id: number,
+    target: StreamTarget,
+    removeRows: SnapshotReset['removeRows'],
+  ): Promise<void> {
     return this.#in(id, (session) => session.resetSnapshot(target, removeRows));
   }
 

@@ -1,6 +1,11 @@
 /** One run of a pipeline, on a connection of its own; lives in the worker. */
 import type { Checkpoint, PipelineState, StreamRecord } from '../../core/checkpoint.ts';
-import type { EvolutionStep, SessionOptions, StreamTarget } from '../../core/connector.ts';
+import type {
+  EvolutionStep,
+  SessionOptions,
+  SnapshotReset,
+  StreamTarget,
+} from '../../core/connector.ts';
 import type { RejectedRow } from '../../core/dead-letter.ts';
 import { ForebayError } from '../../core/errors.ts';
 import type { FoldedRows } from '../../core/folded-rows.ts';
@@ -35,13 +40,17 @@ import { Workspace } from './workspace.ts';
 import { type WriteAnswer, writeRows } from './write-rows.ts';
 
 /** Of an append target: what snapshots brought. Of one with a key, what earlier executions read stays. */
-function snapshotRows({ load, stamp, schema }: StreamTarget): {
+function snapshotRows(
+  { load, stamp, schema }: StreamTarget,
+  removed: SnapshotReset['removeRows'],
+): {
   readonly where: string;
   readonly parameters: readonly string[];
 } {
   if (load !== 'append') return { where: '', parameters: [] };
   const read = ` WHERE ${OP_COLUMN} = 'r'`;
-  if (stamp === undefined || schema.identity !== 'key') return { where: read, parameters: [] };
+  const isOwn = removed === 'own' || schema.identity === 'key';
+  if (stamp === undefined || !isOwn) return { where: read, parameters: [] };
   return { where: `${read} AND ${EXECUTION_COLUMN} = ?`, parameters: [stamp] };
 }
 
@@ -104,7 +113,10 @@ export class WorkerSession {
     if (tables.length > 0) this.workspace.forget();
   }
 
-  async resetSnapshot(target: StreamTarget, removeRows: boolean): Promise<void> {
+  async resetSnapshot(
+    target: StreamTarget,
+    removeRows: SnapshotReset['removeRows'],
+  ): Promise<void> {
     const { namespace, name } = target.table;
     await this.#fenced(async () => {
       await forgetChunks(this.#connection, this.#pipeline, target.id);
@@ -112,8 +124,11 @@ export class WorkerSession {
         const beside = `${name}${REPLACE_SUFFIX}`;
         await this.#connection.run(`DROP TABLE IF EXISTS ${quoteTable(namespace, beside)}`);
         await createTable(this.#connection, target, beside);
-      } else if (removeRows && (await readColumns(this.#connection, namespace, name)).length > 0) {
-        const { where, parameters } = snapshotRows(target);
+      } else if (
+        removeRows !== false &&
+        (await readColumns(this.#connection, namespace, name)).length > 0
+      ) {
+        const { where, parameters } = snapshotRows(target, removeRows);
         const sql = `DELETE FROM ${quoteTable(namespace, name)}${where}`;
         await this.#connection.run(sql, parameters);
       }

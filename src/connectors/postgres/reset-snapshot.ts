@@ -32,14 +32,18 @@ export async function beginAnew({ lane, pipeline, target }: SnapshotPlace): Prom
 }
 
 /** All rows; of a history those that snapshots brought. */
-export async function removeSnapshot({ lane, pipeline, target }: SnapshotPlace): Promise<void> {
+export async function removeSnapshot(
+  { lane, pipeline, target }: SnapshotPlace,
+  removed: true | 'own',
+): Promise<void> {
   const { connection } = lane;
   await outdateLetters({ connection, pipeline, target }, null);
   const table = await readTable(connection, target.table);
   if (table === null) return;
   const name = quoteName(target.table);
   // What earlier executions read stays; without a key, rows that are there twice could not be told apart.
-  if (target.load === 'append' && target.stamp !== undefined && target.schema.identity === 'key')
+  const isOwn = removed === 'own' || target.schema.identity === 'key';
+  if (target.load === 'append' && target.stamp !== undefined && isOwn)
     await connection.query(
       `DELETE FROM ${name} WHERE _forebay_op = 'r' AND _forebay_execution_id = $1`,
       [target.stamp],

@@ -9,6 +9,7 @@ import type {
   ChunkData,
   ConnectorContext,
   DestinationSession,
+  SnapshotReset,
   EvolutionStep,
   LoadResult,
   StreamTarget,
@@ -104,7 +105,7 @@ export class PostgresSession implements DestinationSession {
     });
   }
 
-  resetSnapshot(target: StreamTarget, options: { readonly removeRows: boolean }): Promise<void> {
+  resetSnapshot(target: StreamTarget, options: SnapshotReset): Promise<void> {
     return this.#owned(async (lane) => {
       const place = { lane, pipeline: this.#parts.run.pipeline, target };
       await forgetChunks(place);
@@ -113,7 +114,7 @@ export class PostgresSession implements DestinationSession {
       if (target.load === 'replace') {
         await beginAnew(place);
         await this.#prepareOn(lane, target);
-      } else if (options.removeRows) await removeSnapshot(place);
+      } else if (options.removeRows !== false) await removeSnapshot(place, options.removeRows);
     });
   }
 

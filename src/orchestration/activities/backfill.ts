@@ -1,10 +1,10 @@
 /** Ranges of days or keys that are read again, whatever was read of them before. */
 import { asForebayError } from '../../core/errors.ts';
 import type { RunEvent } from '../../engine/pipeline.ts';
+import type { BronzeReading } from '../../layers/readings.ts';
 import type { ActivityContext } from '../flow.ts';
 import type { BackfillRange, ExecutionRef, FlowActivities } from '../flows/activities.ts';
 import { type ActivityDeps, loadPipeline, type PipelineSetup, withSystem } from './deps.ts';
-import { keepReadings } from './bronze.ts';
 import { ExecutionLog } from './execution-log.ts';
 import {
   discoverSelected,
@@ -15,22 +15,22 @@ import {
 } from './extract.ts';
 import { alive } from './layer-step.ts';
 import { thenLookAtLetters } from './letter-watch.ts';
-import { layersOf } from './pipeline-config.ts';
+import { hasSilver, noteBegin, noteEnd } from './reading-notes.ts';
 
-type How = Pick<Extraction, 'parameters' | 'keyRange' | 'cursorOf'>;
+type How = Pick<Extraction, 'parameters' | 'keyRange' | 'cursorsOf'>;
 
 /** How rows of the range are read, of any stream. */
 export function readingOf(range: BackfillRange): How {
-  const cursorOf = (): Promise<null> => Promise.resolve(null);
+  const cursorsOf: How['cursorsOf'] = () => Promise.resolve(new Map());
   if (range.kind === 'days') {
     const { start, end } = range;
-    return { parameters: { dateRange: { start, end }, force: false }, keyRange: null, cursorOf };
+    return { parameters: { dateRange: { start, end }, force: false }, keyRange: null, cursorsOf };
   }
   const { column, start, end } = range;
   return {
     parameters: { dateRange: null, force: false },
     keyRange: { column, start, end },
-    cursorOf,
+    cursorsOf,
   };
 }
 
@@ -66,22 +66,25 @@ export async function backfillRange(
   const { source, destination, config, pipeline } = setup;
   await using log = new ExecutionLog(deps, ref, { layer: 'bronze', context });
   const { signal } = context;
+  const stamp = `${ref.executionId}:${label}`;
+  const notes = { setup, stamp, signal };
   const extraction = {
     pipelineId: pipeline.id,
-    stamp: `${ref.executionId}:${label}`,
+    stamp,
     part,
     source,
     warehouse: destination,
     config,
     ...readingOf(range),
-    hasSilver: layersOf(pipeline.kind, config).includes('silver'),
+    begins: (readings: readonly BronzeReading[]) => noteBegin(notes, readings),
+    hasSilver: hasSilver(setup),
     observe: (event: RunEvent) => log.event(event),
     signal,
   };
   const letters = { deps, ref, setup, layer: 'bronze', log, signal } as const;
   const read = async (): Promise<{ readonly rows: number }> => {
     const streams = await extract(extraction);
-    await keepReadings(setup, { stamp: extraction.stamp, streams, signal });
+    await noteEnd(notes, streams);
     await forgetPart(extraction);
     const applied = streams.reduce((sum, stream) => sum + stream.applied, 0);
     log.add('info', `Read ${applied} records of ${label}`);

@@ -1,17 +1,22 @@
 /** Rows of the source as they land, each with the execution that brought it. */
-import { type BronzeReading, recordReadings } from '../../layers/readings.ts';
-import { listCheckpoints, putCheckpoint } from '../../metadata/checkpoints.ts';
+import { failpoint, failpointsArmed } from '../../core/failpoint.ts';
+import { putCheckpoint } from '../../metadata/checkpoints.ts';
 import { timeOf } from '../../metadata/transaction.ts';
 import type { ActivityContext } from '../flow.ts';
 import type { ExecutionRef, TriggerParameters } from '../flows/activities.ts';
 import { type ActivityDeps, loadPipeline, type PipelineSetup, withSystem } from './deps.ts';
 import type { ExecutionLog } from './execution-log.ts';
-import { BRONZE, extract, type ExtractedStream, silverKey, streamConfigOf } from './extract.ts';
+import { extract, type ExtractedStream } from './extract.ts';
 import { type LayerOutcome, layerStep } from './layer-step.ts';
 import { thenLookAtLetters } from './letter-watch.ts';
-import { lastCursor } from './last-cursor.ts';
-import { layersOf } from './pipeline-config.ts';
-import { openWarehouse } from './warehouses.ts';
+import {
+  beginCursors,
+  type CursorEnd,
+  endCursors,
+  hasSilver,
+  noteBegin,
+  noteEnd,
+} from './reading-notes.ts';
 
 export function bronze(
   deps: ActivityDeps,
@@ -40,15 +45,9 @@ interface LandWork {
 
 async function land(deps: ActivityDeps, given: LandWork): Promise<LayerOutcome> {
   const { ref, setup, parameters, signal, log } = given;
-  const { scope, pipeline, config, source, destination } = setup;
-  const { db } = deps.metadata;
+  const { pipeline, config, source, destination } = setup;
   log.add('info', `Started data ingestion from ${source.entry.title}`);
-  const cursors = new Map(
-    (await listCheckpoints(db, scope, pipeline.id)).map(({ stream, position }) => [
-      stream,
-      position,
-    ]),
-  );
+  const notes = { setup, stamp: ref.executionId, signal };
   const streams = await extract({
     pipelineId: pipeline.id,
     stamp: ref.executionId,
@@ -57,75 +56,38 @@ async function land(deps: ActivityDeps, given: LandWork): Promise<LayerOutcome> 
     warehouse: destination,
     config,
     parameters,
-    cursorOf: async (stream) => cursors.get(stream) ?? null,
-    hasSilver: layersOf(pipeline.kind, config).includes('silver'),
+    cursorsOf: (wanted) => beginCursors(notes, wanted, parameters.force),
+    begins: (readings) => noteBegin(notes, readings),
+    hasSilver: hasSilver(setup),
     observe: (event) => log.event(event),
     signal,
   });
-  await keepCursors(deps, given, streams);
-  await keepReadings(setup, { stamp: ref.executionId, streams, signal });
+  if (failpointsArmed) await failpoint('bronze.beforeNotes');
+  await noteEnd(notes, streams);
+  if (parameters.dateRange === null) {
+    const ends = await endCursors(notes, streams);
+    if (failpointsArmed) await failpoint('bronze.afterCursors');
+    await showCursors(deps, given, ends);
+  }
   return outcomeOf(streams, log);
 }
 
-/** What the rows of silver that came before make room for. */
-export async function keepReadings(
-  { config, pipeline, destination }: PipelineSetup,
-  given: {
-    readonly stamp: string;
-    readonly streams: readonly ExtractedStream[];
-    readonly signal: AbortSignal;
-  },
-): Promise<void> {
-  if (!layersOf(pipeline.kind, config).includes('silver')) return;
-  const readings = given.streams.flatMap(
-    ({ stream, schema, isWhole, cursorColumn }): BronzeReading[] => {
-      const table = schema.stream.name;
-      if (isWhole) return [{ table, column: null }];
-      // A row with a key makes room for itself.
-      const hasKey = silverKey(config, stream, schema).length > 0;
-      return cursorColumn === null || hasKey ? [] : [{ table, column: cursorColumn }];
-    },
-  );
-  if (readings.length === 0) return;
-  await using warehouse = await openWarehouse(destination, given.signal);
-  await recordReadings(warehouse, given.stamp, readings);
-}
-
-/** Where streams with a cursor column go on the next time. A range of days moves no cursor. */
-async function keepCursors(
+/** A copy, to be looked at. */
+async function showCursors(
   deps: ActivityDeps,
-  { ref, setup, parameters, signal }: LandWork,
-  streams: readonly ExtractedStream[],
+  { setup }: LandWork,
+  ends: readonly CursorEnd[],
 ): Promise<void> {
-  const { scope, pipeline, config, destination } = setup;
-  const { db } = deps.metadata;
-  for (const stream of streams) {
-    const { cursorColumn } = stream;
-    const own = streamConfigOf(config, stream.stream);
-    if (
-      cursorColumn === null ||
-      own?.cursor_column !== cursorColumn ||
-      parameters.dateRange !== null
-    )
-      continue;
-    const position = await lastCursor(destination, {
-      table: { schema: BRONZE, name: stream.schema.stream.name },
-      schema: stream.schema,
-      column: cursorColumn,
-      executionId: ref.executionId,
-      lookbackSeconds: own.lookback_seconds ?? 0,
-      signal,
-    });
-    if (position === null) continue;
-    await putCheckpoint(db, scope, {
+  const { scope, pipeline } = setup;
+  for (const { stream, position, read } of ends)
+    await putCheckpoint(deps.metadata.db, scope, {
       pipeline_id: pipeline.id,
-      stream: stream.stream,
+      stream,
       position,
       checksum: null,
-      events: stream.read,
+      events: read,
       committed_at: timeOf(),
     });
-  }
 }
 
 function outcomeOf(streams: readonly ExtractedStream[], log: ExecutionLog): LayerOutcome {

@@ -21,6 +21,7 @@ import { matches } from '../../engine/selection.ts';
 import { fromRecord } from '../../engine/stream-state.ts';
 import { selectStreams } from '../../engine/targets.ts';
 import type { KeyRange, TriggerParameters } from '../flows/activities.ts';
+import type { BronzeReading } from '../../layers/readings.ts';
 import { daysOf, keysOf } from './cursor-ranges.ts';
 import { systemContext } from './system-context.ts';
 import { type PipelineConfig, selectionOf, type StreamConfig } from './pipeline-config.ts';
@@ -45,20 +46,29 @@ export interface Extraction {
   readonly parameters: TriggerParameters;
   /** In place of all else: rows of each stream by a column that it names. */
   readonly keyRange?: KeyRange | null;
-  /** Where a stream with a cursor column goes on; null: from its beginning. */
-  readonly cursorOf: (stream: StreamId, column: string) => Promise<string | null>;
+  /** Where streams with a cursor column go on; null: from the beginning. */
+  readonly cursorsOf: (
+    wanted: readonly StreamCursor[],
+  ) => Promise<ReadonlyMap<StreamId, string | null>>;
+  /** Before rows of them are read. */
+  readonly begins: (readings: readonly BronzeReading[]) => Promise<void>;
   /** Silver is made of what is brought. */
   readonly hasSilver: boolean;
   readonly observe: (event: RunEvent) => void;
   readonly signal: AbortSignal;
 }
 
+export interface StreamCursor {
+  readonly stream: StreamId;
+  readonly column: string;
+}
+
 export interface ExtractedStream {
   readonly stream: StreamId;
   readonly schema: StreamSchema;
   readonly cursorColumn: string | null;
-  /** All rows that the source has were read, and what is gone shows in nothing else. */
-  readonly isWhole: boolean;
+  /** Null where its changes were followed, or tell what is gone. */
+  readonly reading: BronzeReading | null;
   readonly read: number;
   readonly applied: number;
   readonly deadLettered: number;
@@ -109,14 +119,20 @@ export function silverKey(
 
 /** Which way each stream is read. */
 export async function planExtraction(
-  extraction: Pick<Extraction, 'config' | 'parameters' | 'keyRange' | 'cursorOf'>,
+  extraction: Pick<Extraction, 'config' | 'parameters' | 'keyRange' | 'cursorsOf'>,
   schemas: readonly StreamSchema[],
   canFollow: (schema: StreamSchema) => boolean,
 ): Promise<ExtractPlan> {
-  const { config, parameters, keyRange = null, cursorOf } = extraction;
+  const { config, parameters, keyRange = null, cursorsOf } = extraction;
   const follow: StreamId[] = [];
   const whole: StreamId[] = [];
   const ranges = new Map<StreamId, CursorRange>();
+  const cursors = schemas.flatMap(({ stream }): StreamCursor[] => {
+    const column = streamConfigOf(config, streamId(stream))?.cursor_column ?? null;
+    return column === null ? [] : [{ stream: streamId(stream), column }];
+  });
+  const goOn = keyRange === null && parameters.dateRange === null && cursors.length > 0;
+  const known = goOn ? await cursorsOf(cursors) : new Map<StreamId, string | null>();
   for (const schema of schemas) {
     const id = streamId(schema.stream);
     const cursor = streamConfigOf(config, id)?.cursor_column ?? null;
@@ -125,9 +141,8 @@ export async function planExtraction(
       const column = cursor ?? config.event_time_column ?? null;
       ranges.set(id, daysOf(schema, column, parameters.dateRange));
     } else if (cursor !== null) {
-      const from = parameters.force ? null : await cursorOf(id, cursor);
       // A row that has no value yet would be in no range, and never come.
-      ranges.set(id, { column: cursor, from, to: null, withNulls: true });
+      ranges.set(id, { column: cursor, from: known.get(id) ?? null, to: null, withNulls: true });
     } else if (canFollow(schema) && !parameters.force) follow.push(id);
     else whole.push(id);
   }
@@ -265,6 +280,22 @@ function isFollowed({ identity }: StreamSchema, hasSilver: boolean): boolean {
   return identity === 'key' || (identity === 'whole-row' && !hasSilver);
 }
 
+/** What is read again of a table, where what was there before makes room for it. */
+function readingOf(
+  { ranges, whole }: ExtractPlan,
+  schema: StreamSchema,
+  follows: boolean,
+): BronzeReading | null {
+  const id = streamId(schema.stream);
+  const table = schema.stream.name;
+  const range = ranges.get(id);
+  if (range !== undefined) {
+    const { column, from, to, withNulls = from === null && to === null } = range;
+    return { table, range: { column, from, to, withNulls } };
+  }
+  return whole.includes(id) && !follows ? { table, range: null } : null;
+}
+
 export async function extract(extraction: Extraction): Promise<readonly ExtractedStream[]> {
   const { schemas, hasLog } = await discoverSelected(extraction);
   const canFollow = (schema: StreamSchema): boolean =>
@@ -276,6 +307,16 @@ export async function extract(extraction: Extraction): Promise<readonly Extracte
     results.push(await run(extraction, { kind: 'replicate', untilCaughtUp: true }, spec));
   }
   const queried = [...plan.ranges.keys(), ...plan.whole];
+  const readings = new Map(
+    schemas.flatMap((schema): [StreamId, BronzeReading][] => {
+      const id = streamId(schema.stream);
+      // Rows with a key make room for themselves; silver may have been given another one, or none.
+      const isNoted = extraction.hasSilver || schema.identity !== 'key';
+      const reading = isNoted ? readingOf(plan, schema, canFollow(schema)) : null;
+      return reading === null ? [] : [[id, reading]];
+    }),
+  );
+  await extraction.begins([...readings.values()]);
   if (queried.length > 0) {
     const placed = await placesOf(extraction);
     const spec = specFor(extraction, 'query', { selection: queried, ranges: plan.ranges, placed });
@@ -293,8 +334,8 @@ export async function extract(extraction: Extraction): Promise<readonly Extracte
       if (schema === undefined) return [];
       const { read, applied, deadLettered, bytes } = stream;
       const cursorColumn = plan.ranges.get(id)?.column ?? null;
-      const isWhole = !canFollow(discovered.get(id) ?? schema) && plan.whole.includes(id);
-      return [{ stream: id, schema, cursorColumn, isWhole, read, applied, deadLettered, bytes }];
+      const reading = readings.get(id) ?? null;
+      return [{ stream: id, schema, cursorColumn, reading, read, applied, deadLettered, bytes }];
     }),
   );
 }

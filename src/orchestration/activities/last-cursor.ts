@@ -1,9 +1,7 @@
 /** The last value of a cursor column that an execution landed, less the time that is looked back. */
-import type { NamedSystem } from '../../connectors/registry.ts';
 import { ForebayError } from '../../core/errors.ts';
 import { streamId, type StreamSchema } from '../../core/stream-schema.ts';
-import { quote, quoteTable, type TableName } from '../../layers/warehouse.ts';
-import { openWarehouse } from './warehouses.ts';
+import { quote, quoteTable, type TableName, type Warehouse } from '../../layers/warehouse.ts';
 
 export interface CursorQuestion {
   readonly table: TableName;
@@ -12,15 +10,14 @@ export interface CursorQuestion {
   readonly executionId: string;
   /** Rows that were committed late, with a value from before: so far back is read again. */
   readonly lookbackSeconds: number;
-  readonly signal: AbortSignal;
 }
 
 /** Null where it landed no row with a value. */
 export async function lastCursor(
-  system: NamedSystem,
+  warehouse: Warehouse,
   question: CursorQuestion,
 ): Promise<string | null> {
-  const { table, schema, column, executionId, lookbackSeconds, signal } = question;
+  const { table, schema, column, executionId, lookbackSeconds } = question;
   const kind = schema.columns.find(({ name }) => name === column)?.type.kind;
   const looksBack = lookbackSeconds > 0;
   if (looksBack && kind !== 'timestamp') {
@@ -31,7 +28,6 @@ export async function lastCursor(
   }
   const last = `max(${quote(column)})`;
   const from = looksBack ? `${last} - INTERVAL '${Math.trunc(lookbackSeconds)} seconds'` : last;
-  await using warehouse = await openWarehouse(system, signal);
   const rows = await warehouse.query(
     `SELECT CAST(${from} AS text) AS position FROM ${quoteTable(table)}
      WHERE _forebay_execution_id = $1`,

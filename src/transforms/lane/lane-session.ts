@@ -3,6 +3,7 @@ import type { Checkpoint, PipelineState, StreamRecord } from '../../core/checkpo
 import type {
   ChunkData,
   DestinationSession,
+  SnapshotReset,
   EvolutionStep,
   LoadResult,
   StreamTarget,
@@ -82,10 +83,7 @@ export class LaneSession implements DestinationSession {
     this.#streams.saved(shaped);
   }
 
-  async resetSnapshot(
-    target: StreamTarget,
-    options: { readonly removeRows: boolean },
-  ): Promise<void> {
+  async resetSnapshot(target: StreamTarget, options: SnapshotReset): Promise<void> {
     const stream = await this.#streams.of(target);
     if (target.load === 'replace') {
       await stream.restart(target);
