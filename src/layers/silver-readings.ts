@@ -104,9 +104,13 @@ export async function markSuperseded(
     `c._forebay_execution_id IN (SELECT r.execution_id FROM ${readings} r WHERE r.kind = ${UNFINISHED})`,
   );
   // Changes of the same execution are in the reading already.
-  const last = `(SELECT max(w.place) FROM ${readings} w WHERE w.kind = ${WHOLE})`;
+  marked += await mark(
+    `c._forebay_op <> 'r' AND c._forebay_execution_id IN (SELECT r.execution_id FROM ${readings} r)`,
+  );
   if (hasWhole(plan))
-    marked += await mark(`(${place} < ${last} OR (${place} = ${last} AND c._forebay_op <> 'r'))`);
+    marked += await mark(
+      `${place} < (SELECT max(w.place) FROM ${readings} w WHERE w.kind = ${WHOLE})`,
+    );
   for (const read of readColumns(plan))
     marked += await mark(
       `EXISTS (SELECT 1 FROM ${readings} r

@@ -187,6 +187,40 @@ describe.skipIf(server === null)('pipelines of the server', () => {
     await expectSilver([]);
   });
 
+  test('without a key and without silver changes are followed; with silver they are not, and no slot is left', async () => {
+    await server.query(
+      source,
+      `create table log (name text); insert into log values ('a'), ('b');
+       alter table log replica identity full`,
+    );
+    const id = await pipeline({
+      name: 'log',
+      streams: ['public.log'],
+      layers: { silver: false, gold: false },
+    });
+    const slots = async (): Promise<number> => {
+      const name = `forebay_p_${id.replaceAll('-', '')}`;
+      const sql = 'select 1 from pg_replication_slots where slot_name = $1';
+      return (await server.query(source, sql, [name])).length;
+    };
+    expect(await running.execute(id)).toMatchObject({ status: 'completed' });
+    await server.query(source, `update log set name = 'c' where name = 'b'`);
+    expect(await running.execute(id)).toMatchObject({ status: 'completed' });
+    expect(await rows(`select _forebay_op, name from bronze.log order by 1, 2`)).toEqual([
+      ['r', 'a'],
+      ['r', 'b'],
+      ['u', 'c'],
+    ]);
+    expect(await slots()).toBe(1);
+    const layers = { silver: true, gold: false };
+    const changed = await running.patch(`/api/v1/pipelines/${id}`, { layers }, { 'if-match': '*' });
+    expect(changed).toMatchObject({ status: 200 });
+    await server.query(source, `delete from log where name = 'a'; insert into log values ('d')`);
+    expect(await running.execute(id)).toMatchObject({ status: 'completed' });
+    expect(await rows(`select name from silver.log order by 1`)).toEqual([['c'], ['d']]);
+    expect(await slots()).toBe(0);
+  });
+
   test('without a key, with a cursor: rows that are read again stand once, rows without a value come', async () => {
     await server.query(
       source,

@@ -23,6 +23,7 @@ import { selectStreams } from '../../engine/targets.ts';
 import type { KeyRange, TriggerParameters } from '../flows/activities.ts';
 import type { BronzeReading } from '../../layers/readings.ts';
 import { daysOf, keysOf } from './cursor-ranges.ts';
+import { endFollowing } from './end-following.ts';
 import { systemContext } from './system-context.ts';
 import { type PipelineConfig, selectionOf, type StreamConfig } from './pipeline-config.ts';
 
@@ -322,7 +323,10 @@ export async function extract(extraction: Extraction): Promise<readonly Extracte
     const spec = specFor(extraction, 'query', { selection: queried, ranges: plan.ranges, placed });
     results.push(await run(extraction, { kind: 'copy' }, spec));
   }
-  const { warehouse, pipelineId, part, signal } = extraction;
+  const { warehouse, pipelineId, part, parameters, signal } = extraction;
+  const isPartial = part !== null || parameters.force || parameters.dateRange !== null;
+  if (hasLog && plan.follow.length === 0 && !isPartial)
+    await endFollowing(engineName('follow', pipelineId), extraction);
   // What a part brought is not remembered.
   const landed = part === null ? await landedStreams(warehouse, pipelineId, signal) : [];
   const remembered = new Map(landed.map(({ stream, schema }) => [stream, schema]));
