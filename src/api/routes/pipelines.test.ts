@@ -300,14 +300,14 @@ describe('running a pipeline by hand', () => {
 });
 
 describe('a schedule', () => {
-  it('shows its next five times, is paused, resumed and triggered', async () => {
+  it('shows its next ten times, is paused, resumed and triggered', async () => {
     const { body } = await post({ schedule_type: 'interval', interval_seconds: 60 });
     const { schedules } = (await api.ask('GET', '/api/v1/schedules?limit=200')).body;
     const schedule = schedules.find((row: { pipeline_id: string }) => row.pipeline_id === body.id);
     const times = schedule.next_run_times.map((time: string) => Date.parse(time));
-    expect(times).toHaveLength(5);
+    expect(times).toHaveLength(10);
     expect(times.slice(1).map((time: number, index: number) => time - times[index])).toEqual(
-      Array(4).fill(60_000),
+      Array(9).fill(60_000),
     );
     const url = `/api/v1/schedules/${schedule.id}`;
     const paused = await api.ask('POST', `${url}/pause`);
