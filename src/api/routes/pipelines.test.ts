@@ -101,6 +101,21 @@ describe('a pipeline', () => {
     [{ streams: [{ stream: 'a', load: 'x' }] }, 'request_invalid', '/streams/0/load'],
     [{ quality_rules: [{ rule: 'range', column: 'a' }] }, 'request_invalid', '/quality_rules/0'],
     [{ layers: { bronze: false } }, 'request_invalid', '/layers/silver'],
+    [
+      { retry_policy: { initial_delay: '2s', initial_delay_ms: 2000 } },
+      'request_invalid',
+      '/retry_policy/initial_delay',
+    ],
+    [
+      { retry_policy: { max_delay: '2m', max_delay_ms: 120_000 } },
+      'request_invalid',
+      '/retry_policy/max_delay',
+    ],
+    [{ retry_policy: { max_delay: '2 m' } }, 'request_invalid', '/retry_policy/max_delay'],
+    [{ retry_policy: { initial_delay: '0s' } }, 'request_invalid', '/retry_policy/initial_delay'],
+    [{ retry_policy: { max_delay: '2d' } }, 'request_invalid', '/retry_policy/max_delay'],
+    [{ retry_policy: { max_delay: '10ms' } }, 'request_invalid', '/retry_policy/max_delay'],
+    [{ retry_policy: { max_delay_ms: 10 } }, 'request_invalid', '/retry_policy/max_delay_ms'],
     [{ schema: 'shop' }, 'request_invalid', '/schema'],
     [{ kind: 'replication', layers: {} }, 'request_invalid', '/layers'],
     [
@@ -161,6 +176,33 @@ describe('a pipeline', () => {
     const next = Date.parse(patched.body.next_run_at) - Date.now();
     expect(next).toBeGreaterThan(3_500_000);
     expect(next).toBeLessThanOrEqual(3_600_000);
+  });
+
+  it('takes the delays of its retries as durations, and answers milliseconds', async () => {
+    const { body, status } = await post({
+      retry_policy: { initial_delay: '500ms', max_delay: '1h30m' },
+    });
+    expect(status).toBe(201);
+    expect(body.retry_policy).toEqual({
+      max_attempts: 5,
+      initial_delay_ms: 500,
+      max_delay_ms: 5_400_000,
+      backoff_multiplier: 2,
+      permanent_error_codes: [],
+    });
+    const patch = (retry_policy: object): Promise<Answer> =>
+      api.ask('PATCH', `${URL}/${body.id}`, {
+        headers: { 'if-match': '*' },
+        body: { retry_policy },
+      });
+    const patched = await patch({ initial_delay: '2s' });
+    expect(patched.body.retry_policy).toMatchObject({
+      initial_delay_ms: 2000,
+      max_delay_ms: 5_400_000,
+    });
+    expect((await patch({ max_delay: null })).body.retry_policy.max_delay_ms).toBe(60_000);
+    const doubled = asProblem(await patch({ max_delay: '1m', max_delay_ms: 60_000 }));
+    expect(doubled.errors[0]?.pointer).toBe('/retry_policy/max_delay');
   });
 
   it('is disabled and enabled, and nothing is due meanwhile', async () => {

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { day, identifierText, name, nextCursor, time, uuid, version } from './fields.ts';
 import { qualityRuleSchema, qualityRulesSchema } from '../../layers/quality-rules.ts';
+import { retryPolicy } from './retry-policy.ts';
 import { scheduleFields, SCHEDULE_TYPES, OVERLAP_POLICIES } from './schedules.ts';
 
 export const PIPELINE_KINDS = ['etl', 'sync', 'replication'] as const;
@@ -55,20 +56,6 @@ const layers = z
     message: 'silver is made of bronze, which is off',
   })
   .meta({ id: 'Layers', description: 'Which layers an execution of kind etl builds.' });
-
-const retryPolicy = z
-  .strictObject({
-    max_attempts: z.int().min(1).max(1000).default(5),
-    initial_delay_ms: z.int().min(1).max(86_400_000).default(1000),
-    max_delay_ms: z.int().min(1).max(86_400_000).default(60_000),
-    backoff_multiplier: z.number().min(1).max(1000).default(2),
-    permanent_error_codes: z.array(z.string().min(1).max(100)).max(1000).default([]),
-  })
-  .refine((policy) => policy.max_delay_ms >= policy.initial_delay_ms, {
-    path: ['max_delay_ms'],
-    message: 'is shorter than initial_delay_ms',
-  })
-  .meta({ id: 'RetryPolicy', description: 'Instead of the usual retries.' });
 
 /** What the column `config` of a pipeline holds beside its streams. */
 const settings = {

@@ -122,6 +122,12 @@ const pipelineParts = fc.record({
   rules: fc.constantFrom(undefined, [
     { rule: 'not_null' as const, columns: ['a'], action: 'filter' as const },
   ]),
+  retry: fc.constantFrom(
+    undefined,
+    { max_attempts: 3 },
+    { initial_delay: '500ms', max_delay: '1h30m' },
+    { initial_delay_ms: 20, max_delay: '20ms' },
+  ),
   from: fc.nat(),
   to: fc.nat(),
 });
@@ -140,6 +146,7 @@ function pipelineOf(
     is_active: parts.is_active,
     layers: parts.layers,
     quality_rules: parts.rules,
+    retry_policy: parts.retry,
   });
   return pipelineSchema.parse({
     ...input,
