@@ -162,6 +162,25 @@ describe.skipIf(server === null)('pipelines of the server', () => {
     expect(refused).toMatchObject({ status: 422, body: { code: 'request_unprocessable' } });
   });
 
+  test('an ingestion lands rows in bronze, and builds nothing of them', async () => {
+    await server.query(
+      source,
+      `create table landed (id int primary key, name text); insert into landed values (1, 'a'), (2, 'b')`,
+    );
+    const id = await pipeline({ name: 'landed', kind: 'ingestion', streams: ['public.landed'] });
+    expect(await running.execute(id)).toMatchObject({
+      status: 'completed',
+      layers: {
+        bronze: { status: 'completed', records: 2 },
+        silver: { status: 'skipped' },
+        gold: { status: 'skipped' },
+      },
+    });
+    const tables = `select table_schema::text from information_schema.tables where table_name = 'landed'`;
+    expect(await rows(tables)).toEqual([['bronze']]);
+    expect(await rows('select name from bronze.landed order by id')).toEqual([['a'], ['b']]);
+  });
+
   test('a table without a key is in silver as it was read last', async () => {
     await server.query(
       source,

@@ -117,6 +117,26 @@ describe('a pipeline', () => {
     [{ retry_policy: { max_delay: '10ms' } }, 'request_invalid', '/retry_policy/max_delay'],
     [{ retry_policy: { max_delay_ms: 10 } }, 'request_invalid', '/retry_policy/max_delay_ms'],
     [{ schema: 'shop' }, 'request_invalid', '/schema'],
+    [{ kind: 'ingestion', schema: 'shop' }, 'request_invalid', '/schema'],
+    [
+      { kind: 'ingestion', layers: { bronze: false, silver: false } },
+      'request_invalid',
+      '/layers/bronze',
+    ],
+    [
+      { kind: 'ingestion', layers: { silver_mode: 'history' } },
+      'request_invalid',
+      '/layers/silver_mode',
+    ],
+    [{ kind: 'ingestion', layers: { models: ['daily'] } }, 'request_invalid', '/layers/models'],
+    [
+      {
+        kind: 'ingestion',
+        streams: [{ stream: 'a', quality_rules: [{ rule: 'not_null', columns: ['id'] }] }],
+      },
+      'request_invalid',
+      '/streams/0/quality_rules',
+    ],
     [{ kind: 'replication', layers: {} }, 'request_invalid', '/layers'],
     [
       { kind: 'replication', streams: [{ stream: 'a', cursor_column: 't' }] },

@@ -5,7 +5,7 @@ import { qualityRuleSchema, qualityRulesSchema } from '../../layers/quality-rule
 import { retryPolicy } from './retry-policy.ts';
 import { scheduleFields, SCHEDULE_TYPES, OVERLAP_POLICIES } from './schedules.ts';
 
-export const PIPELINE_KINDS = ['etl', 'sync', 'replication'] as const;
+export const PIPELINE_KINDS = ['etl', 'sync', 'ingestion', 'replication'] as const;
 
 // Named in the description of the API.
 qualityRuleSchema.register(z.globalRegistry, { id: 'QualityRule' });
@@ -88,7 +88,10 @@ export type PipelineSettings = z.output<typeof pipelineSettingsSchema>;
 export const pipelineInput = z
   .strictObject({
     name,
-    kind: z.enum(PIPELINE_KINDS).default('etl'),
+    kind: z.enum(PIPELINE_KINDS).default('etl').meta({
+      description:
+        'etl builds bronze, silver and gold; sync bronze and silver; ingestion bronze; replication follows its source.',
+    }),
     source_connection_id: uuid,
     destination_connection_id: uuid,
     streams,

@@ -128,6 +128,7 @@ const pipelineParts = fc.record({
     { initial_delay: '500ms', max_delay: '1h30m' },
     { initial_delay_ms: 20, max_delay: '20ms' },
   ),
+  kind: fc.constantFrom('etl' as const, 'ingestion' as const),
   from: fc.nat(),
   to: fc.nat(),
 });
@@ -141,6 +142,7 @@ function pipelineOf(
     name: parts.name,
     source_connection_id: connections[parts.from % connections.length]?.id,
     destination_connection_id: connections[parts.to % connections.length]?.id,
+    kind: parts.kind,
     streams: parts.streams,
     ...parts.schedule,
     is_active: parts.is_active,
