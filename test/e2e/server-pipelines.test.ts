@@ -170,6 +170,7 @@ describe.skipIf(server === null)('pipelines of the server', () => {
     const id = await pipeline({ name: 'landed', kind: 'ingestion', streams: ['public.landed'] });
     expect(await running.execute(id)).toMatchObject({
       status: 'completed',
+      run_id: expect.any(String),
       layers: {
         bronze: { status: 'completed', records: 2 },
         silver: { status: 'skipped' },
