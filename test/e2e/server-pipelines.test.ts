@@ -281,6 +281,38 @@ describe.skipIf(server === null)('pipelines of the server', () => {
     expect(id).not.toBe('');
   });
 
+  test('start executes what does not follow its source, and stop cancels what runs and what waits', async () => {
+    const nowhere = await running.post('/api/v1/connections', {
+      name: 'nowhere',
+      connector_type: 'postgres',
+      config: { host: '127.0.0.1', port: 1, database: 'd', user: 'u', password: 'nobody knows' },
+    });
+    const id = await pipeline({
+      name: 'started',
+      source_connection_id: nowhere.body['id'],
+      streams: ['public.items'],
+    });
+    const act = (action: string) => running.post(`/api/v1/pipelines/${id}/${action}`);
+    const status = async (execution: unknown): Promise<unknown> =>
+      (await running.execution(String(execution)))['status'];
+    const first = await act('start');
+    expect(first).toMatchObject({ status: 200, body: { pipeline_id: id, state: 'starting' } });
+    const one = first.body['execution_id'];
+    await eventually(async () => (await status(one)) === 'running', LONG);
+    const two = (await act('start')).body['execution_id'];
+    expect(await act('start')).toMatchObject({ status: 409, body: { code: 'execution_waits' } });
+    for (const action of ['pause', 'resume', 'compare']) {
+      expect(await act(action)).toMatchObject({
+        status: 422,
+        body: { code: 'request_unprocessable', detail: expect.stringContaining(action) },
+      });
+    }
+    expect((await act('stop')).body).toMatchObject({ state: 'stopping', execution_id: one });
+    expect(await status(two)).toBe('cancelled');
+    await eventually(async () => (await status(one)) === 'cancelled', LONG);
+    expect((await act('stop')).body).toMatchObject({ state: 'stopped', execution_id: null });
+  });
+
   test('onboarding makes two connections and a pipeline that runs', async () => {
     const config = (database: string) => ({ connection_string: server.url(database) });
     const answer = await running.post('/api/v1/onboarding', {

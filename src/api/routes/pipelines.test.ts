@@ -350,41 +350,30 @@ describe('running a pipeline by hand', () => {
   });
 
   it.each(['start', 'stop', 'pause', 'resume'])('%s is handed on', async (action) => {
-    const answer = await api.ask('POST', `${URL}/${made.pipeline}/${action}`, { body: {} });
-    expect(answer.body).toMatchObject({ pipeline_id: made.pipeline, workflow_id: made.pipeline });
-    expect(api.services.asked.at(-1)?.name).toBe(`${action}Pipeline`);
+    const { id } = (await post({ kind: 'replication' })).body;
+    const answer = await api.ask('POST', `${URL}/${id}/${action}`, { body: {} });
+    expect(answer.body).toMatchObject({ pipeline_id: id, workflow_id: id });
+    expect(api.services.asked.at(-1)).toEqual({ name: `${action}Pipeline`, subject: id });
+  });
+
+  it('start executes a pipeline that does not follow its source, once under one key', async () => {
+    const { id } = (await post({ kind: 'sync' })).body;
+    const headers = { 'idempotency-key': `start ${id}`.replaceAll(' ', '-') };
+    const start = (): Promise<Answer> => api.ask('POST', `${URL}/${id}/start`, { headers });
+    const { body } = await start();
+    expect(body).toEqual({
+      pipeline_id: id,
+      state: 'starting',
+      workflow_id: `execution-${body.execution_id}`,
+      execution_id: expect.any(String),
+    });
+    expect((await start()).body).toEqual(body);
+    const listed = await api.ask('GET', `/api/v1/etl/executions?pipeline_id=${id}`);
+    expect(listed.body.executions).toMatchObject([{ id: body.execution_id, status: 'scheduled' }]);
   });
 
   it('compare answers what was found', async () => {
     const answer = await api.ask('POST', `${URL}/${made.pipeline}/compare`);
     expect(answer.body).toEqual({ identical: true, streams: [] });
-  });
-});
-
-describe('a schedule', () => {
-  it('shows its next ten times, is paused, resumed and triggered', async () => {
-    const { body } = await post({ schedule_type: 'interval', interval_seconds: 60 });
-    const { schedules } = (await api.ask('GET', '/api/v1/schedules?limit=200')).body;
-    const schedule = schedules.find((row: { pipeline_id: string }) => row.pipeline_id === body.id);
-    const times = schedule.next_run_times.map((time: string) => Date.parse(time));
-    expect(times).toHaveLength(10);
-    expect(times.slice(1).map((time: number, index: number) => time - times[index])).toEqual(
-      Array(9).fill(60_000),
-    );
-    const url = `/api/v1/schedules/${schedule.id}`;
-    const paused = await api.ask('POST', `${url}/pause`);
-    expect(paused.body).toMatchObject({ is_paused: true, next_run_at: null, next_run_times: [] });
-    const resumed = await api.ask('POST', `${url}/resume`);
-    expect(resumed.body).toMatchObject({ is_paused: false, next_run_at: expect.any(String) });
-    const triggered = await api.ask('POST', `${url}/trigger`);
-    expect(triggered.body.status).toBe('scheduled');
-    const headers = { 'if-match': String(resumed.headers['etag']) };
-    const changed = await api.ask('PATCH', url, { headers, body: { interval_seconds: 30 } });
-    expect(changed.body.interval_seconds).toBe(30);
-    const bad = await api.ask('PATCH', url, {
-      headers: { 'if-match': '*' },
-      body: { schedule_type: 'cron' },
-    });
-    expect(asProblem(bad).code).toBe('schedule_invalid');
   });
 });

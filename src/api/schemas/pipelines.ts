@@ -193,9 +193,17 @@ export const pipelineStateSchema = z
   .object({
     pipeline_id: uuid,
     state: z.enum(['starting', 'running', 'paused', 'stopping', 'stopped']),
-    workflow_id: z.string(),
+    workflow_id: z
+      .string()
+      .meta({ description: 'Of that execution; the id of the pipeline where none is open.' }),
+    execution_id: uuid
+      .nullable()
+      .meta({ description: 'What was started, runs or is stopped; null where none is open.' }),
   })
-  .meta({ id: 'PipelineState', description: 'Of the replication of the pipeline.' });
+  .meta({
+    id: 'PipelineState',
+    description: 'Of the replication of the pipeline, or of its execution.',
+  });
 export type PipelineState = z.output<typeof pipelineStateSchema>;
 
 /** Each is one that the source must have, so that a mistake is told at once. */
