@@ -57,8 +57,8 @@ const NOT_THERE: Pick<ControlServices, 'lintBenthos'> = {
     ),
 };
 
-async function readiness(db: MetadataDb): ReturnType<ControlServices['readiness']> {
-  const metadata = await db
+async function canRead(db: MetadataDb): Promise<boolean> {
+  return db
     .selectFrom('organizations')
     .select('id')
     .limit(1)
@@ -67,7 +67,16 @@ async function readiness(db: MetadataDb): ReturnType<ControlServices['readiness'
       () => true,
       () => false,
     );
-  return { checks: { metadata } };
+}
+
+/** Of a cluster only where one is configured: nothing can be started or stopped while it is away. */
+async function readiness(
+  db: MetadataDb,
+  { reachable }: Pick<Orchestrator, 'reachable'>,
+): ReturnType<ControlServices['readiness']> {
+  if (reachable === null) return { checks: { metadata: await canRead(db) } };
+  const [metadata, temporal] = await Promise.all([canRead(db), reachable()]);
+  return { checks: { metadata, temporal } };
 }
 
 type ExecutionServices = Pick<
@@ -173,7 +182,7 @@ export function createServices(parts: ServiceParts): ControlServices {
     startOnboarding: (scope, input) => onboardings.start(scope, input),
     onboarding: (scope, workflowId) => onboardings.find(scope, workflowId),
     models: parts.models,
-    readiness: () => readiness(db),
+    readiness: () => readiness(db, orchestrator),
     metrics: (scope) => metricsText(db, scope),
   };
 }
