@@ -45,3 +45,20 @@ export function listed<T extends { readonly id: string; readonly created_at: str
   const position = last === undefined ? null : { sort: last.created_at, id: last.id };
   return { rows, nextCursor: cursorAt(list, call, position) };
 }
+
+/** Of a list that is at hand as a whole. An entry that is gone by then is where its neighbours were. */
+export function listedOf<T>(
+  list: string,
+  call: PageCall,
+  all: readonly T[],
+  keyOf: (entry: T) => string,
+): Listed<T> {
+  const { after } = pageOf(list, call);
+  const at = after === null ? -1 : all.findIndex((entry) => keyOf(entry) === after.id);
+  const start = at >= 0 ? at + 1 : Number(after?.sort ?? 0);
+  const end = start + call.query.limit;
+  const rows = all.slice(start, end);
+  const last = end < all.length ? rows.at(-1) : undefined;
+  const position = last === undefined ? null : { sort: String(end - 1), id: keyOf(last) };
+  return { rows, nextCursor: cursorAt(list, call, position) };
+}

@@ -19,11 +19,28 @@ export function checkSchedule(plan: SchedulePlan): void {
 const OF_REPLICATIONS = ['schema', 'load', 'deletes'] as const;
 const OF_EXECUTIONS = ['layers', 'quality_rules', 'event_time_column'] as const;
 
+/** Silver and gold are on where `layers` does not name them, and are no layers of an ingestion either way. */
+function checkIngestion({ layers, quality_rules: rules, streams }: PipelineInput): void {
+  const refuse = (pointer: string, message: string): never => {
+    throw fieldError('body', pointer, message);
+  };
+  if (layers?.bronze === false) refuse('/layers/bronze', 'is the one layer of an ingestion');
+  if (layers?.silver_mode === 'history') {
+    refuse('/layers/silver_mode', 'an ingestion has no silver');
+  }
+  if (layers?.models !== undefined) refuse('/layers/models', 'an ingestion has no gold');
+  const ruled = 'rules hold rows back from silver, which an ingestion does not have';
+  if (rules !== undefined) refuse('/quality_rules', ruled);
+  const at = streams.findIndex((one) => typeof one !== 'string' && one.quality_rules !== undefined);
+  if (at >= 0) refuse(`/streams/${at}/quality_rules`, ruled);
+}
+
 /** What a pipeline of its kind has no use for is refused: it would be thought to be done. */
 function checkKind(input: PipelineInput): void {
   if (input.kind !== 'replication') {
     const field = OF_REPLICATIONS.find((name) => input[name] !== undefined);
     if (field !== undefined) throw fieldError('body', `/${field}`, 'is of replications alone');
+    if (input.kind === 'ingestion') checkIngestion(input);
     return;
   }
   if (input.schedule_type !== 'manual') {

@@ -102,8 +102,9 @@ export interface ControlServices {
   executionScheduled(executionId: string): void;
   /** Asks for the end of it; asking again, or of one that has ended, changes nothing. */
   cancelExecution(scope: OrganizationScope, executionId: string): Promise<void>;
-  /** Each is the same when it is asked again. */
+  /** Each is the same when it is asked again. One that follows its source; others are executed. */
   startPipeline(scope: OrganizationScope, pipeline: PipelinesTable): Promise<PipelineState>;
+  /** Also of one that does not follow its source: what runs or waits of it is cancelled. */
   stopPipeline(scope: OrganizationScope, pipeline: PipelinesTable): Promise<PipelineState>;
   pausePipeline(scope: OrganizationScope, pipeline: PipelinesTable): Promise<PipelineState>;
   resumePipeline(scope: OrganizationScope, pipeline: PipelinesTable): Promise<PipelineState>;

@@ -62,8 +62,8 @@ function addPipelines(describing: Describing): void {
   verb('list', 'List them', async () => (await load()).list);
   one('show', 'Show one', async () => (await load()).show);
   const controls = {
-    start: 'Start a replication, or go on with it',
-    stop: 'Stop a replication after what is in hand',
+    start: 'Start a replication, or go on with it; execute a pipeline of another kind',
+    stop: 'Stop a replication after what is in hand, or cancel what runs and waits of another pipeline',
     pause: 'Halt a replication; it keeps its place',
     resume: 'Let a paused replication go on',
   } as const;

@@ -108,7 +108,8 @@ async function lockPipeline(
 }
 
 /**
- * From scheduled to running. Not changed where it runs already or has ended; throws `execution_waits` while one that
+ * From scheduled to running. Where no `run_id` is given the one that was noted stays: the run may tell that it has
+ * begun before or after whoever started it has written down which one it is. Not changed where it runs already or has ended; throws `execution_waits` while one that
  * was entered before has not ended.
  */
 export function startExecution(
@@ -124,7 +125,7 @@ export function startExecution(
     const now = timeOf();
     const row = await transaction
       .updateTable('executions')
-      .set({ status: 'running', started_at: now, run_id })
+      .set({ status: 'running', started_at: now, ...(run_id === null ? {} : { run_id }) })
       .where('organization_id', '=', scope.organizationId)
       .where('id', '=', id)
       // The first one of those that are open, and no other.
@@ -232,6 +233,20 @@ export async function updateRunningExecution(
   return numUpdatedRows > 0n;
 }
 
+/** Which run of its workflow does it. Also of one that has ended: a short one does so before this is known. */
+export async function noteRunId(
+  db: MetadataDb,
+  scope: OrganizationScope,
+  of: { readonly id: string; readonly run_id: string },
+): Promise<void> {
+  await db
+    .updateTable('executions')
+    .set({ run_id: of.run_id })
+    .where('organization_id', '=', scope.organizationId)
+    .where('id', '=', of.id)
+    .execute();
+}
+
 /** Also of one that has ended: what it left at the destination may be found later. */
 export async function addFailedRecords(
   db: MetadataDb,
@@ -314,7 +329,14 @@ export function openExecutions(
 /** What tells where an execution stands; there may be thousands of them. */
 export type ExecutionHead = Pick<
   ExecutionsTable,
-  'id' | 'organization_id' | 'pipeline_id' | 'workflow_id' | 'status' | 'control' | 'scheduled_at'
+  | 'id'
+  | 'organization_id'
+  | 'pipeline_id'
+  | 'workflow_id'
+  | 'run_id'
+  | 'status'
+  | 'control'
+  | 'scheduled_at'
 >;
 
 /** Over all organisations, in the order in which they were entered. */
@@ -329,6 +351,7 @@ export function allOpenExecutions(db: MetadataDb): Promise<ExecutionHead[]> {
         'executions.organization_id',
         'executions.pipeline_id',
         'executions.workflow_id',
+        'executions.run_id',
         'executions.status',
         'executions.control',
         'executions.scheduled_at',

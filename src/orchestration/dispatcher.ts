@@ -5,7 +5,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { asForebayError, ForebayError } from '../core/errors.ts';
 import type { MetadataDb } from '../metadata/database.ts';
-import { allOpenExecutions, type ExecutionHead, findExecution } from '../metadata/executions.ts';
+import {
+  allOpenExecutions,
+  type ExecutionHead,
+  findExecution,
+  noteRunId,
+  updateRunningExecution,
+} from '../metadata/executions.ts';
 import { scopeOf } from '../metadata/scope.ts';
 import type { ExecutionsTable } from '../metadata/tables.ts';
 import { endAndTell } from './end-execution.ts';
@@ -115,7 +121,9 @@ export class Dispatcher implements AsyncDisposable {
       if (!(await this.#start(execution))) return;
     } else {
       if (control === CANCEL) await orchestrator.cancel(workflow_id);
-      await this.#settle(execution, await orchestrator.describe(workflow_id));
+      const run = await orchestrator.describe(workflow_id);
+      await this.#noteRun(execution, run);
+      await this.#settle(execution, run);
     }
     if (this.#nextLooks.has(id)) this.#nextLooks.set(id, performance.now() + LOOK_AGAIN_MS);
   }
@@ -131,11 +139,13 @@ export class Dispatcher implements AsyncDisposable {
     }
     const execution = await findExecution(db, scopeOf(head.organization_id), head.id);
     if (execution?.status !== 'scheduled') return false;
+    const scope = scopeOf(execution.organization_id);
     try {
-      await orchestrator.start(execution.workflow, {
+      const { runId } = await orchestrator.start(execution.workflow, {
         workflowId: execution.workflow_id,
         input: workflowInput(execution),
       });
+      await noteRunId(db, scope, { id: execution.id, run_id: runId });
       return true;
     } catch (error) {
       const failure = asForebayError(error);
@@ -144,6 +154,17 @@ export class Dispatcher implements AsyncDisposable {
       await this.#fail(execution, failure);
       return false;
     }
+  }
+
+  /**
+   * Of one that has begun, whose start was not written down or whose flow goes on in another run. Before that the run
+   * may be that of the execution before it: all of a replication have one workflow id.
+   */
+  async #noteRun(execution: ExecutionHead, run: RunDescription | null): Promise<void> {
+    if (run === null || run.runId === execution.run_id) return;
+    const { id, organization_id } = execution;
+    const changes = { run_id: run.runId };
+    await updateRunningExecution(this.#options.db, scopeOf(organization_id), { id, changes });
   }
 
   /** An execution whose workflow has ended without telling, or cannot go on. */

@@ -46,4 +46,6 @@ export interface Orchestrator extends AsyncDisposable {
   describe(workflowId: string): Promise<RunDescription | null>;
   /** Waits for the end of the workflow, through all its runs. A parked run is told as failed with `flow_diverged`. */
   result(workflowId: string, options?: { readonly signal?: AbortSignal }): Promise<FlowOutcome>;
+  /** Whether the cluster answers, known within two seconds; null where flows run in this process. */
+  readonly reachable: (() => Promise<boolean>) | null;
 }

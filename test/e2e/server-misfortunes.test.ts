@@ -192,7 +192,12 @@ describe.skipIf(server === null || spec === null)('a server whose own systems fa
       // It was taken down as soon as it was asked for, and starts when there is somebody to do it.
       expect(again).toMatchObject({ status: 200 });
       await eventually(() => faults(running, 'orchestrator_unreachable') >= 1, LONG);
+      expect(await running.get('/readyz')).toMatchObject({
+        status: 503,
+        body: { checks: { metadata: 'ok', temporal: 'failed' } },
+      });
       await cluster.restart();
+      await eventually(async () => (await running.get('/readyz')).status === 200, LONG);
       await expectWhole(running, { ...begun, execution: String(again.body['execution_id']) });
       expect(worker.stderr()).not.toContain('UnhandledPromiseRejection');
     },

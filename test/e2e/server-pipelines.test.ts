@@ -162,6 +162,26 @@ describe.skipIf(server === null)('pipelines of the server', () => {
     expect(refused).toMatchObject({ status: 422, body: { code: 'request_unprocessable' } });
   });
 
+  test('an ingestion lands rows in bronze, and builds nothing of them', async () => {
+    await server.query(
+      source,
+      `create table landed (id int primary key, name text); insert into landed values (1, 'a'), (2, 'b')`,
+    );
+    const id = await pipeline({ name: 'landed', kind: 'ingestion', streams: ['public.landed'] });
+    expect(await running.execute(id)).toMatchObject({
+      status: 'completed',
+      run_id: expect.any(String),
+      layers: {
+        bronze: { status: 'completed', records: 2 },
+        silver: { status: 'skipped' },
+        gold: { status: 'skipped' },
+      },
+    });
+    const tables = `select table_schema::text from information_schema.tables where table_name = 'landed'`;
+    expect(await rows(tables)).toEqual([['bronze']]);
+    expect(await rows('select name from bronze.landed order by id')).toEqual([['a'], ['b']]);
+  });
+
   test('a table without a key is in silver as it was read last', async () => {
     await server.query(
       source,
@@ -293,6 +313,38 @@ describe.skipIf(server === null)('pipelines of the server', () => {
       LONG,
     );
     expect(id).not.toBe('');
+  });
+
+  test('start executes what does not follow its source, and stop cancels what runs and what waits', async () => {
+    const nowhere = await running.post('/api/v1/connections', {
+      name: 'nowhere',
+      connector_type: 'postgres',
+      config: { host: '127.0.0.1', port: 1, database: 'd', user: 'u', password: 'nobody knows' },
+    });
+    const id = await pipeline({
+      name: 'started',
+      source_connection_id: nowhere.body['id'],
+      streams: ['public.items'],
+    });
+    const act = (action: string) => running.post(`/api/v1/pipelines/${id}/${action}`);
+    const status = async (execution: unknown): Promise<unknown> =>
+      (await running.execution(String(execution)))['status'];
+    const first = await act('start');
+    expect(first).toMatchObject({ status: 200, body: { pipeline_id: id, state: 'starting' } });
+    const one = first.body['execution_id'];
+    await eventually(async () => (await status(one)) === 'running', LONG);
+    const two = (await act('start')).body['execution_id'];
+    expect(await act('start')).toMatchObject({ status: 409, body: { code: 'execution_waits' } });
+    for (const action of ['pause', 'resume', 'compare']) {
+      expect(await act(action)).toMatchObject({
+        status: 422,
+        body: { code: 'request_unprocessable', detail: expect.stringContaining(action) },
+      });
+    }
+    expect((await act('stop')).body).toMatchObject({ state: 'stopping', execution_id: one });
+    expect(await status(two)).toBe('cancelled');
+    await eventually(async () => (await status(one)) === 'cancelled', LONG);
+    expect((await act('stop')).body).toMatchObject({ state: 'stopped', execution_id: null });
   });
 
   test('onboarding makes two connections and a pipeline that runs', async () => {

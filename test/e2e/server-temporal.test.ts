@@ -78,6 +78,7 @@ describe.skipIf(server === null || findTemporal() === null)('server over Tempora
     }, LONG);
     expect(last, workers.map((worker) => worker.stderr()).join('\n')).toMatchObject({
       status: 'completed',
+      run_id: expect.any(String),
       layers: { silver: { status: 'completed', records: 300_000 } },
     });
     await using client = await server.connect(copy);

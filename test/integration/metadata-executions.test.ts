@@ -7,6 +7,7 @@ import {
   claimExecution,
   endExecution,
   findExecution,
+  noteRunId,
   openExecutions,
   startExecution,
   updateRunningExecution,
@@ -45,6 +46,24 @@ async function aRunner({ db, organization }: Store) {
 const waits = { code: 'execution_waits' };
 
 describeEachStore('executions', (of) => {
+  it('has the id of its run, whether that is noted before, after or long after it began', async () => {
+    const { db, scope, claim, end } = await aRunner(of());
+    const runIdOf = async (id: string) => (await findExecution(db, scope, id))?.run_id;
+    const begin = (id: string) => startExecution(db, scope, { id, run_id: null });
+    const { execution: first } = await claim();
+    await noteRunId(db, scope, { id: first.id, run_id: 'one' });
+    await begin(first.id);
+    expect(await runIdOf(first.id)).toBe('one');
+    await end(first.id, 'completed');
+    const { execution: second } = await claim();
+    await begin(second.id);
+    expect(await runIdOf(second.id)).toBeNull();
+    await end(second.id, 'completed');
+    await noteRunId(db, scope, { id: second.id, run_id: 'two' });
+    expect(await runIdOf(second.id)).toBe('two');
+    expect(await runIdOf(first.id)).toBe('one');
+  });
+
   it('of a pipeline one runs, one waits, the next is refused', async () => {
     const { claim, start, end } = await aRunner(of());
     const first = await claim();

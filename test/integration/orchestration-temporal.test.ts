@@ -11,7 +11,9 @@ import {
   workflowId,
 } from '../support/orchestration-subject.ts';
 import { keyPem, makeAuthority, makeCertificate } from '../support/certificates.ts';
+import { startFaultProxy } from '../support/fault-proxy.ts';
 import { startTlsFront } from '../support/tls-front.ts';
+import { eventually } from '../support/wait.ts';
 
 let subject: TemporalSubject | null;
 beforeAll(async () => {
@@ -54,6 +56,28 @@ test('histories are sealed, and replayed to the same end', async (context) => {
     await Worker.runReplayHistory({ workflowBundle, dataConverter }, history, id);
   }
   await connection.close();
+});
+
+test('a cluster is unreachable while it says nothing, which is known within two seconds', async (context) => {
+  if (subject === null) return context.skip();
+  const { settings } = subject;
+  await using proxy = await startFaultProxy(Number(settings.address.split(':')[1]));
+  const { connectTemporal } = await import('../../src/orchestration/temporal/orchestrator.ts');
+  const address = `127.0.0.1:${proxy.port}`;
+  await using orchestrator = await connectTemporal({ ...settings, address });
+  const look = async (): Promise<boolean | undefined> => orchestrator.reachable?.();
+  expect(await look()).toBe(true);
+  for (const fault of ['blackhole', 'cut'] as const) {
+    proxy[fault]();
+    const startedAt = performance.now();
+    expect(await Promise.all([look(), look()])).toEqual([false, false]);
+    expect(performance.now() - startedAt).toBeLessThan(2500);
+    proxy.heal();
+    await eventually(look, { timeoutMs: 60_000 });
+  }
+  // What the SDK tries again meanwhile has ended before the connection does.
+  proxy.cut();
+  expect(await look()).toBe(false);
 });
 
 test('a cluster is known by its certificate, and asks for one', async (context) => {

@@ -45,7 +45,8 @@ export function recordingServices(): RecordingServices {
     (name: string, state: 'running' | 'paused' | 'stopped'): ControlServices['startPipeline'] =>
     (_scope, pipeline) => {
       note(name, pipeline.id);
-      return Promise.resolve({ pipeline_id: pipeline.id, state, workflow_id: pipeline.id });
+      const { id } = pipeline;
+      return Promise.resolve({ pipeline_id: id, state, workflow_id: id, execution_id: null });
     };
   const services: RecordingServices = {
     asked,

@@ -28,11 +28,25 @@ interface ReplicationParts {
   readonly dispatcher: Dispatcher;
 }
 
-export function assertFollows(pipeline: PipelinesTable): void {
-  if (workflowOf(pipeline) === 'ReplicationWorkflow') return;
+/** For pipelines that do not follow their source. */
+const INSTEAD = {
+  start: 'Execute it.',
+  stop: 'Cancel its executions.',
+  pause: 'Pause its schedule or disable it, so that nothing begins; stop it to cancel what runs.',
+  resume: 'Resume its schedule or enable it; start it to execute it now.',
+  compare:
+    'Ask for the data quality of its executions, or compare by a pipeline of kind replication.',
+  resync: 'Execute it with force, or backfill it.',
+} as const;
+
+export const follows = (pipeline: PipelinesTable): boolean =>
+  workflowOf(pipeline) === 'ReplicationWorkflow';
+
+export function assertFollows(pipeline: PipelinesTable, action: keyof typeof INSTEAD): void {
+  if (follows(pipeline)) return;
   throw new ForebayError('request_unprocessable', {
-    message: `pipeline ${pipeline.name} is of kind ${pipeline.kind}, which runs in executions and does not follow its source`,
-    fix: 'Execute it, or make a pipeline of kind replication.',
+    message: `pipeline ${pipeline.name} is of kind ${pipeline.kind}, which runs in executions and does not follow its source: there is nothing to ${action}`,
+    fix: INSTEAD[action],
   });
 }
 
@@ -44,15 +58,16 @@ export class Replications {
   }
 
   async start(scope: OrganizationScope, pipeline: PipelinesTable): Promise<PipelineState> {
-    const { state } = await this.#look(scope, pipeline);
+    assertFollows(pipeline, 'start');
+    const { state, execution } = await this.#look(scope, pipeline);
     if (state === 'paused') return this.tell(scope, pipeline, 'resume');
-    if (state !== 'stopped') return this.#answer(pipeline, state);
+    if (state !== 'stopped') return this.#answer(pipeline, state, execution?.id);
     const { deps, dispatcher } = this.#parts;
-    await inTransaction(deps.metadata.db, (transaction) =>
+    const { executionId } = await inTransaction(deps.metadata.db, (transaction) =>
       scheduleExecution(transaction, scope, { pipeline, trigger: 'manual', parameters: {} }),
     );
     dispatcher.hint();
-    return this.#answer(pipeline, 'starting');
+    return this.#answer(pipeline, 'starting', executionId);
   }
 
   async tell(
@@ -60,13 +75,14 @@ export class Replications {
     pipeline: PipelinesTable,
     control: Exclude<Control, 'reconfigure'>,
   ): Promise<PipelineState> {
-    const { state } = await this.#look(scope, pipeline);
+    assertFollows(pipeline, control);
+    const { state, execution } = await this.#look(scope, pipeline);
     const after = { stop: 'stopping', pause: 'paused', resume: 'running' } as const;
     if (state === 'stopped') return this.#answer(pipeline, state);
     // Also where it seems to be so already: what was asked before may be on its way still.
     const signal = { name: 'control', id: uuidv7(), payload: control };
     await this.#parts.orchestrator.signal(pipeline.id, signal);
-    return this.#answer(pipeline, after[control]);
+    return this.#answer(pipeline, after[control], execution?.id);
   }
 
   /** One that runs takes up what was changed; where none is open there is nobody to tell. */
@@ -85,7 +101,7 @@ export class Replications {
     pipeline: PipelinesTable,
     { streams, key, signal }: ResyncRequest,
   ): Promise<Resynced> {
-    assertFollows(pipeline);
+    assertFollows(pipeline, 'resync');
     await this.#assertResyncable(scope, pipeline, streams, signal);
     const { state, execution } = await this.#begun(scope, pipeline, signal);
     const demand = key === null ? uuidv7() : demandOf(scope, pipeline, key);
@@ -166,7 +182,6 @@ export class Replications {
     readonly state: PipelineState['state'];
     readonly execution: ExecutionsTable | null;
   }> {
-    assertFollows(pipeline);
     const { deps, orchestrator } = this.#parts;
     const [execution] = await openExecutions(deps.metadata.db, scope, pipeline.id);
     if (execution === undefined) return { state: 'stopped', execution: null };
@@ -175,8 +190,12 @@ export class Replications {
     return { state: state === 'paused' ? 'paused' : 'running', execution };
   }
 
-  #answer(pipeline: PipelinesTable, state: PipelineState['state']): PipelineState {
-    return { pipeline_id: pipeline.id, state, workflow_id: pipeline.id };
+  #answer(
+    { id }: PipelinesTable,
+    state: PipelineState['state'],
+    executionId: string | null = null,
+  ): PipelineState {
+    return { pipeline_id: id, state, workflow_id: id, execution_id: executionId };
   }
 }
 

@@ -2,8 +2,10 @@
 import { CONNECTORS } from '../../connectors/registry.ts';
 import { ForebayError } from '../../core/errors.ts';
 import { endAndTell } from '../../orchestration/end-execution.ts';
-import { findExecution } from '../../metadata/executions.ts';
+import { findExecution, openExecutions } from '../../metadata/executions.ts';
 import type { MetadataDb } from '../../metadata/database.ts';
+import type { OrganizationScope } from '../../metadata/scope.ts';
+import type { PipelinesTable } from '../../metadata/tables.ts';
 import {
   type ActivityDeps,
   connectionSystem,
@@ -15,6 +17,7 @@ import type { TriggerParameters } from '../../orchestration/flows/activities.ts'
 import type { Orchestrator } from '../../orchestration/orchestrator.ts';
 import { scheduleExecution } from '../../orchestration/schedule-execution.ts';
 import type { ConnectorType } from '../schemas/connectors.ts';
+import type { PipelineState } from '../schemas/pipelines.ts';
 import type { ConnectorCapabilities, ControlServices } from '../services.ts';
 import { joinedRanges } from '../backfill-request.ts';
 import { comparePipeline } from './compare.ts';
@@ -23,7 +26,7 @@ import { readCatalog, testSystem } from './look.ts';
 import { metricsText } from './metrics.ts';
 import { Onboardings } from './onboarding.ts';
 import { countRows } from './preview-backfill.ts';
-import { assertFollows, Replications } from './replications.ts';
+import { assertFollows, follows, Replications } from './replications.ts';
 
 export interface ServiceParts {
   readonly deps: ActivityDeps;
@@ -54,8 +57,8 @@ const NOT_THERE: Pick<ControlServices, 'lintBenthos'> = {
     ),
 };
 
-async function readiness(db: MetadataDb): ReturnType<ControlServices['readiness']> {
-  const metadata = await db
+async function canRead(db: MetadataDb): Promise<boolean> {
+  return db
     .selectFrom('organizations')
     .select('id')
     .limit(1)
@@ -64,7 +67,16 @@ async function readiness(db: MetadataDb): ReturnType<ControlServices['readiness'
       () => true,
       () => false,
     );
-  return { checks: { metadata } };
+}
+
+/** Of a cluster only where one is configured: nothing can be started or stopped while it is away. */
+async function readiness(
+  db: MetadataDb,
+  { reachable }: Pick<Orchestrator, 'reachable'>,
+): ReturnType<ControlServices['readiness']> {
+  if (reachable === null) return { checks: { metadata: await canRead(db) } };
+  const [metadata, temporal] = await Promise.all([canRead(db), reachable()]);
+  return { checks: { metadata, temporal } };
 }
 
 type ExecutionServices = Pick<
@@ -116,10 +128,28 @@ function executionServices({ deps, orchestrator, dispatcher }: ServiceParts): Ex
   };
 }
 
+/** Those that wait go first, so that none of them begins because the one before it has ended. */
+async function stopExecutions(
+  db: MetadataDb,
+  { cancelExecution }: Pick<ControlServices, 'cancelExecution'>,
+  { scope, pipeline }: { readonly scope: OrganizationScope; readonly pipeline: PipelinesTable },
+): Promise<PipelineState> {
+  const open = await openExecutions(db, scope, pipeline.id);
+  for (const { id } of open.toReversed()) await cancelExecution(scope, id);
+  const running = open.find(({ status }) => status === 'running');
+  return {
+    pipeline_id: pipeline.id,
+    state: running === undefined ? 'stopped' : 'stopping',
+    workflow_id: running?.workflow_id ?? pipeline.id,
+    execution_id: running?.id ?? null,
+  };
+}
+
 export function createServices(parts: ServiceParts): ControlServices {
   const { deps, orchestrator } = parts;
   const { db } = deps.metadata;
   const replication = new Replications(parts);
+  const executions = executionServices(parts);
   const onboardings = new Onboardings(deps, orchestrator);
   return {
     ...NOT_THERE,
@@ -128,14 +158,17 @@ export function createServices(parts: ServiceParts): ControlServices {
       testSystem(await storedSystem(deps, scope, connection), deps.guard, signal),
     catalog: async (scope, connection, signal) =>
       readCatalog(await connectionSystem(deps, scope, connection), signal),
-    ...executionServices(parts),
+    ...executions,
     startPipeline: (scope, pipeline) => replication.start(scope, pipeline),
-    stopPipeline: (scope, pipeline) => replication.tell(scope, pipeline, 'stop'),
+    stopPipeline: (scope, pipeline) =>
+      follows(pipeline)
+        ? replication.tell(scope, pipeline, 'stop')
+        : stopExecutions(db, executions, { scope, pipeline }),
     pausePipeline: (scope, pipeline) => replication.tell(scope, pipeline, 'pause'),
     resumePipeline: (scope, pipeline) => replication.tell(scope, pipeline, 'resume'),
     resyncPipeline: (scope, pipeline, request) => replication.resync(scope, pipeline, request),
     comparePipeline: async (scope, pipeline, request) => {
-      assertFollows(pipeline);
+      assertFollows(pipeline, 'compare');
       const ref = { organizationId: scope.organizationId, pipelineId: pipeline.id };
       return comparePipeline(await loadPipeline(deps, ref), request);
     },
@@ -149,7 +182,7 @@ export function createServices(parts: ServiceParts): ControlServices {
     startOnboarding: (scope, input) => onboardings.start(scope, input),
     onboarding: (scope, workflowId) => onboardings.find(scope, workflowId),
     models: parts.models,
-    readiness: () => readiness(db),
+    readiness: () => readiness(db, orchestrator),
     metrics: (scope) => metricsText(db, scope),
   };
 }

@@ -13,7 +13,7 @@ import type { ApiTokensTable, UsersTable } from '../../metadata/tables.ts';
 import type { MetadataDb } from '../../metadata/database.ts';
 import { timeOf } from '../../metadata/transaction.ts';
 import { createUser, deleteUser, findUser, listUsers, updateUser } from '../../metadata/users.ts';
-import { cursorAt, listed, pageOf } from '../page.ts';
+import { cursorAt, listed, listedOf, pageOf } from '../page.ts';
 import { passwordGate } from '../password-gate.ts';
 import { fieldError, notFound } from '../problem.ts';
 import { type Call, changeRoute, type Effect, readRoute, type Route } from '../route.ts';
@@ -74,11 +74,13 @@ const organizationRoutes: readonly Route[] = [
     summary: 'The organisation of the token.',
     tag: TAG,
     permission: 'read',
+    query: z.strictObject(pageQuery),
     replies: { 200: organizationListSchema },
-    handle: async ({ context, caller }) => {
-      const row = await findOrganization(context.db, caller.scope);
-      const organizations = row === null ? [] : [row];
-      return { status: 200, body: { organizations, next_cursor: null } };
+    handle: async (call) => {
+      const row = await findOrganization(call.context.db, call.caller.scope);
+      const all = row === null ? [] : [row];
+      const { rows, nextCursor } = listedOf('organizations', call, all, ({ id }) => id);
+      return { status: 200, body: { organizations: rows, next_cursor: nextCursor } };
     },
   }),
   readRoute({

@@ -13,7 +13,7 @@ import { timeOf, type MetadataTransaction } from '../../metadata/transaction.ts'
 import { type SplitConfig, splitConfig, storedSecrets } from '../connection-config.ts';
 import { demandVersion } from '../etag.ts';
 import { mergePatch } from '../merge-patch.ts';
-import { listed, pageOf } from '../page.ts';
+import { listed, listedOf, pageOf } from '../page.ts';
 import { fieldError, notFound, upstreamError } from '../problem.ts';
 import { readPart } from '../read-request.ts';
 import {
@@ -257,17 +257,19 @@ export const connectionRoutes: readonly Route[] = [
     summary: 'Types of systems, with what a connection to each is configured with.',
     tag: 'Connections',
     permission: 'read',
+    query: z.strictObject(pageQuery),
     replies: { 200: connectorListSchema },
-    handle: ({ context }) => {
-      const capabilities = context.services.connectors();
-      const connectors = CONNECTOR_TYPES.map((type: ConnectorType) => ({
+    handle: (call) => {
+      const capabilities = call.context.services.connectors();
+      const { rows, nextCursor } = listedOf('connectors', call, CONNECTOR_TYPES, (type) => type);
+      const connectors = rows.map((type: ConnectorType) => ({
         connector_type: type,
         title: connectorConfiguration(type).title,
         source: capabilities[type]?.source ?? [],
         destination: capabilities[type]?.destination ?? [],
         config_schema: connectorConfiguration(type).jsonSchema,
       }));
-      return Promise.resolve({ status: 200, body: { connectors } });
+      return Promise.resolve({ status: 200, body: { connectors, next_cursor: nextCursor } });
     },
   }),
   readRoute({

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { lastEventId, readEvents } from '../../metadata/events-outbox.ts';
 import { toCloudEvent } from '../../service/events/cloud-event.ts';
-import { cursorAt, pageOf } from '../page.ts';
+import { cursorAt, listedOf, pageOf } from '../page.ts';
 import { type Call, type Feed, readRoute, type Route } from '../route.ts';
 import { pageQuery } from '../schemas/fields.ts';
 import { eventListSchema, modelListSchema } from '../schemas/operations.ts';
@@ -56,12 +56,14 @@ export const operationRoutes: readonly Route[] = [
     summary: 'Gold models, as their files say.',
     tag: 'Models',
     permission: 'read',
+    query: z.strictObject(pageQuery),
     replies: { 200: modelListSchema },
     failures: ['model_invalid'],
-    handle: async ({ context, caller }) => {
-      const found = await context.services.models(caller.scope);
-      const models = found.map(({ dependsOn, ...model }) => ({ ...model, depends_on: dependsOn }));
-      return { status: 200, body: { models, next_cursor: null } };
+    handle: async (call) => {
+      const found = await call.context.services.models(call.caller.scope);
+      const { rows, nextCursor } = listedOf('models', call, found, ({ name }) => name);
+      const models = rows.map(({ dependsOn, ...model }) => ({ ...model, depends_on: dependsOn }));
+      return { status: 200, body: { models, next_cursor: nextCursor } };
     },
   }),
 ];

@@ -1,5 +1,6 @@
 /** What a pipeline does by hand: executions, replication, comparison. */
 import { z } from 'zod';
+import { findExecution } from '../../metadata/executions.ts';
 import { listPipelineStreams } from '../../metadata/pipeline-streams.ts';
 import type { PipelinesTable } from '../../metadata/tables.ts';
 import type { MetadataTransaction } from '../../metadata/transaction.ts';
@@ -21,6 +22,7 @@ import {
   comparisonSchema,
   executeInput,
   type ExecutionParameters,
+  type PipelineState,
   pipelineStateSchema,
   resyncedSchema,
   resyncInput,
@@ -208,8 +210,9 @@ const resync = changeRoute({
 });
 
 const ACTIONS = {
-  start: 'Starts the replication of the pipeline, or goes on where it stopped.',
-  stop: 'Stops the replication after what is in hand.',
+  start:
+    'Starts the replication of the pipeline, or goes on where it stopped; a pipeline of another kind is executed.',
+  stop: 'Stops the replication after what is in hand; of a pipeline of another kind, cancels what runs or waits.',
   pause: 'Halts the replication; it keeps its place.',
   resume: 'Lets a paused replication go on.',
 } as const;
@@ -231,6 +234,24 @@ function act(action: Action, call: Call<IdParams, unknown, unknown>, row: Pipeli
   }
 }
 
+/** As `execute` without parameters, under the key of the request like that. */
+async function startedExecution(trigger: Trigger, row: PipelinesTable): Promise<Effect> {
+  const { transaction, caller, services } = trigger;
+  const request = { pipeline: row, parameters: { force: false } };
+  const scheduled = await services.triggerExecution(transaction, caller.scope, request);
+  const execution = await findExecution(transaction, caller.scope, scheduled.executionId);
+  const body: PipelineState = {
+    pipeline_id: row.id,
+    state: 'starting',
+    workflow_id: execution?.workflow_id ?? row.id,
+    execution_id: scheduled.executionId,
+  };
+  return { ...scheduledEffect(trigger, row, scheduled, 'start'), body };
+}
+
+const isExecuted = (action: Action, row: PipelinesTable): boolean =>
+  action === 'start' && row.kind !== 'replication';
+
 function control(action: Action): Route {
   return changeRoute({
     method: 'POST',
@@ -242,10 +263,21 @@ function control(action: Action): Route {
     params: idParams,
     body: noBody,
     replies: { 200: pipelineStateSchema },
-    failures: ['request_unprocessable', 'orchestrator_unreachable'],
-    prepare: async (call) => act(action, call, await requiredPipeline(call.context.db, call)),
+    failures: [
+      'request_unprocessable',
+      'orchestrator_unreachable',
+      ...(action === 'start' ? (['execution_waits'] as const) : []),
+    ],
+    prepare: async (call) => {
+      const row = await requiredPipeline(call.context.db, call);
+      return isExecuted(action, row) ? null : act(action, call, row);
+    },
     change: async (call, transaction, state) => {
       const row = await requiredPipeline(transaction, call);
+      if (state === null) {
+        const { caller, context } = call;
+        return startedExecution({ caller, services: context.services, transaction }, row);
+      }
       return { status: 200, body: state, audit: audit(action, row, { state: state.state }) };
     },
   });

@@ -101,7 +101,42 @@ describe('a pipeline', () => {
     [{ streams: [{ stream: 'a', load: 'x' }] }, 'request_invalid', '/streams/0/load'],
     [{ quality_rules: [{ rule: 'range', column: 'a' }] }, 'request_invalid', '/quality_rules/0'],
     [{ layers: { bronze: false } }, 'request_invalid', '/layers/silver'],
+    [
+      { retry_policy: { initial_delay: '2s', initial_delay_ms: 2000 } },
+      'request_invalid',
+      '/retry_policy/initial_delay',
+    ],
+    [
+      { retry_policy: { max_delay: '2m', max_delay_ms: 120_000 } },
+      'request_invalid',
+      '/retry_policy/max_delay',
+    ],
+    [{ retry_policy: { max_delay: '2 m' } }, 'request_invalid', '/retry_policy/max_delay'],
+    [{ retry_policy: { initial_delay: '0s' } }, 'request_invalid', '/retry_policy/initial_delay'],
+    [{ retry_policy: { max_delay: '2d' } }, 'request_invalid', '/retry_policy/max_delay'],
+    [{ retry_policy: { max_delay: '10ms' } }, 'request_invalid', '/retry_policy/max_delay'],
+    [{ retry_policy: { max_delay_ms: 10 } }, 'request_invalid', '/retry_policy/max_delay_ms'],
     [{ schema: 'shop' }, 'request_invalid', '/schema'],
+    [{ kind: 'ingestion', schema: 'shop' }, 'request_invalid', '/schema'],
+    [
+      { kind: 'ingestion', layers: { bronze: false, silver: false } },
+      'request_invalid',
+      '/layers/bronze',
+    ],
+    [
+      { kind: 'ingestion', layers: { silver_mode: 'history' } },
+      'request_invalid',
+      '/layers/silver_mode',
+    ],
+    [{ kind: 'ingestion', layers: { models: ['daily'] } }, 'request_invalid', '/layers/models'],
+    [
+      {
+        kind: 'ingestion',
+        streams: [{ stream: 'a', quality_rules: [{ rule: 'not_null', columns: ['id'] }] }],
+      },
+      'request_invalid',
+      '/streams/0/quality_rules',
+    ],
     [{ kind: 'replication', layers: {} }, 'request_invalid', '/layers'],
     [
       { kind: 'replication', streams: [{ stream: 'a', cursor_column: 't' }] },
@@ -161,6 +196,33 @@ describe('a pipeline', () => {
     const next = Date.parse(patched.body.next_run_at) - Date.now();
     expect(next).toBeGreaterThan(3_500_000);
     expect(next).toBeLessThanOrEqual(3_600_000);
+  });
+
+  it('takes the delays of its retries as durations, and answers milliseconds', async () => {
+    const { body, status } = await post({
+      retry_policy: { initial_delay: '500ms', max_delay: '1h30m' },
+    });
+    expect(status).toBe(201);
+    expect(body.retry_policy).toEqual({
+      max_attempts: 5,
+      initial_delay_ms: 500,
+      max_delay_ms: 5_400_000,
+      backoff_multiplier: 2,
+      permanent_error_codes: [],
+    });
+    const patch = (retry_policy: object): Promise<Answer> =>
+      api.ask('PATCH', `${URL}/${body.id}`, {
+        headers: { 'if-match': '*' },
+        body: { retry_policy },
+      });
+    const patched = await patch({ initial_delay: '2s' });
+    expect(patched.body.retry_policy).toMatchObject({
+      initial_delay_ms: 2000,
+      max_delay_ms: 5_400_000,
+    });
+    expect((await patch({ max_delay: null })).body.retry_policy.max_delay_ms).toBe(60_000);
+    const doubled = asProblem(await patch({ max_delay: '1m', max_delay_ms: 60_000 }));
+    expect(doubled.errors[0]?.pointer).toBe('/retry_policy/max_delay');
   });
 
   it('is disabled and enabled, and nothing is due meanwhile', async () => {
@@ -288,41 +350,30 @@ describe('running a pipeline by hand', () => {
   });
 
   it.each(['start', 'stop', 'pause', 'resume'])('%s is handed on', async (action) => {
-    const answer = await api.ask('POST', `${URL}/${made.pipeline}/${action}`, { body: {} });
-    expect(answer.body).toMatchObject({ pipeline_id: made.pipeline, workflow_id: made.pipeline });
-    expect(api.services.asked.at(-1)?.name).toBe(`${action}Pipeline`);
+    const { id } = (await post({ kind: 'replication' })).body;
+    const answer = await api.ask('POST', `${URL}/${id}/${action}`, { body: {} });
+    expect(answer.body).toMatchObject({ pipeline_id: id, workflow_id: id });
+    expect(api.services.asked.at(-1)).toEqual({ name: `${action}Pipeline`, subject: id });
+  });
+
+  it('start executes a pipeline that does not follow its source, once under one key', async () => {
+    const { id } = (await post({ kind: 'sync' })).body;
+    const headers = { 'idempotency-key': `start ${id}`.replaceAll(' ', '-') };
+    const start = (): Promise<Answer> => api.ask('POST', `${URL}/${id}/start`, { headers });
+    const { body } = await start();
+    expect(body).toEqual({
+      pipeline_id: id,
+      state: 'starting',
+      workflow_id: `execution-${body.execution_id}`,
+      execution_id: expect.any(String),
+    });
+    expect((await start()).body).toEqual(body);
+    const listed = await api.ask('GET', `/api/v1/etl/executions?pipeline_id=${id}`);
+    expect(listed.body.executions).toMatchObject([{ id: body.execution_id, status: 'scheduled' }]);
   });
 
   it('compare answers what was found', async () => {
     const answer = await api.ask('POST', `${URL}/${made.pipeline}/compare`);
     expect(answer.body).toEqual({ identical: true, streams: [] });
-  });
-});
-
-describe('a schedule', () => {
-  it('shows its next five times, is paused, resumed and triggered', async () => {
-    const { body } = await post({ schedule_type: 'interval', interval_seconds: 60 });
-    const { schedules } = (await api.ask('GET', '/api/v1/schedules?limit=200')).body;
-    const schedule = schedules.find((row: { pipeline_id: string }) => row.pipeline_id === body.id);
-    const times = schedule.next_run_times.map((time: string) => Date.parse(time));
-    expect(times).toHaveLength(5);
-    expect(times.slice(1).map((time: number, index: number) => time - times[index])).toEqual(
-      Array(4).fill(60_000),
-    );
-    const url = `/api/v1/schedules/${schedule.id}`;
-    const paused = await api.ask('POST', `${url}/pause`);
-    expect(paused.body).toMatchObject({ is_paused: true, next_run_at: null, next_run_times: [] });
-    const resumed = await api.ask('POST', `${url}/resume`);
-    expect(resumed.body).toMatchObject({ is_paused: false, next_run_at: expect.any(String) });
-    const triggered = await api.ask('POST', `${url}/trigger`);
-    expect(triggered.body.status).toBe('scheduled');
-    const headers = { 'if-match': String(resumed.headers['etag']) };
-    const changed = await api.ask('PATCH', url, { headers, body: { interval_seconds: 30 } });
-    expect(changed.body.interval_seconds).toBe(30);
-    const bad = await api.ask('PATCH', url, {
-      headers: { 'if-match': '*' },
-      body: { schedule_type: 'cron' },
-    });
-    expect(asProblem(bad).code).toBe('schedule_invalid');
   });
 });

@@ -43,6 +43,7 @@ import {
   pipelineListSchema,
   pipelineSchema,
 } from '../schemas/pipelines.ts';
+import { withoutReplacedDelays } from '../schemas/retry-policy.ts';
 
 const PATH = '/api/v1/pipelines';
 const EXAMPLE: z.input<typeof pipelineInput> = {
@@ -197,7 +198,8 @@ const patch = changeRoute({
   change: async (call, transaction) => {
     const row = await requiredPipeline(transaction, call);
     const parts = await pipelineParts(transaction, call.caller.scope, [row]);
-    const merged = mergePatch(pipelineInputOf(row, parts(row)), call.body);
+    const before = withoutReplacedDelays(pipelineInputOf(row, parts(row)), call.body);
+    const merged = mergePatch(before, call.body);
     const input = readPart('body', pipelineInput, merged) as PipelineInput;
     return replace(call, transaction, row, input);
   },

@@ -33,7 +33,7 @@ import { triggerPipeline } from './pipeline-runs.ts';
 
 const PATH = '/api/v1/schedules';
 const TAG = 'Schedules';
-const SHOWN_RUNS = 5;
+const SHOWN_RUNS = 10;
 
 async function required(
   db: MetadataDb,

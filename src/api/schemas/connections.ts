@@ -79,4 +79,5 @@ export const connectorListSchema = z.object({
       config_schema: z.record(z.string(), json).meta({ description: 'JSON Schema 2020-12.' }),
     }),
   ),
+  next_cursor: nextCursor,
 });

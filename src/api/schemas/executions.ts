@@ -70,7 +70,10 @@ export const executionDetailSchema = executionSchema
     scheduled_at: time,
     workflow: z.string(),
     workflow_id: z.string(),
-    run_id: z.string().nullable(),
+    run_id: z
+      .string()
+      .nullable()
+      .meta({ description: 'Run of the workflow that does it; null until it is known.' }),
     parameters: json,
     output: json.nullable(),
     retry: json

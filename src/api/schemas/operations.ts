@@ -40,7 +40,7 @@ export const modelSchema = z
   .meta({ id: 'Model' });
 export const modelListSchema = z.object({
   models: z.array(modelSchema),
-  next_cursor: z.null(),
+  next_cursor: nextCursor,
 });
 
 export const benthosInput = z

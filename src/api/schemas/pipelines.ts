@@ -2,9 +2,10 @@
 import { z } from 'zod';
 import { day, identifierText, name, nextCursor, time, uuid, version } from './fields.ts';
 import { qualityRuleSchema, qualityRulesSchema } from '../../layers/quality-rules.ts';
+import { retryPolicy } from './retry-policy.ts';
 import { scheduleFields, SCHEDULE_TYPES, OVERLAP_POLICIES } from './schedules.ts';
 
-export const PIPELINE_KINDS = ['etl', 'sync', 'replication'] as const;
+export const PIPELINE_KINDS = ['etl', 'sync', 'ingestion', 'replication'] as const;
 
 // Named in the description of the API.
 qualityRuleSchema.register(z.globalRegistry, { id: 'QualityRule' });
@@ -56,20 +57,6 @@ const layers = z
   })
   .meta({ id: 'Layers', description: 'Which layers an execution of kind etl builds.' });
 
-const retryPolicy = z
-  .strictObject({
-    max_attempts: z.int().min(1).max(1000).default(5),
-    initial_delay_ms: z.int().min(1).max(86_400_000).default(1000),
-    max_delay_ms: z.int().min(1).max(86_400_000).default(60_000),
-    backoff_multiplier: z.number().min(1).max(1000).default(2),
-    permanent_error_codes: z.array(z.string().min(1).max(100)).max(1000).default([]),
-  })
-  .refine((policy) => policy.max_delay_ms >= policy.initial_delay_ms, {
-    path: ['max_delay_ms'],
-    message: 'is shorter than initial_delay_ms',
-  })
-  .meta({ id: 'RetryPolicy', description: 'Instead of the usual retries.' });
-
 /** What the column `config` of a pipeline holds beside its streams. */
 const settings = {
   schema: identifierText.max(63).optional().meta({
@@ -101,7 +88,10 @@ export type PipelineSettings = z.output<typeof pipelineSettingsSchema>;
 export const pipelineInput = z
   .strictObject({
     name,
-    kind: z.enum(PIPELINE_KINDS).default('etl'),
+    kind: z.enum(PIPELINE_KINDS).default('etl').meta({
+      description:
+        'etl builds bronze, silver and gold; sync bronze and silver; ingestion bronze; replication follows its source.',
+    }),
     source_connection_id: uuid,
     destination_connection_id: uuid,
     streams,
@@ -203,9 +193,17 @@ export const pipelineStateSchema = z
   .object({
     pipeline_id: uuid,
     state: z.enum(['starting', 'running', 'paused', 'stopping', 'stopped']),
-    workflow_id: z.string(),
+    workflow_id: z
+      .string()
+      .meta({ description: 'Of that execution; the id of the pipeline where none is open.' }),
+    execution_id: uuid
+      .nullable()
+      .meta({ description: 'What was started, runs or is stopped; null where none is open.' }),
   })
-  .meta({ id: 'PipelineState', description: 'Of the replication of the pipeline.' });
+  .meta({
+    id: 'PipelineState',
+    description: 'Of the replication of the pipeline, or of its execution.',
+  });
 export type PipelineState = z.output<typeof pipelineStateSchema>;
 
 /** Each is one that the source must have, so that a mistake is told at once. */

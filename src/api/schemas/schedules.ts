@@ -100,7 +100,7 @@ export const scheduleSchema = z
     next_run_at: time
       .nullable()
       .meta({ description: 'Null where nothing is due: manual, paused or disabled.' }),
-    next_run_times: z.array(time).meta({ description: 'The next starts, five at most.' }),
+    next_run_times: z.array(time).meta({ description: 'The next starts, ten at most.' }),
     version,
     created_at: time,
     updated_at: time,

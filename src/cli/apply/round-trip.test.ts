@@ -122,6 +122,13 @@ const pipelineParts = fc.record({
   rules: fc.constantFrom(undefined, [
     { rule: 'not_null' as const, columns: ['a'], action: 'filter' as const },
   ]),
+  retry: fc.constantFrom(
+    undefined,
+    { max_attempts: 3 },
+    { initial_delay: '500ms', max_delay: '1h30m' },
+    { initial_delay_ms: 20, max_delay: '20ms' },
+  ),
+  kind: fc.constantFrom('etl' as const, 'ingestion' as const),
   from: fc.nat(),
   to: fc.nat(),
 });
@@ -135,11 +142,13 @@ function pipelineOf(
     name: parts.name,
     source_connection_id: connections[parts.from % connections.length]?.id,
     destination_connection_id: connections[parts.to % connections.length]?.id,
+    kind: parts.kind,
     streams: parts.streams,
     ...parts.schedule,
     is_active: parts.is_active,
     layers: parts.layers,
     quality_rules: parts.rules,
+    retry_policy: parts.retry,
   });
   return pipelineSchema.parse({
     ...input,

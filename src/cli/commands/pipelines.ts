@@ -37,7 +37,7 @@ export const show: RunCommand = ({ args, options, terminal }) => {
 
 type Control = 'start' | 'stop' | 'pause' | 'resume';
 
-/** Of a pipeline that follows its source. */
+/** `pause` and `resume` are of pipelines that follow their source. */
 export const control =
   (action: Control): RunCommand =>
   ({ args, options, terminal }) => {

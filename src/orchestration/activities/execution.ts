@@ -36,6 +36,7 @@ export async function beginExecution(
   const isFirst = await inTransaction(db, async (transaction) => {
     const { changed, execution } = await startExecution(transaction, scope, {
       id: ref.executionId,
+      // The dispatcher notes it, before or after this.
       run_id: null,
     });
     // It was cancelled while it waited.

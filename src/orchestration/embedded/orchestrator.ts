@@ -52,6 +52,7 @@ export async function startEmbedded(options: EngineOptions): Promise<EmbeddedOrc
     },
     describe: (workflowId) => describe(engine, workflowId),
     result: (workflowId, { signal } = {}) => result(engine, workflowId, signal ?? null),
+    reachable: null,
     loaded: () => engine.loaded,
     [Symbol.asyncDispose]: () => engine.stop(),
   };

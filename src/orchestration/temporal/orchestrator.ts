@@ -15,6 +15,7 @@ import type { FlowOutcome, Orchestrator, RunDescription } from '../orchestrator.
 import { toPayload } from '../payload.ts';
 import { createCodec } from './codec.ts';
 import { type FlowEnvelope, type Letter, type Pending, PENDING_QUERY } from './envelope.ts';
+import { Reach } from './reach.ts';
 import { type TemporalSettings, connectionOptions } from './settings.ts';
 
 const UNREACHABLE = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED', '14', '4']);
@@ -24,6 +25,7 @@ export async function connectTemporal(settings: TemporalSettings): Promise<Orche
   const connection = await guarded(address, '', () =>
     Connection.connect({ ...connectionOptions(settings), connectTimeout: '10s' }),
   );
+  const reach = new Reach(connection);
   const [key, ...others] = payloadKeys;
   const { workflow } = new Client({
     connection,
@@ -60,7 +62,11 @@ export async function connectTemporal(settings: TemporalSettings): Promise<Orche
       const ended = ask(workflowId, () => workflow.getHandle(workflowId).result());
       return outcomeOf(workflowId, signal === undefined ? ended : untilAborted(ended, signal));
     },
-    [Symbol.asyncDispose]: () => connection.close(),
+    reachable: () => reach.look(),
+    [Symbol.asyncDispose]: async () => {
+      await reach.settled();
+      await connection.close();
+    },
   };
 }
 
