@@ -326,6 +326,27 @@ export function openExecutions(
     .execute();
 }
 
+/** Executions of a replication have one workflow id, and a run of it each. */
+export async function isRunOfAnother(
+  db: MetadataDb,
+  scope: OrganizationScope,
+  {
+    id,
+    pipelineId,
+    runId,
+  }: { readonly id: string; readonly pipelineId: string; readonly runId: string },
+): Promise<boolean> {
+  const row = await db
+    .selectFrom('executions')
+    .select('id')
+    .where('organization_id', '=', scope.organizationId)
+    .where('pipeline_id', '=', pipelineId)
+    .where('run_id', '=', runId)
+    .where('id', '<>', id)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
 /** What tells where an execution stands; there may be thousands of them. */
 export type ExecutionHead = Pick<
   ExecutionsTable,

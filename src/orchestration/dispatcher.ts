@@ -7,6 +7,7 @@ import { asForebayError, ForebayError } from '../core/errors.ts';
 import type { MetadataDb } from '../metadata/database.ts';
 import {
   allOpenExecutions,
+  isRunOfAnother,
   type ExecutionHead,
   findExecution,
   noteRunId,
@@ -132,7 +133,7 @@ export class Dispatcher implements AsyncDisposable {
   async #start(head: ExecutionHead): Promise<boolean> {
     const { db, orchestrator } = this.#options;
     const known = await orchestrator.describe(head.workflow_id);
-    if (known !== null && belongs(known, head)) {
+    if (known !== null && (await this.#belongs(known, head))) {
       await this.#settle(head, known);
       // Its own has a while to say that it has begun; one from before is about to end.
       return known.startedAt >= head.scheduled_at;
@@ -154,6 +155,15 @@ export class Dispatcher implements AsyncDisposable {
       await this.#fail(execution, failure);
       return false;
     }
+  }
+
+  /** A workflow may have been there before under the same id, also after this execution was entered. */
+  async #belongs(run: RunDescription, execution: ExecutionHead): Promise<boolean> {
+    if (run.status === 'running') return true;
+    if (run.startedAt < execution.scheduled_at) return false;
+    const { id, organization_id, pipeline_id: pipelineId } = execution;
+    const other = { id, pipelineId, runId: run.runId };
+    return !(await isRunOfAnother(this.#options.db, scopeOf(organization_id), other));
   }
 
   /**
@@ -192,9 +202,4 @@ export class Dispatcher implements AsyncDisposable {
       output: null,
     });
   }
-}
-
-/** A workflow may have been there before under the same id. */
-function belongs(run: RunDescription, execution: ExecutionHead): boolean {
-  return run.status === 'running' || run.startedAt >= execution.scheduled_at;
 }

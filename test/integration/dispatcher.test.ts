@@ -118,3 +118,17 @@ test('one that waits does not take the run of the one before it for its own', as
   });
   expect(begun.run_id).not.toBe((await on.find(first.id)).run_id);
 });
+
+test('one that was entered before the run of the one before it began has a run of its own', async () => {
+  await using on = await open();
+  const first = await on.claim('shared');
+  const next = await on.claim('shared');
+  const dispatcher = on.dispatch();
+  await eventually(async () => (await on.find(first.id)).run_id !== null);
+  await eventually(async () => (await on.find(first.id)).status === 'running');
+  await on.orchestrator.signal('shared', { name: 'go', id: '1', payload: null });
+  await on.orchestrator.result('shared');
+  await on.end(first.id);
+  dispatcher.hint();
+  await eventually(async () => (await on.find(next.id)).status === 'running');
+});
