@@ -139,8 +139,12 @@ export interface ControlServices {
   pipelineChanged(pipelineId: string): void;
   /** Fails with `capability_missing` where there is nothing to lint with. */
   lintBenthos(configuration: string, signal: AbortSignal): Promise<Lint>;
-  /** Starts the flow; what it makes is found again by name when it is asked for twice. */
-  startOnboarding(scope: OrganizationScope, input: OnboardingInput): Promise<Onboarding>;
+  /** Starts the flow. Under the same key it is the same one; null: it is one of its own. */
+  startOnboarding(
+    scope: OrganizationScope,
+    input: OnboardingInput,
+    key: string | null,
+  ): Promise<Onboarding>;
   /** Null: there is none of this organisation. */
   onboarding(scope: OrganizationScope, workflowId: string): Promise<Onboarding | null>;
   models(scope: OrganizationScope): Promise<readonly ModelDescription[]>;

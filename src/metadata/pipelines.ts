@@ -24,9 +24,9 @@ export interface NewPipeline {
 export function createPipeline(
   db: MetadataDb,
   scope: OrganizationScope,
-  pipeline: NewPipeline,
+  pipeline: NewPipeline & { readonly id?: string },
 ): Promise<PipelinesTable> {
-  const { streams, ...rest } = pipeline;
+  const { streams, id = uuidv7(), ...rest } = pipeline;
   const now = timeOf();
   return inTransaction(db, async (transaction) => {
     await lockConfiguration(transaction, scope);
@@ -35,7 +35,7 @@ export function createPipeline(
       .insertInto('pipelines')
       .values({
         ...rest,
-        id: uuidv7(),
+        id,
         organization_id: scope.organizationId,
         last_run_at: null,
         last_run_status: null,

@@ -79,6 +79,17 @@ describe('a pipeline', () => {
     expect(listed.body.pipelines).toEqual([answer.body]);
   });
 
+  it('that was made without a schedule gets one when it is changed', async () => {
+    const { body: bare } = await post({});
+    await api.metadata.db.deleteFrom('schedules').where('pipeline_id', '=', bare.id).execute();
+    const changed = await api.ask('PATCH', `${URL}/${bare.id}`, {
+      headers: { 'if-match': `"${bare.version}"` },
+      body: { schedule_type: 'cron', cron_expression: '0 6 * * *' },
+    });
+    expect(changed).toMatchObject({ status: 200, body: { cron_expression: '0 6 * * *' } });
+    expect(Date.parse(changed.body.next_run_at)).toBeGreaterThan(Date.now());
+  });
+
   it.each([
     [{ schedule_type: 'cron' }, 'schedule_invalid', '/cron_expression'],
     [
