@@ -9,25 +9,16 @@ import { findConnection, listConnections } from '../../src/metadata/connections.
 import { listPipelines } from '../../src/metadata/pipelines.ts';
 import { findPipelineSchedule } from '../../src/metadata/schedules.ts';
 import type { OrganizationScope } from '../../src/metadata/scope.ts';
-import { uuidv7 } from '../../src/core/uuid.ts';
 import type { ActivityDeps } from '../../src/orchestration/activities/deps.ts';
 import { createActivities } from '../../src/orchestration/activities/index.ts';
 import { sealFields } from '../../src/orchestration/activities/onboarding.ts';
 import { Turns } from '../../src/orchestration/activities/turns.ts';
-import type { ActivityContext } from '../../src/orchestration/flow.ts';
+import { stepContext as step } from '../support/layer-run.ts';
 import { describeEachStore, type Store, testKeys } from '../support/metadata-stores.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'fb-onboarding-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const step = (): ActivityContext => ({
-  signal: new AbortController().signal,
-  attempt: 1,
-  epoch: 1,
-  lastHeartbeat: null,
-  heartbeat: () => {},
-  stepKey: uuidv7(),
-});
 const page = { after: null, limit: 10 };
 
 describeEachStore('onboarding', (of) => {
