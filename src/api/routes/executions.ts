@@ -1,3 +1,4 @@
+import { readColumnLineage } from '../../metadata/column-lineage.ts';
 import { findExecution } from '../../metadata/executions.ts';
 import { listExecutionLayers } from '../../metadata/execution-layers.ts';
 import { listExecutions } from '../../metadata/execution-list.ts';
@@ -17,6 +18,8 @@ import {
   executionDetailSchema,
   executionListSchema,
   executionsQuery,
+  lineageQuery,
+  lineageSchema,
   logsQuery,
   logsSchema,
   triggerInput,
@@ -95,6 +98,34 @@ const logs = readRoute({
     return { status: 200, body: { logs: lines.map(lineView), next_cursor } };
   },
   feed: async (call) => logFeed(call, (await required(call.context.db, call)).id),
+});
+
+const lineage = readRoute({
+  path: `${PATH}/executions/{id}/lineage`,
+  operation: 'getExecutionLineage',
+  summary: 'Of which columns each column that it wrote was made: bronze, silver, gold.',
+  tag: TAG,
+  permission: 'read',
+  params: idParams,
+  query: lineageQuery,
+  replies: { 200: lineageSchema },
+  handle: async (call) => {
+    const { context, caller, query } = call;
+    const { id } = await required(context.db, call);
+    const list = `lineage:${id}`;
+    const { after, limit } = pageOf(list, call);
+    // What an execution recorded stays as it is, so that a place in it is a number of rows.
+    const begin = Number(after?.id ?? 0);
+    const found = await readColumnLineage(context.db, caller.scope, id, { after: begin, limit });
+    const rows = found.slice(0, query.limit);
+    const next = found.length > rows.length ? { sort: '', id: String(begin + rows.length) } : null;
+    const edges = rows.map(({ table_name: table, column_name: column, ...rest }) => ({
+      ...rest,
+      table,
+      column,
+    }));
+    return { status: 200, body: { lineage: edges, next_cursor: cursorAt(list, call, next) } };
+  },
 });
 
 const trigger = changeRoute({
@@ -229,6 +260,7 @@ export const executionRoutes: readonly Route[] = [
     },
   }),
   logs,
+  lineage,
   cancel,
   trigger,
   quality,

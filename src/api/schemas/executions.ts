@@ -104,6 +104,26 @@ export const logLineSchema = z
 
 export const logsSchema = z.object({ logs: z.array(logLineSchema), next_cursor: nextCursor });
 
+export const lineageQuery = z.strictObject({
+  ...pageQuery,
+  limit: z.coerce.number().int().min(1).max(1000).default(200),
+});
+
+export const lineageSchema = z.object({
+  lineage: z.array(
+    z
+      .object({
+        layer: z.enum(LAYERS),
+        table: z.string().meta({ description: 'Of the layer, without its schema.' }),
+        column: z.string().meta({ description: '`*` where only tables are known.' }),
+        source_table: z.string().meta({ description: 'With its schema; of bronze the stream.' }),
+        source_column: z.string(),
+      })
+      .meta({ id: 'LineageEdge' }),
+  ),
+  next_cursor: nextCursor,
+});
+
 const score = z
   .number()
   .nullable()
