@@ -1,6 +1,7 @@
 // What a layer tells of itself where a part of it failed.
 import { expect, test } from 'vitest';
 
+import { readDuckdb } from '../support/duckdb-read.ts';
 import { openLayers } from '../support/layer-run.ts';
 
 test('silver that failed in one stream tells what the others brought', async () => {
@@ -27,6 +28,26 @@ test('silver that failed in one stream tells what the others brought', async () 
     records_filtered: 0,
     tables: '["good"]',
   });
+});
+
+test('columns of silver have the types that the stream of the pipeline gives them', async () => {
+  await using layers = await openLayers(
+    'create table orders (id int primary key, total text, note text)',
+    `insert into orders values (1, '12.50', 'a'), (2, 'much', 'b')`,
+  );
+  const columns = { total: 'decimal(12,2)' };
+  const ref = await layers.execution(
+    await layers.pipeline({
+      streams: [{ stream: 'main.orders', config: JSON.stringify({ columns }) }],
+    }),
+  );
+  await layers.run(ref, 'bronze');
+  await layers.run(ref, 'silver');
+  expect(await layers.layer(ref, 'silver')).toMatchObject({ records: 1, records_filtered: 1 });
+  const sql = 'select id::varchar, total::varchar, typeof(total), typeof(note) from silver.orders';
+  expect(await readDuckdb(layers.warehouse, sql)).toEqual([
+    ['1', '12.50', 'DECIMAL(12,2)', 'VARCHAR'],
+  ]);
 });
 
 test('gold that failed in one model tells which tables are new, also of the attempts before', async () => {

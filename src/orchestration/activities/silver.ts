@@ -116,7 +116,7 @@ async function refineStream(work: SilverWork, stream: LandedStream): Promise<Sil
         table,
         key,
         load,
-        columns: {},
+        columns: own?.columns ?? {},
         rules: rulesOf(config, own),
       },
       { executionId: ref.executionId, now: timeOf() },
