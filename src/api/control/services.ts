@@ -21,6 +21,7 @@ import { joinedRanges } from '../backfill-request.ts';
 import { comparePipeline } from './compare.ts';
 import { dropLetters, readLetter, replayLetters } from './letters.ts';
 import { readCatalog } from './look.ts';
+import { quarantinedRows } from './quarantine.ts';
 import { metricsText } from './metrics.ts';
 import { Onboardings } from './onboarding.ts';
 import { countRows } from './preview-backfill.ts';
@@ -150,6 +151,7 @@ export function createServices(parts: ServiceParts): ControlServices {
       parts.scheduleChanged();
       void replication.reconfigure(id).catch(parts.onFault);
     },
+    quarantinedRows: (scope, pipeline, choice) => quarantinedRows(deps, scope, pipeline, choice),
     startOnboarding: (scope, input, key) => onboardings.start(scope, input, key),
     onboarding: (scope, workflowId) => onboardings.find(scope, workflowId),
     models: parts.models,

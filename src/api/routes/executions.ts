@@ -4,17 +4,14 @@ import { listExecutionLayers } from '../../metadata/execution-layers.ts';
 import { listExecutions } from '../../metadata/execution-list.ts';
 import { readLogs } from '../../metadata/execution-logs.ts';
 import { findPipeline } from '../../metadata/pipelines.ts';
-import { qualitySummary } from '../../metadata/quality-metrics.ts';
 import type { ExecutionsTable } from '../../metadata/tables.ts';
 import type { MetadataDb } from '../../metadata/database.ts';
-import { timeOf } from '../../metadata/transaction.ts';
 import { executionDetail, executionView } from '../execution-view.ts';
 import { cursorAt, pageOf } from '../page.ts';
 import { notFound } from '../problem.ts';
 import { type Call, changeRoute, type Feed, readRoute, type Route } from '../route.ts';
 import { type IdParams, idParams, noBody, storedId } from '../schemas/fields.ts';
 import {
-  dataQualitySchema,
   executionDetailSchema,
   executionListSchema,
   executionsQuery,
@@ -29,7 +26,6 @@ import { triggerPipeline } from './pipeline-runs.ts';
 
 const PATH = '/api/v1/etl';
 const TAG = 'Executions';
-const DAY_MS = 86_400_000;
 const FEED_LINES = 500;
 const ENDED = new Set(['completed', 'failed', 'cancelled']);
 
@@ -181,40 +177,6 @@ const cancel = changeRoute({
   },
 });
 
-const quality = readRoute({
-  path: `${PATH}/data-quality`,
-  operation: 'getDataQuality',
-  summary: 'What the quality rules found in the last 24 hours.',
-  tag: TAG,
-  permission: 'read',
-  replies: { 200: dataQualitySchema },
-  handle: async ({ context, caller }) => {
-    const since = timeOf(Date.now() - DAY_MS);
-    const summary = await qualitySummary(context.db, caller.scope, since);
-    const body = {
-      quality_metrics: {
-        last_24h: {
-          total_records: summary.totalRecords,
-          valid_records: summary.validRecords,
-          quality_score: summary.score,
-          issues: {
-            missing_fields: summary.missingFields,
-            invalid_types: summary.invalidTypes,
-            duplicates: summary.duplicates,
-          },
-        },
-      },
-      by_pipeline: summary.byPipeline.map(({ pipelineId, pipelineName, score, issues }) => ({
-        pipeline_id: pipelineId,
-        pipeline_name: pipelineName,
-        quality_score: score,
-        issues,
-      })),
-    };
-    return { status: 200, body };
-  },
-});
-
 export const executionRoutes: readonly Route[] = [
   readRoute({
     path: `${PATH}/executions`,
@@ -263,5 +225,4 @@ export const executionRoutes: readonly Route[] = [
   lineage,
   cancel,
   trigger,
-  quality,
 ];

@@ -1,4 +1,4 @@
-/** Executions, their logs, and the quality of what they moved. */
+/** Executions, their logs and their lineage. */
 import { z } from 'zod';
 import { day, json, nextCursor, pageQuery, time, uuid } from './fields.ts';
 import { executionParameters } from './pipelines.ts';
@@ -12,7 +12,7 @@ export const EXECUTION_STATUSES = [
 ] as const;
 const LAYER_STATUSES = ['pending', 'running', 'completed', 'failed', 'skipped'] as const;
 const LOG_LEVELS = ['debug', 'info', 'warning', 'error'] as const;
-const LAYERS = ['bronze', 'silver', 'gold'] as const;
+export const LAYERS = ['bronze', 'silver', 'gold'] as const;
 
 export const executionsQuery = z.strictObject({
   ...pageQuery,
@@ -123,31 +123,3 @@ export const lineageSchema = z.object({
   ),
   next_cursor: nextCursor,
 });
-
-const score = z
-  .number()
-  .nullable()
-  .meta({ description: '100 x valid / total, two decimals; null where there was nothing.' });
-
-export const dataQualitySchema = z
-  .object({
-    quality_metrics: z.object({
-      last_24h: z.object({
-        total_records: z.int(),
-        valid_records: z.int(),
-        quality_score: score,
-        issues: z
-          .object({ missing_fields: z.int(), invalid_types: z.int(), duplicates: z.int() })
-          .catchall(z.int()),
-      }),
-    }),
-    by_pipeline: z.array(
-      z.object({
-        pipeline_id: uuid,
-        pipeline_name: z.string(),
-        quality_score: score,
-        issues: z.int(),
-      }),
-    ),
-  })
-  .meta({ id: 'DataQuality' });
