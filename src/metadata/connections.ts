@@ -70,20 +70,6 @@ export async function findConnection(
   return row ?? null;
 }
 
-export async function findConnectionByName(
-  db: MetadataDb,
-  scope: OrganizationScope,
-  name: string,
-): Promise<ConnectionsTable | null> {
-  const row = await db
-    .selectFrom('connections')
-    .selectAll()
-    .where('organization_id', '=', scope.organizationId)
-    .where('name', '=', name)
-    .executeTakeFirst();
-  return row ?? null;
-}
-
 export function listConnections(
   db: MetadataDb,
   scope: OrganizationScope,

@@ -98,20 +98,6 @@ export async function requirePipeline(
   return row;
 }
 
-export async function findPipelineByName(
-  db: MetadataDb,
-  scope: OrganizationScope,
-  name: string,
-): Promise<PipelinesTable | null> {
-  const row = await db
-    .selectFrom('pipelines')
-    .selectAll()
-    .where('organization_id', '=', scope.organizationId)
-    .where('name', '=', name)
-    .executeTakeFirst();
-  return row ?? null;
-}
-
 export function listPipelines(
   db: MetadataDb,
   scope: OrganizationScope,
