@@ -1,7 +1,7 @@
 /** Pipelines between the API and the tables. */
 import { findPipeline } from '../metadata/pipelines.ts';
 import { listBenthosUsesOf, listStreamsOf } from '../metadata/pipeline-parts.ts';
-import { listPipelineSchedules, type ScheduleContent } from '../metadata/schedules.ts';
+import { listPipelineSchedules, MANUAL_PLAN, type ScheduleContent } from '../metadata/schedules.ts';
 import type { MetadataDb } from '../metadata/database.ts';
 import type { OrganizationScope } from '../metadata/scope.ts';
 import type { PipelineStreamsTable, PipelinesTable, SchedulesTable } from '../metadata/tables.ts';
@@ -108,15 +108,6 @@ export function planOf(schedule: SchedulesTable): SchedulePlan {
   };
 }
 
-const NO_PLAN: SchedulePlan = {
-  schedule_type: 'manual',
-  cron_expression: null,
-  interval_seconds: null,
-  time_zone: 'UTC',
-  overlap_policy: 'skip',
-  catchup_window_seconds: 600,
-};
-
 interface Parts {
   readonly streams: readonly PipelineStreamsTable[];
   readonly benthosIds: readonly string[];
@@ -134,7 +125,7 @@ export function pipelineInputOf(row: PipelinesTable, parts: Parts): Record<strin
     streams: streams.map(streamView),
     ...settingsOf(row),
     benthos_configuration_ids: benthosIds,
-    ...(schedule === undefined ? NO_PLAN : planOf(schedule)),
+    ...(schedule === undefined ? MANUAL_PLAN : planOf(schedule)),
     is_active: row.is_active === 1,
   };
 }

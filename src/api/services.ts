@@ -12,6 +12,7 @@ import type { Catalog, ConnectionTest } from './schemas/connections.ts';
 import type { DroppedLetters, ReplayedLetters } from './schemas/dead-letters.ts';
 import type { ConnectorType } from './schemas/connectors.ts';
 import type { Onboarding, OnboardingInput } from './schemas/onboarding.ts';
+import type { QuarantinedRow } from './schemas/quality.ts';
 import type { Lint } from './schemas/operations.ts';
 import type {
   Comparison,
@@ -53,6 +54,14 @@ export interface LetterChoice {
   readonly stream: string | null;
   /** As the index has them; null: all there are at the destination. */
   readonly letters: readonly DeadLettersTable[] | null;
+  readonly signal: AbortSignal;
+}
+
+export interface QuarantineChoice {
+  /** Null: of all. */
+  readonly stream: string | null;
+  readonly rule: string | null;
+  readonly limit: number;
   readonly signal: AbortSignal;
 }
 
@@ -136,12 +145,22 @@ export interface ControlServices {
     pipeline: PipelinesTable,
     choice: LetterChoice,
   ): Promise<DroppedLetters>;
+  /** From the warehouse; fails with a pointer where the pipeline has no such stream. */
+  quarantinedRows(
+    scope: OrganizationScope,
+    pipeline: PipelinesTable,
+    choice: QuarantineChoice,
+  ): Promise<readonly QuarantinedRow[]>;
   /** A pipeline or its schedule was changed or deleted, and that is committed. */
   pipelineChanged(pipelineId: string): void;
   /** Fails with `capability_missing` where there is nothing to lint with. */
   lintBenthos(configuration: string, signal: AbortSignal): Promise<Lint>;
-  /** Starts the flow; what it makes is found again by name when it is asked for twice. */
-  startOnboarding(scope: OrganizationScope, input: OnboardingInput): Promise<Onboarding>;
+  /** Starts the flow. Under the same key it is the same one; null: it is one of its own. */
+  startOnboarding(
+    scope: OrganizationScope,
+    input: OnboardingInput,
+    key: string | null,
+  ): Promise<Onboarding>;
   /** Null: there is none of this organisation. */
   onboarding(scope: OrganizationScope, workflowId: string): Promise<Onboarding | null>;
   models(scope: OrganizationScope): Promise<readonly ModelDescription[]>;

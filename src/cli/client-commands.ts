@@ -108,6 +108,11 @@ function addExecutions(describing: Describing): void {
     .option('--to <day>', 'started on this day or earlier')
     .option('--limit <count>', 'how many at most (default: 50)');
   verb('show', 'Show one', async () => (await load()).show).argument('<execution>', which);
+  verb(
+    'lineage',
+    'List of which columns each column was made',
+    async () => (await load()).lineage,
+  ).argument('<execution>', which);
   verb('cancel', 'End one after what is in hand', async () => (await load()).cancel)
     .argument('<execution>', which)
     .option('--wait', 'wait for its end');

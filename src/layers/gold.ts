@@ -41,6 +41,11 @@ export interface GoldResult {
   readonly tablesUpdated: readonly string[];
 }
 
+/** Whether its table holds other rows now. */
+export function isUpdated({ build }: Pick<ModelResult, 'build'>): boolean {
+  return build === 'table' || build === 'incremental';
+}
+
 export interface GoldRun {
   readonly signal: AbortSignal;
   /** Milliseconds, for durations. */
@@ -251,6 +256,5 @@ export async function runGold(
     results.push(result);
     run.onModel?.(result);
   }
-  const updated = results.filter(({ build }) => build === 'table' || build === 'incremental');
-  return { models: results, tablesUpdated: updated.map(({ name }) => name) };
+  return { models: results, tablesUpdated: results.filter(isUpdated).map(({ name }) => name) };
 }

@@ -284,18 +284,28 @@ export async function clearFailedSamples(
   );
 }
 
-/** Rows that broke a rule, the newest first, all values as text. They are data: show them to people, never log them. */
+/** Of a value that is shown; a row is looked at to know what is wrong with it, not to have it. */
+const SHOWN_CHARACTERS = 4096;
+
+/**
+ * Rows that broke a rule (null: any), the newest first, all values as text. They are data: show them to people, never
+ * log them. None where nothing was ever kept.
+ */
 export async function failedRows(
   warehouse: Warehouse,
-  given: { readonly table: string; readonly rule: string; readonly limit: number },
+  given: { readonly table: string; readonly rule: string | null; readonly limit: number },
 ): Promise<readonly WarehouseRow[]> {
   const table = { schema: QUARANTINE, name: given.table };
   const columns = await readColumns(warehouse, table);
   if (columns.length === 0) return [];
-  const list = columns.map(({ name }) => `CAST(${quote(name)} AS text) AS ${quote(name)}`);
+  const list = columns.map(
+    ({ name }) => `left(CAST(${quote(name)} AS text), ${SHOWN_CHARACTERS}) AS ${quote(name)}`,
+  );
   return warehouse.query(
-    `SELECT ${list.join(', ')} FROM ${quoteTable(table)} WHERE _forebay_rule = $1
-     ORDER BY ${quote('_forebay_quarantined_at')} DESC, ${quote('_forebay_position')} LIMIT ${Math.max(0, Math.trunc(given.limit))}`,
-    [given.rule],
+    `SELECT ${list.join(', ')} FROM ${quoteTable(table)}
+     ${given.rule === null ? '' : 'WHERE _forebay_rule = $1'}
+     ORDER BY ${quoteTable(table)}._forebay_quarantined_at DESC, ${quoteTable(table)}._forebay_position
+     LIMIT ${Math.max(0, Math.trunc(given.limit))}`,
+    given.rule === null ? [] : [given.rule],
   );
 }

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import type { MetadataDb } from './database.ts';
 import type { OrganizationScope } from './scope.ts';
 import type { ColumnLineageTable, Layer } from './tables.ts';
@@ -48,5 +49,27 @@ export function listColumnLineage(
     .orderBy('column_name')
     .orderBy('source_table')
     .orderBy('source_column')
+    .execute();
+}
+
+/** From a number of rows on: bronze, silver, gold, and in each by table and column. */
+export function readColumnLineage(
+  db: MetadataDb,
+  scope: OrganizationScope,
+  executionId: string,
+  page: { readonly after: number; readonly limit: number },
+): Promise<LineageEdge[]> {
+  return db
+    .selectFrom('column_lineage')
+    .select(['layer', 'table_name', 'column_name', 'source_table', 'source_column'])
+    .where('organization_id', '=', scope.organizationId)
+    .where('execution_id', '=', executionId)
+    .orderBy(sql`case layer when 'bronze' then 0 when 'silver' then 1 else 2 end`)
+    .orderBy('table_name')
+    .orderBy('column_name')
+    .orderBy('source_table')
+    .orderBy('source_column')
+    .limit(page.limit)
+    .offset(page.after)
     .execute();
 }

@@ -29,11 +29,10 @@ export interface ConnectionChanges {
 export function createConnection(
   db: MetadataDb,
   scope: OrganizationScope,
-  connection: NewConnection,
+  connection: NewConnection & { readonly id?: string },
   keys: WrappingKeys,
 ): Promise<ConnectionsTable> {
-  const { secrets, ...rest } = connection;
-  const id = uuidv7();
+  const { secrets, id = uuidv7(), ...rest } = connection;
   const now = timeOf();
   return inTransaction(db, async (transaction) => {
     const sealed = await sealSecrets(transaction, scope, { keys, secretId: id, secrets });
@@ -67,20 +66,6 @@ export async function findConnection(
     .selectAll()
     .where('organization_id', '=', scope.organizationId)
     .where('id', '=', id)
-    .executeTakeFirst();
-  return row ?? null;
-}
-
-export async function findConnectionByName(
-  db: MetadataDb,
-  scope: OrganizationScope,
-  name: string,
-): Promise<ConnectionsTable | null> {
-  const row = await db
-    .selectFrom('connections')
-    .selectAll()
-    .where('organization_id', '=', scope.organizationId)
-    .where('name', '=', name)
     .executeTakeFirst();
   return row ?? null;
 }

@@ -1,9 +1,7 @@
 import type { MetadataDb } from './database.ts';
-import { isAfter, type Page, type PageKey } from './page.ts';
+import { dayOf, isAfter, type Page, type PageKey } from './page.ts';
 import type { OrganizationScope } from './scope.ts';
 import type { ExecutionsTable, ExecutionStatus } from './tables.ts';
-
-const DAY_MS = 86_400_000;
 
 /** All of them hold together. */
 export interface ExecutionFilter {
@@ -63,9 +61,4 @@ export function executionQuery(
 
 function isByStart(filter: ExecutionFilter): boolean {
   return filter.dateFrom !== undefined || filter.dateTo !== undefined;
-}
-
-/** The first moment of a day, or of one after it. */
-function dayOf(date: string, later: number): string {
-  return new Date(Date.parse(`${date}T00:00:00.000Z`) + later * DAY_MS).toISOString();
 }

@@ -24,9 +24,9 @@ export interface NewPipeline {
 export function createPipeline(
   db: MetadataDb,
   scope: OrganizationScope,
-  pipeline: NewPipeline,
+  pipeline: NewPipeline & { readonly id?: string },
 ): Promise<PipelinesTable> {
-  const { streams, ...rest } = pipeline;
+  const { streams, id = uuidv7(), ...rest } = pipeline;
   const now = timeOf();
   return inTransaction(db, async (transaction) => {
     await lockConfiguration(transaction, scope);
@@ -35,7 +35,7 @@ export function createPipeline(
       .insertInto('pipelines')
       .values({
         ...rest,
-        id: uuidv7(),
+        id,
         organization_id: scope.organizationId,
         last_run_at: null,
         last_run_status: null,
@@ -96,20 +96,6 @@ export async function requirePipeline(
   const row = await findPipeline(db, scope, id);
   if (row === null) throw notFound('pipeline', id);
   return row;
-}
-
-export async function findPipelineByName(
-  db: MetadataDb,
-  scope: OrganizationScope,
-  name: string,
-): Promise<PipelinesTable | null> {
-  const row = await db
-    .selectFrom('pipelines')
-    .selectAll()
-    .where('organization_id', '=', scope.organizationId)
-    .where('name', '=', name)
-    .executeTakeFirst();
-  return row ?? null;
 }
 
 export function listPipelines(

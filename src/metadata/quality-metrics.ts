@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { MetadataDb } from './database.ts';
+import { dayOf, type Page } from './page.ts';
 import type { OrganizationScope } from './scope.ts';
 import type { DataQualityMetricsTable, Layer, Time } from './tables.ts';
 import { inTransaction } from './transaction.ts';
@@ -54,7 +55,7 @@ export function listQualityMetrics(
   db: MetadataDb,
   scope: OrganizationScope,
   executionId: string,
-): Promise<(Omit<DataQualityMetricsTable, 'id'> & { readonly id: number })[]> {
+): Promise<QualityMetricRow[]> {
   return db
     .selectFrom('data_quality_metrics')
     .selectAll()
@@ -62,6 +63,51 @@ export function listQualityMetrics(
     .where('execution_id', '=', executionId)
     .orderBy('id')
     .execute();
+}
+
+/** All of them hold together. */
+export interface MetricFilter {
+  readonly executionId?: string | undefined;
+  readonly pipelineId?: string | undefined;
+  readonly layer?: Layer | undefined;
+  readonly stream?: string | undefined;
+  readonly rule?: string | undefined;
+  /** UTC days of the record, `YYYY-MM-DD`, both inclusive. */
+  readonly dateFrom?: string | undefined;
+  readonly dateTo?: string | undefined;
+}
+
+export type QualityMetricRow = Omit<DataQualityMetricsTable, 'id'> & { readonly id: number };
+
+/** Newest first, and of what was recorded at once the last first. */
+export async function filterQualityMetrics(
+  db: MetadataDb,
+  scope: OrganizationScope,
+  filter: MetricFilter,
+  { after, limit }: Page,
+): Promise<QualityMetricRow[]> {
+  const equal = {
+    execution_id: filter.executionId,
+    pipeline_id: filter.pipelineId,
+    layer: filter.layer,
+    stream: filter.stream,
+    rule: filter.rule,
+  };
+  const { dateFrom, dateTo } = filter;
+  let query = db
+    .selectFrom('data_quality_metrics')
+    .selectAll()
+    .where('organization_id', '=', scope.organizationId);
+  for (const [column, value] of Object.entries(equal))
+    if (value !== undefined) query = query.where(sql.ref(column), '=', value);
+  if (dateFrom !== undefined) query = query.where('timestamp', '>=', dayOf(dateFrom, 0));
+  if (dateTo !== undefined) query = query.where('timestamp', '<', dayOf(dateTo, 1));
+  // Its ids are numbers.
+  if (after !== null) {
+    const place = sql`(${after.sort}, ${Number(after.id)})`;
+    query = query.where(sql<boolean>`(${sql.ref('timestamp')}, id) < ${place}`);
+  }
+  return query.orderBy('timestamp', 'desc').orderBy('id', 'desc').limit(limit).execute();
 }
 
 export interface QualityTotals {

@@ -19,6 +19,16 @@ export type ScheduleContent = Pick<
   | 'next_fire_at'
 >;
 
+/** Of a pipeline that is started by hand. */
+export const MANUAL_PLAN = {
+  schedule_type: 'manual',
+  cron_expression: null,
+  interval_seconds: null,
+  time_zone: 'UTC',
+  overlap_policy: 'skip',
+  catchup_window_seconds: 600,
+} as const satisfies Partial<ScheduleContent>;
+
 /**
  * Intervals are counted from `nowMs`. Throws `already_exists`, as a pipeline has one, and `not_found` for the pipeline.
  */

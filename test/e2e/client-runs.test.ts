@@ -116,6 +116,14 @@ layers: { gold: false }
     expect(run.stderr).toContain('silver completed: 100 records');
     const list = await json('executions', 'list', '--pipeline', 'orders');
     expect(list['executions']).toMatchObject([{ status: 'completed', pipeline_name: 'orders' }]);
+    const { lineage } = await json('executions', 'lineage', 'orders');
+    expect(lineage).toContainEqual({
+      layer: 'silver',
+      table: 'orders',
+      column: 'status',
+      source_table: 'bronze.orders',
+      source_column: 'status',
+    });
     const logs = await forebay('logs', 'orders');
     expectExit(logs, 0);
     expect(logs.stdout).toContain('Fetched 100 records');

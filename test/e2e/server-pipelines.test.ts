@@ -349,21 +349,29 @@ describe.skipIf(server === null)('pipelines of the server', () => {
 
   test('onboarding makes two connections and a pipeline that runs', async () => {
     const config = (database: string) => ({ connection_string: server.url(database) });
-    const answer = await running.post('/api/v1/onboarding', {
-      source: { name: 'first source', connector_type: 'postgres', config: config(source) },
-      destination: { name: 'first copy', connector_type: 'postgres', config: config(copy) },
-      pipeline: 'first pipeline',
-      streams: ['public.items'],
-    });
-    expect(answer).toMatchObject({ status: 202, body: { status: 'running' } });
-    const path = `/api/v1/onboarding/${String(answer.body['workflow_id'])}`;
-    const made = await eventually(async () => {
-      const { body } = await running.get(path);
-      return body['status'] === 'running' ? null : body;
-    }, LONG);
+    const onboard = async (): Promise<Record<string, unknown>> => {
+      const answer = await running.post('/api/v1/onboarding', {
+        source: { name: 'first source', connector_type: 'postgres', config: config(source) },
+        destination: { name: 'first copy', connector_type: 'postgres', config: config(copy) },
+        pipeline: 'first pipeline',
+        streams: ['public.items'],
+      });
+      expect(answer).toMatchObject({ status: 202, body: { status: 'running' } });
+      const path = `/api/v1/onboarding/${String(answer.body['workflow_id'])}`;
+      return eventually(async () => {
+        const { body } = await running.get(path);
+        return body['status'] === 'running' ? null : body;
+      }, LONG);
+    };
+    const made = await onboard();
     expect(made).toMatchObject({ status: 'completed', error: null });
     const pipelines = await running.get(`/api/v1/pipelines/${String(made['pipeline_id'])}`);
     expect(pipelines.body).toMatchObject({ name: 'first pipeline', streams: ['public.items'] });
+    expect(await onboard()).toMatchObject({
+      status: 'failed',
+      pipeline_id: null,
+      error: { code: 'already_exists' },
+    });
     expect(running.stderr()).not.toContain(new URL(server.url(source)).password);
   });
 });

@@ -111,6 +111,10 @@ describeEachWarehouse('quality', (open) => {
     expect(failed).toMatchObject([
       { id: '3', amount: '-1.00', _forebay_action: 'filter', _forebay_execution_id: 'e1' },
     ]);
+    const ofAny = await failedRows(warehouse, { table: 'orders', rule: null, limit: 100 });
+    expect(ofAny.filter(({ id }) => id === '3').map((row) => row['_forebay_rule'])).toEqual(
+      expect.arrayContaining(['range:amount', 'regex:email']),
+    );
   });
 
   test('a rule that fails stops before silver changes; the counts and a sample stay', async () => {

@@ -6,7 +6,7 @@ import {
   listBenthosConfigurations,
   updateBenthosConfiguration,
 } from '../../src/metadata/benthos-configurations.ts';
-import { findConnectionByName, listConnections } from '../../src/metadata/connections.ts';
+import { listConnections } from '../../src/metadata/connections.ts';
 import type { MetadataDb } from '../../src/metadata/database.ts';
 import { allOpenExecutions, claimExecution } from '../../src/metadata/executions.ts';
 import {
@@ -14,7 +14,7 @@ import {
   findOrganization,
   renameOrganization,
 } from '../../src/metadata/organizations.ts';
-import { findPipelineByName, listPipelines } from '../../src/metadata/pipelines.ts';
+import { listPipelines } from '../../src/metadata/pipelines.ts';
 import { listQualityMetrics, recordQualityMetrics } from '../../src/metadata/quality-metrics.ts';
 import {
   createSchedule,
@@ -77,10 +77,6 @@ describeEachStore('an organisation', (of) => {
       Object.fromEntries(Object.entries(made).map(([name, row]) => [name, [row]])),
     );
     expect(Object.values(await lists(empty)).flat()).toEqual([]);
-    expect(await findConnectionByName(db, one, foreign.connection.name)).toBeNull();
-    expect(await findConnectionByName(db, one, made.connection.name)).toEqual(made.connection);
-    expect(await findPipelineByName(db, one, foreign.pipeline.name)).toBeNull();
-    expect(await findPipelineByName(db, one, made.pipeline.name)).toEqual(made.pipeline);
     expect(await findUser(db, one, foreign.user.id)).toBeNull();
     const schedules = [made.schedule, foreign.schedule].map(({ pipeline_id }) => pipeline_id);
     expect(await listPipelineSchedules(db, one, schedules)).toEqual([made.schedule]);

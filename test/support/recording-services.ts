@@ -118,6 +118,10 @@ export function recordingServices(): RecordingServices {
       note('readDeadLetter', letter.id);
       return Promise.resolve(null);
     },
+    quarantinedRows: (_scope, pipeline) => {
+      note('quarantinedRows', pipeline.id);
+      return Promise.resolve([]);
+    },
     replayDeadLetters: (_scope, pipeline, { letters }) => {
       note('replayDeadLetters', pipeline.id);
       const done = letters?.map(({ id }) => ({ id, outcome: 'replayed' as const })) ?? null;

@@ -1,7 +1,7 @@
 /** Onboarding as a workflow whose id tells the organisation, so that no other one can ask for it. */
 import { findOrganization } from '../../metadata/organizations.ts';
 import type { OrganizationScope } from '../../metadata/scope.ts';
-import { ForebayError } from '../../core/errors.ts';
+import { asForebayError, ForebayError } from '../../core/errors.ts';
 import { uuidv7 } from '../../core/uuid.ts';
 import type { ActivityDeps } from '../../orchestration/activities/deps.ts';
 import { sealFields } from '../../orchestration/activities/onboarding.ts';
@@ -21,7 +21,12 @@ export class Onboardings {
     this.#orchestrator = orchestrator;
   }
 
-  async start(scope: OrganizationScope, input: OnboardingInput): Promise<Onboarding> {
+  /** Under the same key it is the same one, also where its answer was lost with the server. */
+  async start(
+    scope: OrganizationScope,
+    input: OnboardingInput,
+    key: string | null,
+  ): Promise<Onboarding> {
     const { metadata, keys } = this.#deps;
     const organization = await findOrganization(metadata.db, scope);
     if (organization === null)
@@ -31,18 +36,23 @@ export class Onboardings {
       connectorType: connectorTypeOf(type),
       sealedFields: sealFields(keys, config),
     });
-    const workflowId = `onboarding-${scope.organizationId}-${uuidv7()}`;
+    const workflowId = `onboarding-${scope.organizationId}-${key ?? uuidv7()}`;
+    const begun = key === null ? null : await this.find(scope, workflowId);
+    if (begun !== null) return begun;
     const { pipeline, streams } = input;
-    await this.#orchestrator.start(FLOW, {
-      workflowId,
-      input: {
-        organization: organization.name,
-        source: sealed(input.source),
-        destination: sealed(input.destination),
-        pipeline,
-        streams,
-      },
-    });
+    const flowInput = {
+      organization: organization.name,
+      source: sealed(input.source),
+      destination: sealed(input.destination),
+      pipeline,
+      streams,
+    };
+    try {
+      await this.#orchestrator.start(FLOW, { workflowId, input: flowInput });
+    } catch (error) {
+      // The same request was sent twice at once.
+      if (key === null || asForebayError(error).code !== 'workflow_exists') throw error;
+    }
     return {
       workflow_id: workflowId,
       status: 'running',

@@ -13,6 +13,7 @@ import {
   loadPipeline,
 } from '../../orchestration/activities/deps.ts';
 import type { Dispatcher } from '../../orchestration/dispatcher.ts';
+import { testSystem } from '../../orchestration/activities/connection-test.ts';
 import type { TriggerParameters } from '../../orchestration/flows/activities.ts';
 import type { Orchestrator } from '../../orchestration/orchestrator.ts';
 import { scheduleExecution } from '../../orchestration/schedule-execution.ts';
@@ -22,7 +23,8 @@ import type { ConnectorCapabilities, ControlServices } from '../services.ts';
 import { joinedRanges } from '../backfill-request.ts';
 import { comparePipeline } from './compare.ts';
 import { dropLetters, readLetter, replayLetters } from './letters.ts';
-import { readCatalog, testSystem } from './look.ts';
+import { readCatalog } from './look.ts';
+import { quarantinedRows } from './quarantine.ts';
 import { metricsText } from './metrics.ts';
 import { Onboardings } from './onboarding.ts';
 import { countRows } from './preview-backfill.ts';
@@ -154,8 +156,11 @@ export function createServices(parts: ServiceParts): ControlServices {
   return {
     ...NOT_THERE,
     connectors: capabilities,
-    testConnection: async (scope, connection, signal) =>
-      testSystem(await storedSystem(deps, scope, connection), deps.guard, signal),
+    testConnection: async (scope, connection, signal) => {
+      const system = await storedSystem(deps, scope, connection);
+      const request = { guard: deps.guard, purpose: 'changes', signal } as const;
+      return (await testSystem(system, request)).test;
+    },
     catalog: async (scope, connection, signal) =>
       readCatalog(await connectionSystem(deps, scope, connection), signal),
     ...executions,
@@ -179,7 +184,8 @@ export function createServices(parts: ServiceParts): ControlServices {
       parts.scheduleChanged();
       void replication.reconfigure(id).catch(parts.onFault);
     },
-    startOnboarding: (scope, input) => onboardings.start(scope, input),
+    quarantinedRows: (scope, pipeline, choice) => quarantinedRows(deps, scope, pipeline, choice),
+    startOnboarding: (scope, input, key) => onboardings.start(scope, input, key),
     onboarding: (scope, workflowId) => onboardings.find(scope, workflowId),
     models: parts.models,
     readiness: () => readiness(db, orchestrator),

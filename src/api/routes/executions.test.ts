@@ -6,6 +6,7 @@ import {
   makePipeline,
   openApi,
 } from '../../../test/support/api-fixture.ts';
+import { recordColumnLineage } from '../../metadata/column-lineage.ts';
 import { endExecution, startExecution } from '../../metadata/executions.ts';
 import { putExecutionLayer } from '../../metadata/execution-layers.ts';
 import { appendLogs } from '../../metadata/execution-logs.ts';
@@ -278,5 +279,47 @@ describe('data quality', () => {
         },
       ],
     });
+  });
+});
+
+describe('the lineage of an execution', () => {
+  it('is read page by page, layer by layer, and by its organisation alone', async () => {
+    const { pipeline } = await makePipeline(api, { name: 'with lineage' });
+    const answer = await api.ask('POST', '/api/v1/etl/trigger', {
+      body: { pipeline_id: pipeline },
+    });
+    const id: string = answer.body.execution_id;
+    const edge = (table_name: string, source_table: string) => ({
+      table_name,
+      column_name: 'total',
+      source_table,
+      source_column: 'amount',
+    });
+    const edges = [
+      { layer: 'gold', ...edge('daily', 'silver.orders') },
+      { layer: 'silver', ...edge('orders', 'bronze.orders') },
+      { layer: 'bronze', ...edge('orders', 'public.orders') },
+    ] as const;
+    for (const { layer, ...rest } of edges)
+      await recordColumnLineage(api.metadata.db, api.scope, { executionId: id, layer }, [rest]);
+    const url = `/api/v1/etl/executions/${id}/lineage`;
+    const first = await api.ask('GET', `${url}?limit=2`, { role: 'viewer' });
+    expect(first.body.lineage).toMatchObject([{ layer: 'bronze' }, { layer: 'silver' }]);
+    const cursor = encodeURIComponent(first.body.next_cursor);
+    const second = await api.ask('GET', `${url}?limit=2&cursor=${cursor}`);
+    expect(second.body).toEqual({
+      lineage: [
+        {
+          layer: 'gold',
+          table: 'daily',
+          column: 'total',
+          source_table: 'silver.orders',
+          source_column: 'amount',
+        },
+      ],
+      next_cursor: null,
+    });
+    const theirs = await api.ask('GET', url, { elsewhere: true });
+    expect(asProblem(theirs)).toMatchObject({ status: 404, code: 'not_found' });
   });
 });

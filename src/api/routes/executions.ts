@@ -1,22 +1,22 @@
+import { readColumnLineage } from '../../metadata/column-lineage.ts';
 import { findExecution } from '../../metadata/executions.ts';
 import { listExecutionLayers } from '../../metadata/execution-layers.ts';
 import { listExecutions } from '../../metadata/execution-list.ts';
 import { readLogs } from '../../metadata/execution-logs.ts';
 import { findPipeline } from '../../metadata/pipelines.ts';
-import { qualitySummary } from '../../metadata/quality-metrics.ts';
 import type { ExecutionsTable } from '../../metadata/tables.ts';
 import type { MetadataDb } from '../../metadata/database.ts';
-import { timeOf } from '../../metadata/transaction.ts';
 import { executionDetail, executionView } from '../execution-view.ts';
 import { cursorAt, pageOf } from '../page.ts';
 import { notFound } from '../problem.ts';
 import { type Call, changeRoute, type Feed, readRoute, type Route } from '../route.ts';
 import { type IdParams, idParams, noBody, storedId } from '../schemas/fields.ts';
 import {
-  dataQualitySchema,
   executionDetailSchema,
   executionListSchema,
   executionsQuery,
+  lineageQuery,
+  lineageSchema,
   logsQuery,
   logsSchema,
   triggerInput,
@@ -26,7 +26,6 @@ import { triggerPipeline } from './pipeline-runs.ts';
 
 const PATH = '/api/v1/etl';
 const TAG = 'Executions';
-const DAY_MS = 86_400_000;
 const FEED_LINES = 500;
 const ENDED = new Set(['completed', 'failed', 'cancelled']);
 
@@ -97,6 +96,34 @@ const logs = readRoute({
   feed: async (call) => logFeed(call, (await required(call.context.db, call)).id),
 });
 
+const lineage = readRoute({
+  path: `${PATH}/executions/{id}/lineage`,
+  operation: 'getExecutionLineage',
+  summary: 'Of which columns each column that it wrote was made: bronze, silver, gold.',
+  tag: TAG,
+  permission: 'read',
+  params: idParams,
+  query: lineageQuery,
+  replies: { 200: lineageSchema },
+  handle: async (call) => {
+    const { context, caller, query } = call;
+    const { id } = await required(context.db, call);
+    const list = `lineage:${id}`;
+    const { after, limit } = pageOf(list, call);
+    // What an execution recorded stays as it is, so that a place in it is a number of rows.
+    const begin = Number(after?.id ?? 0);
+    const found = await readColumnLineage(context.db, caller.scope, id, { after: begin, limit });
+    const rows = found.slice(0, query.limit);
+    const next = found.length > rows.length ? { sort: '', id: String(begin + rows.length) } : null;
+    const edges = rows.map(({ table_name: table, column_name: column, ...rest }) => ({
+      ...rest,
+      table,
+      column,
+    }));
+    return { status: 200, body: { lineage: edges, next_cursor: cursorAt(list, call, next) } };
+  },
+});
+
 const trigger = changeRoute({
   method: 'POST',
   path: `${PATH}/trigger`,
@@ -150,40 +177,6 @@ const cancel = changeRoute({
   },
 });
 
-const quality = readRoute({
-  path: `${PATH}/data-quality`,
-  operation: 'getDataQuality',
-  summary: 'What the quality rules found in the last 24 hours.',
-  tag: TAG,
-  permission: 'read',
-  replies: { 200: dataQualitySchema },
-  handle: async ({ context, caller }) => {
-    const since = timeOf(Date.now() - DAY_MS);
-    const summary = await qualitySummary(context.db, caller.scope, since);
-    const body = {
-      quality_metrics: {
-        last_24h: {
-          total_records: summary.totalRecords,
-          valid_records: summary.validRecords,
-          quality_score: summary.score,
-          issues: {
-            missing_fields: summary.missingFields,
-            invalid_types: summary.invalidTypes,
-            duplicates: summary.duplicates,
-          },
-        },
-      },
-      by_pipeline: summary.byPipeline.map(({ pipelineId, pipelineName, score, issues }) => ({
-        pipeline_id: pipelineId,
-        pipeline_name: pipelineName,
-        quality_score: score,
-        issues,
-      })),
-    };
-    return { status: 200, body };
-  },
-});
-
 export const executionRoutes: readonly Route[] = [
   readRoute({
     path: `${PATH}/executions`,
@@ -229,7 +222,7 @@ export const executionRoutes: readonly Route[] = [
     },
   }),
   logs,
+  lineage,
   cancel,
   trigger,
-  quality,
 ];

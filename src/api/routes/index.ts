@@ -9,6 +9,7 @@ import { onboardingRoutes } from './onboarding.ts';
 import { operationRoutes } from './operations.ts';
 import { pipelineRunRoutes } from './pipeline-runs.ts';
 import { pipelineRoutes } from './pipelines.ts';
+import { qualityRoutes } from './quality.ts';
 import { referenceRoutes } from './reference.ts';
 import { scheduleRoutes } from './schedules.ts';
 import { serverStateRoutes } from './server-state.ts';
@@ -19,6 +20,7 @@ export const ROUTES: readonly Route[] = [
   ...pipelineRoutes,
   ...pipelineRunRoutes,
   ...executionRoutes,
+  ...qualityRoutes,
   ...scheduleRoutes,
   ...onboardingRoutes,
   ...deadLetterRoutes,

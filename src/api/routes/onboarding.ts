@@ -1,6 +1,7 @@
 /** A flow that makes, checks and joins two connections. */
 import { z } from 'zod';
 import { splitConfig } from '../connection-config.ts';
+import { bodyHash, readIdempotencyKey } from '../idempotency.ts';
 import { notFound } from '../problem.ts';
 import { changeRoute, readRoute, type Route } from '../route.ts';
 import { connectorTypeOf } from '../schemas/connectors.ts';
@@ -37,10 +38,12 @@ const start = changeRoute({
   },
   replies: { 202: onboardingSchema },
   failures: ['orchestrator_unreachable'],
-  prepare: async ({ context, caller, body }) => {
+  prepare: async ({ context, caller, body, headers }) => {
     assertConfigured(body.source);
     assertConfigured(body.destination);
-    return context.services.startOnboarding(caller.scope, body);
+    const key = readIdempotencyKey(headers);
+    const hash = key === null ? null : bodyHash(context.signingKey, { key, body });
+    return context.services.startOnboarding(caller.scope, body, hash);
   },
   change: async (_call, _transaction, onboarding) => {
     const { workflow_id: id } = onboarding;

@@ -43,6 +43,7 @@ describe('a pipeline', () => {
           cursor_column: 'updated_at',
           lookback_seconds: 60,
           key: ['id'],
+          columns: { total: 'decimal(12,2)', placed_on: 'date' },
           quality_rules: [{ rule: 'not_null', columns: ['id'], action: 'filter' }],
         },
       ],
@@ -79,6 +80,17 @@ describe('a pipeline', () => {
     expect(listed.body.pipelines).toEqual([answer.body]);
   });
 
+  it('that was made without a schedule gets one when it is changed', async () => {
+    const { body: bare } = await post({});
+    await api.metadata.db.deleteFrom('schedules').where('pipeline_id', '=', bare.id).execute();
+    const changed = await api.ask('PATCH', `${URL}/${bare.id}`, {
+      headers: { 'if-match': `"${bare.version}"` },
+      body: { schedule_type: 'cron', cron_expression: '0 6 * * *' },
+    });
+    expect(changed).toMatchObject({ status: 200, body: { cron_expression: '0 6 * * *' } });
+    expect(Date.parse(changed.body.next_run_at)).toBeGreaterThan(Date.now());
+  });
+
   it.each([
     [{ schedule_type: 'cron' }, 'schedule_invalid', '/cron_expression'],
     [
@@ -99,6 +111,11 @@ describe('a pipeline', () => {
     [{ streams: [] }, 'request_invalid', '/streams'],
     [{ streams: ['a', { stream: 'a' }] }, 'request_invalid', '/streams'],
     [{ streams: [{ stream: 'a', load: 'x' }] }, 'request_invalid', '/streams/0/load'],
+    [
+      { streams: [{ stream: 'a', columns: { total: 'money' } }] },
+      'request_invalid',
+      '/streams/0/columns/total',
+    ],
     [{ quality_rules: [{ rule: 'range', column: 'a' }] }, 'request_invalid', '/quality_rules/0'],
     [{ layers: { bronze: false } }, 'request_invalid', '/layers/silver'],
     [

@@ -7,7 +7,12 @@ import {
   type NewPipeline,
   updatePipeline,
 } from '../../metadata/pipelines.ts';
-import { createSchedule, findPipelineSchedule, updateSchedule } from '../../metadata/schedules.ts';
+import {
+  createSchedule,
+  findPipelineSchedule,
+  MANUAL_PLAN,
+  updateSchedule,
+} from '../../metadata/schedules.ts';
 import type { PipelinesTable } from '../../metadata/tables.ts';
 import type { MetadataDb } from '../../metadata/database.ts';
 import type { MetadataTransaction } from '../../metadata/transaction.ts';
@@ -95,7 +100,14 @@ async function adjustSchedule(
   plan: StoredPipeline['plan'] | null,
 ): Promise<void> {
   const schedule = await findPipelineSchedule(transaction, caller.scope, row.id);
-  if (schedule === null) return;
+  if (schedule === null) {
+    // Of a pipeline that an earlier release made by onboarding.
+    const nowMs = Date.now();
+    const state = { anchorMs: nowMs, isPaused: false, isActive: row.is_active === 1 };
+    const content = scheduleContent(plan ?? MANUAL_PLAN, state, nowMs);
+    await createSchedule(transaction, caller.scope, { pipeline_id: row.id, ...content }, nowMs);
+    return;
+  }
   const changes = scheduleContent(plan ?? planOf(schedule), {
     anchorMs: Date.parse(schedule.created_at),
     isPaused: schedule.is_paused === 1,

@@ -1,4 +1,4 @@
-/** Executions, their logs, and the quality of what they moved. */
+/** Executions, their logs and their lineage. */
 import { z } from 'zod';
 import { day, json, nextCursor, pageQuery, time, uuid } from './fields.ts';
 import { executionParameters } from './pipelines.ts';
@@ -12,7 +12,7 @@ export const EXECUTION_STATUSES = [
 ] as const;
 const LAYER_STATUSES = ['pending', 'running', 'completed', 'failed', 'skipped'] as const;
 const LOG_LEVELS = ['debug', 'info', 'warning', 'error'] as const;
-const LAYERS = ['bronze', 'silver', 'gold'] as const;
+export const LAYERS = ['bronze', 'silver', 'gold'] as const;
 
 export const executionsQuery = z.strictObject({
   ...pageQuery,
@@ -107,30 +107,22 @@ export const logLineSchema = z
 
 export const logsSchema = z.object({ logs: z.array(logLineSchema), next_cursor: nextCursor });
 
-const score = z
-  .number()
-  .nullable()
-  .meta({ description: '100 x valid / total, two decimals; null where there was nothing.' });
+export const lineageQuery = z.strictObject({
+  ...pageQuery,
+  limit: z.coerce.number().int().min(1).max(1000).default(200),
+});
 
-export const dataQualitySchema = z
-  .object({
-    quality_metrics: z.object({
-      last_24h: z.object({
-        total_records: z.int(),
-        valid_records: z.int(),
-        quality_score: score,
-        issues: z
-          .object({ missing_fields: z.int(), invalid_types: z.int(), duplicates: z.int() })
-          .catchall(z.int()),
-      }),
-    }),
-    by_pipeline: z.array(
-      z.object({
-        pipeline_id: uuid,
-        pipeline_name: z.string(),
-        quality_score: score,
-        issues: z.int(),
-      }),
-    ),
-  })
-  .meta({ id: 'DataQuality' });
+export const lineageSchema = z.object({
+  lineage: z.array(
+    z
+      .object({
+        layer: z.enum(LAYERS),
+        table: z.string().meta({ description: 'Of the layer, without its schema.' }),
+        column: z.string().meta({ description: '`*` where only tables are known.' }),
+        source_table: z.string().meta({ description: 'With its schema; of bronze the stream.' }),
+        source_column: z.string(),
+      })
+      .meta({ id: 'LineageEdge' }),
+  ),
+  next_cursor: nextCursor,
+});

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { day, identifierText, name, nextCursor, time, uuid, version } from './fields.ts';
 import { qualityRuleSchema, qualityRulesSchema } from '../../layers/quality-rules.ts';
 import { retryPolicy } from './retry-policy.ts';
+import { columnTypeSchema } from '../../layers/types.ts';
 import { scheduleFields, SCHEDULE_TYPES, OVERLAP_POLICIES } from './schedules.ts';
 
 export const PIPELINE_KINDS = ['etl', 'sync', 'ingestion', 'replication'] as const;
@@ -23,6 +24,10 @@ const streamSelection = z
       .optional()
       .meta({ description: 'How far before the cursor is read again, for rows that came late.' }),
     key: z.array(identifierText).min(1).max(100).optional(),
+    columns: z
+      .record(identifierText, columnTypeSchema)
+      .optional()
+      .meta({ description: 'Types that columns have in silver; left out, that of bronze.' }),
     quality_rules: qualityRulesSchema.optional(),
   })
   .meta({ id: 'StreamSelection' });

@@ -92,6 +92,7 @@ const stream = fc.oneof(
       stream: trickyText,
       cursor_column: trickyText,
       key: fc.array(trickyText, { minLength: 1, maxLength: 2 }),
+      columns: fc.dictionary(trickyText, fc.constantFrom('int64', 'decimal(12,2)'), { maxKeys: 2 }),
     },
     { requiredKeys: ['stream'] },
   ),

@@ -2,7 +2,11 @@
 import type { z } from 'zod';
 import { storedId } from '../../api/schemas/fields.ts';
 import { connectionListSchema, type connectionSchema } from '../../api/schemas/connections.ts';
-import { executionDetailSchema, executionListSchema } from '../../api/schemas/executions.ts';
+import {
+  executionDetailSchema,
+  executionListSchema,
+  lineageSchema,
+} from '../../api/schemas/executions.ts';
 import { pipelineListSchema, type pipelineSchema } from '../../api/schemas/pipelines.ts';
 import { scheduleListSchema, type scheduleSchema } from '../../api/schemas/schedules.ts';
 import { nearest } from '../../connectors/nearest.ts';
@@ -13,6 +17,7 @@ export type Connection = z.output<typeof connectionSchema>;
 export type Pipeline = z.output<typeof pipelineSchema>;
 export type Schedule = z.output<typeof scheduleSchema>;
 export type Execution = z.output<typeof executionListSchema>['executions'][number];
+export type LineageEdge = z.output<typeof lineageSchema>['lineage'][number];
 export type ExecutionDetail = z.output<typeof executionDetailSchema>;
 
 export const PATHS = {
@@ -50,6 +55,14 @@ export function someExecutions(
 
 export const executionById = (api: ApiClient, id: string): Promise<ExecutionDetail> =>
   api.get(executionDetailSchema, `${PATHS.executions}/${encodeURIComponent(id)}`);
+
+export function lineageOf(
+  api: ApiClient,
+  { id }: Pick<Execution, 'id'>,
+): Promise<readonly LineageEdge[]> {
+  const path = `${PATHS.executions}/${encodeURIComponent(id)}/lineage`;
+  return api.list(lineageSchema, { path }, (page) => page.lineage);
+}
 
 function missing(what: string, text: string, names: readonly string[]): ForebayError {
   const meant = nearest(text, names);

@@ -1,7 +1,7 @@
 /** Things of a server as tables. */
 import { formatCount, formatDuration } from '../format.ts';
 import type { TableColumn } from '../table.ts';
-import type { Connection, Execution, Pipeline, Schedule } from './find.ts';
+import type { Connection, Execution, LineageEdge, Pipeline, Schedule } from './find.ts';
 import { printable } from './printable.ts';
 
 function column<Row>(
@@ -60,6 +60,14 @@ export const EXECUTION_COLUMNS: readonly TableColumn<Execution>[] = [
     row.total_duration_ms === null ? null : formatDuration(row.total_duration_ms),
   ),
   column('records', (row) => row.layers.bronze.records, 'right'),
+];
+
+export const LINEAGE_COLUMNS: readonly TableColumn<LineageEdge>[] = [
+  column('layer', (row) => row.layer),
+  column('table', (row) => row.table),
+  column('column', (row) => row.column),
+  column('source table', (row) => row.source_table),
+  column('source column', (row) => row.source_column),
 ];
 
 export interface ScheduleRow extends Schedule {

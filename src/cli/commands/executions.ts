@@ -3,10 +3,10 @@ import { EXECUTION_STATUSES, executionDetailSchema } from '../../api/schemas/exe
 import type { RunCommand } from '../call.ts';
 import { withServer } from '../client/connect.ts';
 import { tellEnd, waitForEnd } from '../client/execution-end.ts';
-import { findExecution, findPipeline, PATHS, someExecutions } from '../client/find.ts';
+import { findExecution, findPipeline, lineageOf, PATHS, someExecutions } from '../client/find.ts';
 import { clientShape, count, daysShape, waitShape } from '../client/options.ts';
 import { sayDone, show as showDocument } from '../client/say.ts';
-import { EXECUTION_COLUMNS } from '../client/views.ts';
+import { EXECUTION_COLUMNS, LINEAGE_COLUMNS } from '../client/views.ts';
 import { printListing } from '../list-output.ts';
 import { outputFormat, readOptions } from '../options.ts';
 
@@ -39,6 +39,17 @@ export const show: RunCommand = ({ args, options, terminal }) => {
   return withServer(given, async (api) => {
     const execution = await findExecution(api, args[0] ?? '');
     showDocument({ ...execution }, outputFormat(given), terminal);
+    return 0;
+  });
+};
+
+export const lineage: RunCommand = ({ args, options, terminal }) => {
+  const given = readOptions(clientShape, options);
+  return withServer(given, async (api) => {
+    const rows = await lineageOf(api, await findExecution(api, args[0] ?? ''));
+    const empty = 'It has recorded no lineage.';
+    const listing = { key: 'lineage', rows, columns: LINEAGE_COLUMNS, empty };
+    printListing(listing, outputFormat(given), terminal);
     return 0;
   });
 };

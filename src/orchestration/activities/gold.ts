@@ -1,7 +1,7 @@
 /** Business tables from models, in the warehouse. A model that fails stops only what reads it. */
-import { ForebayError } from '../../core/errors.ts';
+import { asForebayError, ForebayError } from '../../core/errors.ts';
 import type { Warehouse } from '../../core/warehouse.ts';
-import { type GoldResult, type ModelResult, runGold } from '../../layers/gold.ts';
+import { type GoldResult, isUpdated, type ModelResult, runGold } from '../../layers/gold.ts';
 import { duckdbParser, goldLineage } from '../../layers/lineage.ts';
 import { type Model, readModels } from '../../layers/model-file.ts';
 import { type PlannedModel, planModels } from '../../layers/model-graph.ts';
@@ -60,19 +60,30 @@ async function build(work: GoldWork): Promise<LayerOutcome> {
   const all = await readModels(deps.modelsFolder);
   const silver = new Set((await readRelations(warehouse, SILVER)).keys());
   const models = chosenModels(all, planModels(all, silver), setup.config.layers.models ?? null);
-  const result = await runGold(warehouse, models, {
-    signal,
-    now: () => performance.now(),
-    onModel: (model) => tell(log, model),
-  });
-  await recordLineage(work, planModels(models, silver), result);
-  const failed = result.models.filter(({ status }) => status === 'failed');
-  const [first] = failed;
-  if (first !== undefined) {
-    const { code = 'internal', message = '', fix = '' } = first.error ?? {};
-    throw new ForebayError(code, { message: `model ${first.name}: ${message}`, fix });
+  const tables: string[] = [];
+  let result: GoldResult;
+  try {
+    result = await runGold(warehouse, models, {
+      signal,
+      now: () => performance.now(),
+      onModel: (model) => {
+        if (isUpdated(model)) tables.push(model.name);
+        tell(log, model);
+      },
+    });
+  } catch (error) {
+    signal.throwIfAborted();
+    return { tables, failure: asForebayError(error) };
   }
-  return { tables: result.tablesUpdated };
+  await recordLineage(work, planModels(models, silver), result);
+  return { tables, failure: failureOf(result) };
+}
+
+function failureOf({ models }: GoldResult): ForebayError | null {
+  const failed = models.find(({ status }) => status === 'failed');
+  if (failed === undefined) return null;
+  const { code = 'internal', message = '', fix = '' } = failed.error ?? {};
+  return new ForebayError(code, { message: `model ${failed.name}: ${message}`, fix });
 }
 
 function tell(

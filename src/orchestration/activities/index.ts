@@ -38,9 +38,9 @@ export function createActivities(deps: ActivityDeps): Activities {
     checkBackfill: (input, context) => checkBackfill(deps, input, context),
     backfillRange: (input, context) => backfillRange(deps, input, context),
     createOrganization: (input) => createFirstOrganization(deps, input),
-    createConnection: (input) => createFirstConnection(deps, input),
+    createConnection: (input, context) => createFirstConnection(deps, input, context),
     checkConnection: (input, context) => checkConnection(deps, input, context),
     discoverStreams: (input, context) => discoverStreams(deps, input, context),
-    createPipeline: (input) => createFirstPipeline(deps, input),
+    createPipeline: (input, context) => createFirstPipeline(deps, input, context),
   };
 }

@@ -1,8 +1,13 @@
 /** One layer of an execution, from its begin to its end, as the API shows it. */
-import { asForebayError, reportError } from '../../core/errors.ts';
-import { putExecutionLayer } from '../../metadata/execution-layers.ts';
+import { asForebayError, type ForebayError, reportError } from '../../core/errors.ts';
+import type { MetadataDb } from '../../metadata/database.ts';
+import {
+  type LayerState,
+  listExecutionLayers,
+  putExecutionLayer,
+} from '../../metadata/execution-layers.ts';
 import { appendEvents } from '../../metadata/events-outbox.ts';
-import { scopeOf } from '../../metadata/scope.ts';
+import { type OrganizationScope, scopeOf } from '../../metadata/scope.ts';
 import { inTransaction, timeOf } from '../../metadata/transaction.ts';
 import type { ActivityContext } from '../flow.ts';
 import type { ExecutionRef, LayerName } from '../flows/activities.ts';
@@ -15,6 +20,8 @@ export interface LayerOutcome {
   readonly records_deduplicated?: number | null;
   readonly size_bytes?: number | null;
   readonly tables?: readonly string[] | null;
+  /** The layer has failed all the same: the others are of what was done beside it. */
+  readonly failure?: ForebayError | null;
 }
 
 const HEARTBEAT_MS = 5000;
@@ -29,6 +36,27 @@ export async function alive<T>(context: ActivityContext, act: () => Promise<T>):
   }
 }
 
+type LayerPlace = {
+  readonly db: MetadataDb;
+  readonly scope: OrganizationScope;
+  readonly executionId: string;
+  readonly layer: LayerName;
+};
+
+/** What an earlier attempt has written and this one had no need to write again was written by the execution, too. */
+async function doneOf(
+  { db, scope, executionId, layer }: LayerPlace,
+  outcome: LayerOutcome,
+): Promise<Omit<LayerState, 'layer' | 'status'>> {
+  const { tables = null, failure: _, ...counts } = outcome;
+  if (tables === null) return counts;
+  const rows = await listExecutionLayers(db, scope, [executionId]);
+  const before = rows.find((row) => row.layer === layer)?.tables ?? '[]';
+  // Written below.
+  const known = JSON.parse(before) as readonly string[];
+  return { ...counts, tables: JSON.stringify([...new Set([...known, ...tables])]) };
+}
+
 export async function layerStep(
   deps: ActivityDeps,
   ref: ExecutionRef,
@@ -38,18 +66,21 @@ export async function layerStep(
   const { layer, context } = step;
   const { db } = deps.metadata;
   const scope = scopeOf(ref.organizationId);
+  const place = { db, scope, executionId: ref.executionId, layer };
   const startedAt = Date.now();
   const begun = { layer, started_at: timeOf(startedAt) } as const;
   await putExecutionLayer(db, scope, ref.executionId, { ...begun, status: 'running', error: null });
   await using log = new ExecutionLog(deps, ref, { layer, context });
+  let outcome: LayerOutcome = {};
   try {
-    const { tables, ...counts } = await alive(context, () => act(log));
+    outcome = await alive(context, () => act(log));
+    if (outcome.failure) throw outcome.failure;
+    const done = await doneOf(place, outcome);
     const endedAt = Date.now();
     await inTransaction(db, async (transaction) => {
       await putExecutionLayer(transaction, scope, ref.executionId, {
         ...begun,
-        ...counts,
-        ...(tables === undefined || tables === null ? {} : { tables: JSON.stringify(tables) }),
+        ...done,
         status: 'completed',
         completed_at: timeOf(endedAt),
         duration_ms: endedAt - startedAt,
@@ -62,7 +93,7 @@ export async function layerStep(
             execution_id: ref.executionId,
             pipeline_id: ref.pipelineId,
             layer,
-            records: counts.records ?? null,
+            records: outcome.records ?? null,
             duration_ms: endedAt - startedAt,
           }),
         },
@@ -76,6 +107,7 @@ export async function layerStep(
       log.add('error', failure.message, { code: failure.code });
       await putExecutionLayer(db, scope, ref.executionId, {
         ...begun,
+        ...(await doneOf(place, outcome)),
         status: 'failed',
         error: JSON.stringify(reportError(failure)),
         completed_at: timeOf(),

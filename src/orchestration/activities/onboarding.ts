@@ -1,24 +1,28 @@
-/** First steps of an organisation. Each is found again by its name when it is done a second time. */
+/**
+ * First steps of an organisation. What a step makes has the step's own key as its id, by which it is found again when
+ * it is done a second time; a name that something else has is refused.
+ */
 import { CONNECTION_TYPES } from '../../connectors/connection-fields.ts';
-import { openDestination, openSource } from '../../connectors/registry.ts';
+import { openSource } from '../../connectors/registry.ts';
 import { asForebayError, ForebayError } from '../../core/errors.ts';
 import { streamId } from '../../core/stream-schema.ts';
 import {
   createConnection,
   findConnection,
-  findConnectionByName,
   recordConnectionTest,
 } from '../../metadata/connections.ts';
 import { boundTo, seal, unseal } from '../../metadata/envelope.ts';
 import { allOrganizations, createOrganization } from '../../metadata/organizations.ts';
-import { createPipeline, findPipelineByName } from '../../metadata/pipelines.ts';
+import { createPipeline, findPipeline } from '../../metadata/pipelines.ts';
+import { createSchedule, MANUAL_PLAN } from '../../metadata/schedules.ts';
 import { scopeOf } from '../../metadata/scope.ts';
 import type { ConnectionsTable } from '../../metadata/tables.ts';
-import { timeOf } from '../../metadata/transaction.ts';
+import { inTransaction, timeOf } from '../../metadata/transaction.ts';
 import type { WrappingKeys } from '../../metadata/wrapping-keys.ts';
 import type { ActivityContext } from '../flow.ts';
 import type { FlowActivities } from '../flows/activities.ts';
 import { lookContext } from './connect.ts';
+import { testSystem } from './connection-test.ts';
 import { type ActivityDeps, connectionSystem } from './deps.ts';
 
 type Input<N extends keyof FlowActivities> = Parameters<FlowActivities[N]>[0];
@@ -50,26 +54,44 @@ function openFields({ current, former }: WrappingKeys, sealed: string): Record<s
   });
 }
 
+/** What an earlier attempt of this very step made is its result. */
+async function makeOnce(
+  id: string,
+  make: () => Promise<unknown>,
+  find: () => Promise<unknown>,
+): Promise<string> {
+  try {
+    await make();
+  } catch (error) {
+    if (asForebayError(error).code !== 'already_exists' || (await find()) === null) throw error;
+  }
+  return id;
+}
+
 export async function createFirstConnection(
   { metadata: { db }, keys }: ActivityDeps,
   { organizationId, name, connectorType, sealedFields }: Input<'createConnection'>,
+  { stepKey: id }: Pick<ActivityContext, 'stepKey'>,
 ): Output<'createConnection'> {
   const scope = scopeOf(organizationId);
-  const known = await findConnectionByName(db, scope, name);
-  if (known !== null) return { connectionId: known.id };
   const type = CONNECTION_TYPES[connectorType];
   const secretNames = new Set(type?.secrets ?? []);
   const fields = Object.entries(openFields(keys, sealedFields));
   const secrets = fields.filter(([field]) => secretNames.has(field));
   const shown = fields.map(([field, value]) => [field, secretNames.has(field) ? null : value]);
   const connection = {
+    id,
     name,
     connector_type: connectorType,
     config: JSON.stringify(Object.fromEntries(shown)),
     secrets: Object.fromEntries(secrets.map(([field, value]) => [field, String(value)])),
   };
-  const { id } = await createConnection(db, scope, connection, keys);
-  return { connectionId: id };
+  const connectionId = await makeOnce(
+    id,
+    () => createConnection(db, scope, connection, keys),
+    () => findConnection(db, scope, id),
+  );
+  return { connectionId };
 }
 
 async function requireConnection(
@@ -91,27 +113,19 @@ export async function checkConnection(
   const scope = scopeOf(organizationId);
   const connection = await requireConnection(deps, organizationId, connectionId);
   const system = await connectionSystem(deps, scope, connection);
-  let message = `Connected to ${system.address.display}`;
-  let success = true;
-  try {
-    const look = lookContext(context.signal);
-    const opened =
-      system.entry.source.length > 0
-        ? await openSource(system, look)
-        : await openDestination(system, look);
-    await opened[Symbol.asyncDispose]();
-  } catch (error) {
-    context.signal.throwIfAborted();
-    const failure = asForebayError(error);
-    // A host that is not there may be a slip of whoever typed it, and is told at once.
-    if (failure.class === 'transient' && failure.code !== 'unreachable') throw failure;
-    success = false;
-    message = failure.message;
-  }
+  const { test, failure } = await testSystem(system, {
+    guard: (guarded) => guarded,
+    // A first pipeline reads; whether its source could be followed is another question.
+    purpose: 'snapshot',
+    signal: context.signal,
+  });
+  // A host that is not there may be a slip of whoever typed it, and is told at once.
+  if (failure?.class === 'transient' && failure.code !== 'unreachable') throw failure;
+  const { success, message } = test;
   await recordConnectionTest(deps.metadata.db, scope, {
     id: connectionId,
     status: success ? 'active' : 'error',
-    result: JSON.stringify({ success, message, metadata: {}, steps: [] }),
+    result: JSON.stringify(test),
     at: timeOf(),
   });
   return { success, message };
@@ -138,12 +152,12 @@ export async function discoverStreams(
 export async function createFirstPipeline(
   { metadata: { db } }: ActivityDeps,
   input: Input<'createPipeline'>,
+  { stepKey: id }: Pick<ActivityContext, 'stepKey'>,
 ): Output<'createPipeline'> {
   const { organizationId, name, sourceConnectionId, destinationConnectionId, streams } = input;
   const scope = scopeOf(organizationId);
-  const known = await findPipelineByName(db, scope, name);
-  if (known !== null) return { pipelineId: known.id };
-  const { id } = await createPipeline(db, scope, {
+  const pipeline = {
+    id,
     name,
     source_connection_id: sourceConnectionId,
     destination_connection_id: destinationConnectionId,
@@ -151,6 +165,12 @@ export async function createFirstPipeline(
     config: '{}',
     is_active: 1,
     streams: streams.map((stream) => ({ stream, config: '{}' })),
-  });
-  return { pipelineId: id };
+  } as const;
+  const make = (): Promise<unknown> =>
+    inTransaction(db, async (transaction) => {
+      await createPipeline(transaction, scope, pipeline);
+      const schedule = { ...MANUAL_PLAN, is_paused: 0, next_fire_at: null } as const;
+      await createSchedule(transaction, scope, { pipeline_id: id, ...schedule });
+    });
+  return { pipelineId: await makeOnce(id, make, () => findPipeline(db, scope, id)) };
 }

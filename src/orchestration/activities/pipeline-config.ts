@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { ForebayError } from '../../core/errors.ts';
 import type { PipelineStreamsTable } from '../../metadata/tables.ts';
 import { type QualityRule, qualityRuleSchema } from '../../layers/quality-rules.ts';
+import { columnTypeSchema } from '../../layers/types.ts';
 import type { LayerName, RetrySettings } from '../flows/activities.ts';
 
 const rules = z.array(qualityRuleSchema).default([]);
@@ -11,6 +12,8 @@ const streamSchema = z.object({
   cursor_column: z.string().nullish(),
   lookback_seconds: z.number().min(0).nullish(),
   key: z.array(z.string()).nullish(),
+  /** Types in silver. */
+  columns: z.record(z.string(), columnTypeSchema).default({}),
   quality_rules: rules,
 });
 

@@ -65,35 +65,41 @@ async function refine(
   signal: AbortSignal,
 ): Promise<LayerOutcome> {
   const { log } = work;
-  const sums = { records: 0, filtered: 0, deduplicated: 0 };
-  const failures: ForebayError[] = [];
+  const sums = { records: 0, records_filtered: 0, records_deduplicated: 0 };
+  const done: LandedStream[] = [];
+  let failure: ForebayError | null = null;
+  const outcome = (): LayerOutcome => ({
+    ...sums,
+    tables: done.map(({ schema }) => schema.stream.name),
+    failure,
+  });
   for (const stream of streams) {
     signal.throwIfAborted();
     const result = await refineStream(work, stream);
     if (result.kind === 'failed') {
-      failures.push(result.error);
-      log.add('error', result.error.message, { stream: stream.stream, code: result.error.code });
+      const { error } = result;
+      failure = endsLayer(error) ? error : (failure ?? error);
+      if (endsLayer(error)) return outcome();
+      log.add('error', error.message, { stream: stream.stream, code: error.code });
       continue;
     }
+    done.push(stream);
     sums.records += result.records;
-    sums.filtered += result.recordsFiltered;
-    sums.deduplicated += result.recordsDeduplicated;
+    sums.records_filtered += result.recordsFiltered;
+    sums.records_deduplicated += result.recordsDeduplicated;
   }
-  if (sums.filtered > 0)
-    log.add('warning', `${sums.filtered} records filtered due to data quality issues`);
-  await recordLineage(work, streams);
-  const [first] = failures;
-  if (first !== undefined) throw first;
+  if (sums.records_filtered > 0)
+    log.add('warning', `${sums.records_filtered} records filtered due to data quality issues`);
+  await recordLineage(work, { bronze: streams, silver: done });
   log.add('info', `Silver has ${sums.records} records more`);
-  return {
-    records: sums.records,
-    records_filtered: sums.filtered,
-    records_deduplicated: sums.deduplicated,
-    tables: streams.map(({ schema }) => schema.stream.name),
-  };
+  return outcome();
 }
 
-/** A failure of the data or of the table is a result; all else ends the layer. */
+/** A failure of the data or of the table is one stream's; all else would stop the next one, too. */
+function endsLayer(failure: ForebayError): boolean {
+  return failure.class !== 'schema' && failure.class !== 'data';
+}
+
 async function refineStream(work: SilverWork, stream: LandedStream): Promise<SilverResult> {
   const { setup, ref, warehouse } = work;
   const { config } = setup;
@@ -110,7 +116,7 @@ async function refineStream(work: SilverWork, stream: LandedStream): Promise<Sil
         table,
         key,
         load,
-        columns: {},
+        columns: own?.columns ?? {},
         rules: rulesOf(config, own),
       },
       { executionId: ref.executionId, now: timeOf() },
@@ -118,9 +124,7 @@ async function refineStream(work: SilverWork, stream: LandedStream): Promise<Sil
     await recordMetrics(work, stream, result);
     return result;
   } catch (error) {
-    const failure = asForebayError(error);
-    if (failure.class !== 'schema' && failure.class !== 'data') throw failure;
-    return { kind: 'failed', table, metrics: [], error: failure };
+    return { kind: 'failed', table, metrics: [], error: asForebayError(error) };
   }
 }
 
@@ -167,11 +171,11 @@ async function recordMetrics(
 /** Columns keep their names up to silver. */
 async function recordLineage(
   { deps, ref, setup }: SilverWork,
-  streams: readonly LandedStream[],
+  streams: Readonly<Record<'bronze' | 'silver', readonly LandedStream[]>>,
 ): Promise<void> {
   const { executionId } = ref;
   for (const layer of ['bronze', 'silver'] as const) {
-    const edges = streams.flatMap(({ stream, schema }) =>
+    const edges = streams[layer].flatMap(({ stream, schema }) =>
       schema.columns.map(({ name }) => ({
         table_name: schema.stream.name,
         column_name: name,
