@@ -5,6 +5,7 @@ import { join } from 'node:path';
 
 import { afterAll, expect, test } from 'vitest';
 
+import { Onboardings } from '../../src/api/control/onboarding.ts';
 import { findConnection, listConnections } from '../../src/metadata/connections.ts';
 import { listPipelines } from '../../src/metadata/pipelines.ts';
 import { findPipelineSchedule } from '../../src/metadata/schedules.ts';
@@ -14,11 +15,13 @@ import { createActivities } from '../../src/orchestration/activities/index.ts';
 import { sealFields } from '../../src/orchestration/activities/onboarding.ts';
 import { Turns } from '../../src/orchestration/activities/turns.ts';
 import { stepContext as step } from '../support/layer-run.ts';
+import type { Orchestrator } from '../../src/orchestration/orchestrator.ts';
 import { describeEachStore, type Store, testKeys } from '../support/metadata-stores.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'fb-onboarding-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
+const RUNNING = { status: 'running', error: null, pending: [] };
 const page = { after: null, limit: 10 };
 
 describeEachStore('onboarding', (of) => {
@@ -90,5 +93,39 @@ describeEachStore('onboarding', (of) => {
     expect(row?.status).toBe('active');
     const { steps } = JSON.parse(row?.last_test_result ?? '{}') as { readonly steps: unknown[] };
     expect(steps).toContainEqual(expect.objectContaining({ step: 'auth', status: 'ok' }));
+  });
+
+  test('a request that is sent again under its key begins nothing more', async () => {
+    const metadata = await of().again();
+    await using _closed = metadata;
+    const scope = await of().organization();
+    const started: string[] = [];
+    const orchestrator = {
+      start: (_flow: string, { workflowId }: { readonly workflowId: string }) => {
+        started.push(workflowId);
+        return Promise.resolve({ runId: 'r' });
+      },
+      describe: (workflowId: string) =>
+        Promise.resolve(started.includes(workflowId) ? RUNNING : null),
+    };
+    const deps = { metadata, keys: testKeys } as ActivityDeps;
+    const onboardings = new Onboardings(deps, orchestrator as unknown as Orchestrator);
+    const side = (name: string) => ({
+      name,
+      connector_type: 'duckdb' as const,
+      config: { path: join(folder, 'shop.duckdb') },
+    });
+    const input = {
+      source: side('a'),
+      destination: side('b'),
+      pipeline: 'first',
+      streams: [],
+    };
+    const first = await onboardings.start(scope, input, 'key');
+    expect(await onboardings.start(scope, input, 'key')).toEqual(first);
+    expect(started).toHaveLength(1);
+    await onboardings.start(scope, input, null);
+    await onboardings.start(scope, input, null);
+    expect(new Set(started).size).toBe(3);
   });
 });
