@@ -18,6 +18,7 @@ import type { ConnectorType } from '../schemas/connectors.ts';
 import type { ConnectorCapabilities, ControlServices } from '../services.ts';
 import { joinedRanges } from '../backfill-request.ts';
 import { comparePipeline } from './compare.ts';
+import { dropPipeline, keptParts } from './drop-pipeline.ts';
 import { dropLetters, readLetter, replayLetters } from './letters.ts';
 import { readCatalog, testSystem } from './look.ts';
 import { metricsText } from './metrics.ts';
@@ -139,6 +140,8 @@ export function createServices(parts: ServiceParts): ControlServices {
       const ref = { organizationId: scope.organizationId, pipelineId: pipeline.id };
       return comparePipeline(await loadPipeline(deps, ref), request);
     },
+    keptParts: (scope, pipeline) => keptParts(deps, scope, pipeline),
+    dropPipeline: (scope, request) => dropPipeline(deps, scope, request),
     readDeadLetter: (scope, letter, signal) => readLetter(deps, scope, letter, signal),
     replayDeadLetters: (scope, pipeline, choice) => replayLetters(deps, scope, pipeline, choice),
     dropDeadLetters: (scope, pipeline, choice) => dropLetters(deps, scope, pipeline, choice),

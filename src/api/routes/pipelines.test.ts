@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { endExecution } from '../../metadata/executions.ts';
+import { ForebayError } from '../../core/errors.ts';
+import { endExecution, startExecution } from '../../metadata/executions.ts';
 import {
   type Answer,
   type ApiFixture,
@@ -198,6 +199,59 @@ describe('a pipeline', () => {
     const idle = await post({});
     expect((await api.ask('DELETE', `${URL}/${idle.body.id}`, { headers })).status).toBe(204);
     expect(api.services.asked).toContainEqual({ name: 'pipelineChanged', subject: idle.body.id });
+    // It never ran: its systems keep nothing.
+    expect(api.services.asked).not.toContainEqual({ name: 'dropPipeline', subject: idle.body.id });
+  });
+});
+
+describe('deleting a pipeline that ran', () => {
+  const headers = { 'if-match': '*' };
+  const ran = async (): Promise<string> => {
+    const { body } = await post({ is_active: false });
+    const { body: started } = await api.ask('POST', `${URL}/${body.id}/execute`);
+    const { db } = api.metadata;
+    const id = String(started.execution_id);
+    await startExecution(db, api.scope, { id, run_id: null });
+    await endExecution(db, api.scope, { id, status: 'completed' });
+    return String(body.id);
+  };
+  const askedToDrop = (id: string): number =>
+    api.services.asked.filter(({ name, subject }) => name === 'dropPipeline' && subject === id)
+      .length;
+
+  it('ends what its systems keep, unless it is of another version or runs', async () => {
+    const id = await ran();
+    const stale = await api.ask('DELETE', `${URL}/${id}`, { headers: { 'if-match': '"99"' } });
+    expect(stale.status).toBe(412);
+    const { body: running } = await api.ask('POST', `${URL}/${id}/execute`);
+    const busy = await api.ask('DELETE', `${URL}/${id}`, { headers });
+    expect(asProblem(busy)).toMatchObject({ status: 409, code: 'in_use' });
+    expect(askedToDrop(id)).toBe(0);
+    const end = { id: String(running.execution_id), status: 'cancelled' as const };
+    await endExecution(api.metadata.db, api.scope, end);
+    expect((await api.ask('DELETE', `${URL}/${id}`, { headers })).status).toBe(204);
+    expect(askedToDrop(id)).toBe(1);
+  });
+
+  it('a system that cannot be reached keeps it until it is told to leave what is there', async () => {
+    const id = await ran();
+    api.services.dropFailure = new ForebayError('unreachable', { message: 'nobody answers' });
+    const refused = await api.ask('DELETE', `${URL}/${id}`, { headers });
+    api.services.dropFailure = null;
+    expect(asProblem(refused)).toMatchObject({ status: 424, code: 'unreachable' });
+    expect(asProblem(refused).fix).toMatch(/\?leave=true.*replication slot forebay_p_1/);
+    expect((await api.ask('GET', `${URL}/${id}`)).status).toBe(200);
+    const left = [{ at: 'source', kind: 'replication slot', name: 'forebay_p_1' }];
+    const gone = await api.ask('DELETE', `${URL}/${id}?leave=true`, { headers });
+    expect(gone).toMatchObject({ status: 200, body: { id, left } });
+    expect(askedToDrop(id)).toBe(1);
+    const [noted] = await api.metadata.db
+      .selectFrom('audit_log')
+      .select('details')
+      .where('action', '=', 'pipeline.delete')
+      .where('resource_id', '=', id)
+      .execute();
+    expect(JSON.parse(noted?.details ?? '{}')).toMatchObject({ left });
   });
 });
 
