@@ -88,7 +88,9 @@ async function dropAtDestination(
     for (const name of names) await dropAt(name, null, opened);
   };
   try {
-    await withSystem(deps, destination, signal, drop);
+    const label = `the removal of pipeline ${pipeline.name}`;
+    const who = { organizationId: pipeline.organization_id, label };
+    await withSystem(deps, destination, { signal, who }, drop);
   } catch (error) {
     if (begun || !signal.aborted) throw error;
     throw new ForebayError('file_locked', {
