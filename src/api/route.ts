@@ -167,7 +167,7 @@ interface ChangeRoute<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
   /** How long it may take; left out, a minute. */
   readonly timeoutMs?: number;
   /** What takes long or asks other systems; before the transaction, and not for a request that was done already. */
-  readonly prepare?: (call: Call<Out<P>, Out<Q>, Out<B>>) => Promise<R>;
+  readonly prepare?: (call: ChangeCall<Out<P>, Out<Q>, Out<B>>) => Promise<R>;
   /** In one transaction with the audit and the record of the Idempotency-Key. */
   readonly change: (
     call: ChangeCall<Out<P>, Out<Q>, Out<B>>,

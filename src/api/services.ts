@@ -17,6 +17,7 @@ import type { Lint } from './schemas/operations.ts';
 import type {
   Comparison,
   ExecutionParameters,
+  KeptPart,
   PipelineState,
   Resynced,
 } from './schemas/pipelines.ts';
@@ -123,6 +124,13 @@ export interface ControlServices {
     pipeline: PipelinesTable,
     request: ResyncRequest,
   ): Promise<Resynced>;
+  /** What the systems of a pipeline that ran may keep of it; connects to none. */
+  keptParts(scope: OrganizationScope, pipeline: PipelinesTable): Promise<readonly KeptPart[]>;
+  /** Ends that; it may be done again. Tables and dead letters stay. */
+  dropPipeline(
+    scope: OrganizationScope,
+    request: { readonly pipeline: PipelinesTable; readonly signal: AbortSignal },
+  ): Promise<void>;
   comparePipeline(
     scope: OrganizationScope,
     pipeline: PipelinesTable,

@@ -52,7 +52,8 @@ export class ApiClient {
 
   async request<S extends z.ZodType>(schema: S, request: ApiRequest): Promise<z.output<S>> {
     const text = await this.#answer(request);
-    const read = schema.safeParse(parseJson(text));
+    // Null stands for an answer without a body.
+    const read = schema.safeParse(text === '' ? null : parseJson(text));
     if (read.success) return read.data;
     const [issue] = read.error.issues;
     const where = issue === undefined || issue.path.length === 0 ? '' : `${issue.path.join('.')}: `;

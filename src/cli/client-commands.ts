@@ -25,6 +25,8 @@ function verbs(
 const YES = ['-y, --yes', 'do not ask'] as const;
 const WAIT = ['--wait', 'wait for its end, and exit with how it ended'] as const;
 const NAME = 'its name or id';
+const LEAVE =
+  'ask no system: slot, publications and checkpoint of a deleted pipeline stay where they are';
 
 function addConnections(describing: Describing): void {
   const load = () => import('./commands/connections.ts');
@@ -84,9 +86,9 @@ function addPipelines(describing: Describing): void {
       async () => (await import('./commands/trigger.ts')).trigger,
     ),
   );
-  one('delete', 'Delete one; what it wrote stays', async () => (await load()).remove).option(
-    ...YES,
-  );
+  one('delete', 'Delete one; what it wrote stays', async () => (await load()).remove)
+    .option('--leave', LEAVE)
+    .option(...YES);
 }
 
 function triggerOptions(command: Command): Command {
@@ -177,6 +179,7 @@ function addFiles({ program, session }: Describing): void {
     .option('--plan', 'say what would change; changes nothing')
     .option('--detailed-exitcode', 'with --plan: exit with 2 if something would change')
     .option('--prune', 'delete what the files do not name')
+    .option('--leave', LEAVE)
     .option('--secrets-again', 'send secrets that the server has already, too')
     .option(...YES);
   act(session, asking(apply), async () => (await import('./commands/apply.ts')).run);

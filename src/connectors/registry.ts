@@ -3,6 +3,7 @@ import type {
   Connector,
   ConnectorContext,
   Destination,
+  Leftover,
   Source,
   SystemAddress,
 } from '../core/connector.ts';
@@ -23,6 +24,8 @@ export interface ConnectorEntry {
   /** What it can connect with beside what its URL says. */
   readonly credentials: readonly Credentials['kind'][];
   readonly address: (url: string, credentials?: Credentials | null) => Promise<SystemAddress>;
+  /** What it keeps as the source of a pipeline of that name; absent where it keeps nothing. Connects to nothing. */
+  readonly keeps?: (pipeline: string) => Promise<readonly Leftover[]>;
   readonly load: () => Promise<Connector>;
 }
 
@@ -36,6 +39,7 @@ export const CONNECTORS: Readonly<Record<string, ConnectorEntry>> = {
     credentials: ['password', 'certificate', 'token'],
     address: async (url, credentials) =>
       (await import('./postgres/config.ts')).postgresAddress(url, credentials),
+    keeps: async (pipeline) => (await import('./postgres/slot-names.ts')).keptParts(pipeline),
     load: async () => (await import('./postgres/connector.ts')).connector,
   },
   duckdb: {

@@ -24,7 +24,7 @@ export const CONTROL_ERRORS = {
   ]),
   secret_key: entry('config', 1, 500, [
     'Stored secrets cannot be read with the key that is set.',
-    'Set FOREBAY_SECRET_KEY or FOREBAY_SECRET_KEY_FILE to the key that they were stored with.',
+    'Set FOREBAY_SECRET_KEY or FOREBAY_SECRET_KEY_FILE to the key that they were stored with, or name that one in FOREBAY_SECRET_KEY_FORMER.',
   ]),
   unauthenticated: entry('auth', 4, 401, [
     'The request carries no token that is valid.',

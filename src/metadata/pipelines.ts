@@ -2,6 +2,7 @@ import { ForebayError } from '../core/errors.ts';
 import { uuidv7 } from '../core/uuid.ts';
 import { lockConfiguration } from './connections.ts';
 import type { MetadataDb } from './database.ts';
+import { openExecutions } from './executions.ts';
 import { notFound, orTaken, unchanged } from './failures.ts';
 import { isAfter, type Page } from './page.ts';
 import { replacePipelineStreams } from './pipeline-streams.ts';
@@ -146,6 +147,20 @@ export function updatePipeline(
   });
 }
 
+/** Throws `in_use` while an execution of it is open. */
+export async function requireIdle(
+  db: MetadataDb,
+  scope: OrganizationScope,
+  { id, name }: Pick<PipelinesTable, 'id' | 'name'>,
+): Promise<void> {
+  const [open] = await openExecutions(db, scope, id);
+  if (open === undefined) return;
+  throw new ForebayError('in_use', {
+    message: `the execution ${open.id} of the pipeline ${name} has not ended`,
+    fix: 'Wait for it, or cancel it.',
+  });
+}
+
 /** With its streams, schedule and checkpoints; what it did stays. Throws `in_use` while an execution is open. */
 export function deletePipeline(
   db: MetadataDb,
@@ -165,18 +180,7 @@ export function deletePipeline(
       .executeTakeFirst();
     if (locked === undefined)
       throw unchanged('pipeline', id, await findPipeline(transaction, scope, id));
-    const open = await transaction
-      .selectFrom('executions')
-      .select('id')
-      .where('organization_id', '=', scope.organizationId)
-      .where('pipeline_id', '=', id)
-      .where('status', 'in', ['running', 'scheduled'])
-      .executeTakeFirst();
-    if (open !== undefined)
-      throw new ForebayError('in_use', {
-        message: `the execution ${open.id} of the pipeline ${locked.name} has not ended`,
-        fix: 'Wait for it, or cancel it.',
-      });
+    await requireIdle(transaction, scope, { id, name: locked.name });
     for (const table of [
       'pipeline_streams',
       'pipeline_benthos_configurations',

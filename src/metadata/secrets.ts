@@ -123,6 +123,8 @@ export function rewrap(
   keys: WrappingKeys,
 ): Promise<{ readonly rewrapped: number }> {
   return inTransaction(db, async (transaction) => {
+    // Of servers that start together each would wait for rows of the other.
+    await lockUntilCommit(transaction, 'secrets-rewrap');
     const rows = await transaction
       .selectFrom('data_keys')
       .selectAll()

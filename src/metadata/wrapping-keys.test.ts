@@ -48,6 +48,37 @@ describe('a wrapping key', () => {
     expect(second.current.id).toBe(parseWrappingKey(bytes.toString('hex'), 'a test').id);
   });
 
+  it('comes with former ones, from the environment or a file, without itself', async () => {
+    const [now, one, two] = ['11', '22', '33'].map((digits) => digits.repeat(32));
+    const former = `${one}, ${now},${two}`;
+    const given = { FOREBAY_SECRET_KEY: now, FOREBAY_SECRET_KEY_FORMER: former };
+    const keys = await loadWrappingKeys({ environment: given, dataDir: null });
+    const ids = [one, two].map((key) => parseWrappingKey(key ?? '', 'a test').id);
+    expect(keys.former.map(({ id }) => id)).toEqual(ids);
+    const path = join(folder, 'former.key');
+    writeFileSync(path, `${one}\n${two}\n`);
+    const named = { FOREBAY_SECRET_KEY: now, FOREBAY_SECRET_KEY_FORMER_FILE: path };
+    const read = await loadWrappingKeys({ environment: named, dataDir: null });
+    expect(read.former.map(({ id }) => id)).toEqual(ids);
+  });
+
+  it('of former ones that cannot be read is told by its place alone', async () => {
+    const given = {
+      FOREBAY_SECRET_KEY: '11'.repeat(32),
+      FOREBAY_SECRET_KEY_FORMER: `${'22'.repeat(32)},hunter2`,
+    };
+    const loaded = loadWrappingKeys({ environment: given, dataDir: null });
+    await expect(loaded).rejects.toMatchObject({
+      ...refused,
+      message: expect.stringMatching(/^key 2 of FOREBAY_SECRET_KEY_FORMER holds no key/),
+    });
+    await expect(loaded).rejects.not.toThrow('hunter2');
+    const environment = { FOREBAY_SECRET_KEY_FORMER_FILE: join(folder, 'no-former.key') };
+    const dataDir = mkdtempSync(join(folder, 'data-'));
+    await expect(loadWrappingKeys({ environment, dataDir })).rejects.toMatchObject(refused);
+    expect(await readdir(dataDir)).toEqual([]);
+  });
+
   it('that is named and not there is not made up', async () => {
     const environment = { FOREBAY_SECRET_KEY_FILE: join(folder, 'missing.key') };
     await expect(loadWrappingKeys({ environment, dataDir: folder })).rejects.toMatchObject(refused);

@@ -41,9 +41,34 @@ export interface WrappingKeySource {
   readonly dataDir: string | null;
 }
 
-/** From FOREBAY_SECRET_KEY, FOREBAY_SECRET_KEY_FILE, or the key file of the data folder, in this order. */
+/**
+ * From FOREBAY_SECRET_KEY, FOREBAY_SECRET_KEY_FILE, or the key file of the data folder, in this order; former ones from
+ * FOREBAY_SECRET_KEY_FORMER or FOREBAY_SECRET_KEY_FORMER_FILE. Also the next one may be named there.
+ */
 export async function loadWrappingKeys(source: WrappingKeySource): Promise<WrappingKeys> {
-  return { current: await currentKey(source), former: [] };
+  // First: a key file that is named and not there must not have a new one made beside it.
+  const named = await formerKeys(source.environment);
+  const current = await currentKey(source);
+  return { current, former: named.filter(({ id }) => id !== current.id) };
+}
+
+async function formerKeys({
+  FOREBAY_SECRET_KEY_FORMER: keys,
+  FOREBAY_SECRET_KEY_FORMER_FILE: file,
+}: WrappingKeySource['environment']): Promise<readonly WrappingKey[]> {
+  if (keys !== undefined && keys !== '') return parseKeys(keys, 'FOREBAY_SECRET_KEY_FORMER');
+  if (file === undefined || file === '') return [];
+  try {
+    return parseKeys(await readFile(file, 'utf8'), `the file ${file}`);
+  } catch (error) {
+    throw keyFile(file, error);
+  }
+}
+
+/** Between commas or on lines of their own. */
+function parseKeys(text: string, place: string): readonly WrappingKey[] {
+  const parts = text.split(/[,\s]+/u).filter((part) => part !== '');
+  return parts.map((part, index) => parseWrappingKey(part, `key ${index + 1} of ${place}`));
 }
 
 function currentKey({ environment, dataDir }: WrappingKeySource): Promise<WrappingKey> {

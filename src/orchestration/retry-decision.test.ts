@@ -44,6 +44,12 @@ const cases: readonly Case[] = [
   { code: 'internal', waitsMs: [], why: 'permanent' },
   { code: 'flow_cancelled', waitsMs: [], why: 'permanent' },
   { code: 'disk_full', waitsMs: [1000, 2000, 4000, 8000], why: 'exhausted' },
+  {
+    code: 'file_locked',
+    waitsMs: [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000, 60_000, 60_000],
+    why: 'exhausted',
+  },
+  { code: 'file_locked', rules: override, waitsMs: [200, 500], why: 'exhausted' },
   { code: 'connection_lost', rules: override, waitsMs: [200, 500], why: 'exhausted' },
   { code: 'timeout', rules: override, waitsMs: [200, 500], why: 'exhausted' },
   { code: 'too_many_requests', rules: override, waitsMs: [60_000, 60_000], why: 'exhausted' },

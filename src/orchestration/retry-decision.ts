@@ -9,6 +9,7 @@
  * | data | 1 | none |
  * | schema, config, auth, lost position, bug | 0 | |
  * | lost worker, own metadata or cluster away | without end | 1 s doubled up to 60 s |
+ * | a file that another process holds | 11 | 1 s doubled up to 60 s: six minutes |
  * | what else time may mend | as configured | as configured |
  */
 import type { ErrorClass, ErrorCode } from '../core/errors.ts';
@@ -22,13 +23,21 @@ export interface RetryFailure {
 
 /** How often something was retried since the last progress. */
 export type RetryCounts = Readonly<Record<RetryBudget, number>>;
-export type RetryBudget = 'network' | 'rateLimit' | 'timeout' | 'data' | 'worker' | 'other';
+export type RetryBudget =
+  | 'network'
+  | 'rateLimit'
+  | 'timeout'
+  | 'data'
+  | 'held'
+  | 'worker'
+  | 'other';
 
 export const NO_RETRIES: RetryCounts = {
   network: 0,
   rateLimit: 0,
   timeout: 0,
   data: 0,
+  held: 0,
   worker: 0,
   other: 0,
 };
@@ -65,6 +74,12 @@ const NETWORK: Backoff = {
 const TIMEOUT: Backoff = { maxAttempts: 4, initialDelayMs: 1000, maxDelayMs: 4000, multiplier: 2 };
 const RATE_LIMIT_ATTEMPTS = 4;
 const RATE_LIMIT_WAIT_MS = 60_000;
+const HELD: Backoff = {
+  maxAttempts: 12,
+  initialDelayMs: 1000,
+  maxDelayMs: 60_000,
+  multiplier: 2,
+};
 const WORKER: Backoff = {
   maxAttempts: Number.POSITIVE_INFINITY,
   initialDelayMs: 1000,
@@ -78,6 +93,8 @@ const NETWORK_CODES: ReadonlySet<ErrorCode> = new Set([
   'server_starting',
   'token_unavailable',
 ] satisfies ErrorCode[]);
+/** For a command that is a mistake to be told at once; an execution may wait for somebody else to end. */
+const HELD_CODES: ReadonlySet<ErrorCode> = new Set(['file_locked'] satisfies ErrorCode[]);
 /** Of the server itself, and not of the systems: no reason to give an execution up. */
 const WORKER_CODES: ReadonlySet<ErrorCode> = new Set([
   'worker_lost',
@@ -120,6 +137,7 @@ export function decide(
 }
 
 function budgetOf({ code, class: errorClass }: RetryFailure): RetryBudget | null {
+  if (HELD_CODES.has(code)) return 'held';
   switch (errorClass) {
     case 'transient':
       if (WORKER_CODES.has(code)) return 'worker';
@@ -145,6 +163,8 @@ function backoffOf(budget: RetryBudget, failure: RetryFailure, rules: RetryRules
       return rules.override ?? NETWORK;
     case 'timeout':
       return rules.override ?? TIMEOUT;
+    case 'held':
+      return rules.override ?? HELD;
     case 'other':
       return rules.override ?? rules.fallback;
     case 'rateLimit': {

@@ -12,7 +12,7 @@ type Script = readonly { readonly error?: ForebayError; readonly progress?: Json
 const lost = (): ForebayError => new ForebayError('connection_lost', { message: 'gone' });
 
 /** Runs one step over a script of answers. */
-async function play(script: Script) {
+async function play(script: Script, version = 1) {
   const waits: number[] = [];
   const notices: RetryNotice[] = [];
   const tries: (Json | undefined)[][] = [];
@@ -28,7 +28,7 @@ async function play(script: Script) {
     workflowId: 'w',
     runId: 'r',
     startedAtMs: 0,
-    onVersion: () => 1,
+    onVersion: () => version,
     onCommand: ({ seq, kind, waitMs, options }) => {
       asked.push({ seq, kind, ms: waitMs });
       if (kind === 'activity') tries.push([options.stepKey, options.lastHeartbeat]);
@@ -89,6 +89,16 @@ describe('a step with retries', () => {
       { page: 1 },
     ]);
     expect(new Set(tries.map(([key]) => key)).size).toBe(1);
+  });
+
+  it('waits for a file that another process holds, unless its history did not', async () => {
+    const error = new ForebayError('file_locked', { message: 'held' });
+    const waited = await play([{ error }, { error }, {}]);
+    expect(waited.waits).toEqual([1000, 2000]);
+    expect(waited.ending).toMatchObject({ kind: 'completed' });
+    const before = await play([{ error }], 0);
+    expect(before.waits).toEqual([]);
+    expect(before.ending).toMatchObject({ kind: 'failed', failure: { code: 'file_locked' } });
   });
 
   it('waits for no failure that time does not mend', async () => {

@@ -55,6 +55,8 @@ export async function withRetry<A extends ActivityMap, N extends keyof A & strin
       }
       const decision = decide(error, counts, rules);
       if (decision.kind === 'fail') throw error;
+      // A history in which this ended the execution at once goes on as it was.
+      if (decision.budget === 'held' && ctx.version('wait-for-held') === 0) throw error;
       counts = decision.counts;
       const { delayMs, budget } = decision;
       const { code, class: errorClass, message, why, stream } = toFailure(error);

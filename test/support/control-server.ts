@@ -68,6 +68,7 @@ export interface ServerProcess extends AsyncDisposable {
   get(path: string): Promise<Answer>;
   post(path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>;
   patch(path: string, body: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>;
+  delete(path: string, headers?: Readonly<Record<string, string>>): Promise<Answer>;
   /** Executes a pipeline and waits for its end. */
   execute(pipelineId: string, parameters?: unknown): Promise<Record<string, unknown>>;
   execution(id: string): Promise<Record<string, unknown>>;
@@ -158,6 +159,7 @@ export async function startServerProcess(
     get: (path) => ask('GET', path),
     post,
     patch: send('PATCH'),
+    delete: (path, headers = {}) => ask('DELETE', path, { headers }),
     execute: async (pipelineId, parameters) => {
       const started = await post('/api/v1/etl/trigger', {
         pipeline_id: pipelineId,

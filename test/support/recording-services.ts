@@ -9,6 +9,8 @@ export interface RecordingServices extends ControlServices {
   /** What the next connection tests find. */
   testResult: Awaited<ReturnType<ControlServices['testConnection']>> | ForebayError;
   ready: boolean;
+  /** Of the next pipelines whose systems are asked to end what they keep. */
+  dropFailure: ForebayError | null;
 }
 
 const SUCCESS: Awaited<ReturnType<ControlServices['testConnection']>> = {
@@ -52,6 +54,7 @@ export function recordingServices(): RecordingServices {
     asked,
     testResult: SUCCESS,
     ready: true,
+    dropFailure: null,
     connectors: () => ({
       postgres: { source: ['snapshot', 'changes'], destination: ['upsert'] },
       duckdb: { source: ['snapshot'], destination: ['upsert'] },
@@ -109,6 +112,14 @@ export function recordingServices(): RecordingServices {
         state: 'running' as const,
         streams: [...streams],
       });
+    },
+    keptParts: () =>
+      Promise.resolve([{ at: 'source' as const, kind: 'replication slot', name: 'forebay_p_1' }]),
+    dropPipeline: (_scope, { pipeline }) => {
+      note('dropPipeline', pipeline.id);
+      return services.dropFailure === null
+        ? Promise.resolve()
+        : Promise.reject(services.dropFailure);
     },
     comparePipeline: (_scope, pipeline) => {
       note('comparePipeline', pipeline.id);

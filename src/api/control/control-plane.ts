@@ -5,11 +5,11 @@ import { ForebayError } from '../../core/errors.ts';
 import type { Secret } from '../../core/secret.ts';
 import { readModels } from '../../layers/model-file.ts';
 import { planModels } from '../../layers/model-graph.ts';
-import { type MetadataPlace, openMetadata } from '../../metadata/database.ts';
-import { checkDataKeys } from '../../metadata/secrets.ts';
+import { type MetadataDb, type MetadataPlace, openMetadata } from '../../metadata/database.ts';
+import { checkDataKeys, rewrap } from '../../metadata/secrets.ts';
 import { acquireServerLock } from '../../metadata/server-lock.ts';
 import { createSetupToken } from '../../metadata/setup-tokens.ts';
-import { loadWrappingKeys } from '../../metadata/wrapping-keys.ts';
+import { loadWrappingKeys, type WrappingKeys } from '../../metadata/wrapping-keys.ts';
 import type { ActivityDeps } from '../../orchestration/activities/deps.ts';
 import { Turns } from '../../orchestration/activities/turns.ts';
 import { Dispatcher } from '../../orchestration/dispatcher.ts';
@@ -120,18 +120,25 @@ async function openPorts(
   return { url: api.url, grpcAddress: grpc.address };
 }
 
+/** Not of workers: a change of the key is over when every server has started with it. */
+async function openKeys(db: MetadataDb, settings: ServerSettings): Promise<WrappingKeys> {
+  const { environment, dataDir, log } = settings;
+  const isOwn = metadataPlace(settings).kind === 'sqlite';
+  const keys = await loadWrappingKeys({ environment, dataDir: isOwn ? dataDir : null });
+  await checkDataKeys(db, keys);
+  const { rewrapped } = await rewrap(db, keys);
+  if (rewrapped > 0) log.at('info', 'secrets_rewrapped', { key: keys.current.id, rewrapped });
+  return keys;
+}
+
 export async function startControlPlane(settings: ServerSettings): Promise<ControlPlane> {
-  const { dataDir, host, environment, config, log } = settings;
+  const { dataDir, host, config, log } = settings;
   const parts = new Parts();
   try {
     const place = metadataPlace(settings);
     if (place.kind === 'sqlite') parts.use(acquireServerLock(dataDir));
     const metadata = parts.use(await openMetadata(place));
-    const keys = await loadWrappingKeys({
-      environment,
-      dataDir: place.kind === 'sqlite' ? dataDir : null,
-    });
-    await checkDataKeys(metadata.db, keys);
+    const keys = await openKeys(metadata.db, settings);
     const reach = reachOf(settings, LOOPBACK.test(host));
     // They end last: what executions tell until then goes out, too.
     parts.use(await startPublishers({ db: metadata.db, config, policy: reach.egress, log }));

@@ -66,7 +66,7 @@ async function change<T>(
   { letters }: LetterChoice,
   act: (store: DeadLetterStore) => Promise<T>,
 ): Promise<T> {
-  const { destination, signal } = work;
+  const { destination, signal, scope, pipelineId } = work;
   const update = async (store: DeadLetterStore): Promise<void> => {
     if (letters === null) await bringUp(deps, work, store);
     else
@@ -93,7 +93,9 @@ async function change<T>(
     return result;
   };
   try {
-    return await withSystem(deps, destination, turn, () => {
+    const { organizationId } = scope;
+    const who = { organizationId, label: `a change of the dead letters of pipeline ${pipelineId}` };
+    return await withSystem(deps, destination, { signal: turn, who }, () => {
       begun = true;
       return withLetters(destination, signal, changing);
     });

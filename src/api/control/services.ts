@@ -22,6 +22,7 @@ import type { PipelineState } from '../schemas/pipelines.ts';
 import type { ConnectorCapabilities, ControlServices } from '../services.ts';
 import { joinedRanges } from '../backfill-request.ts';
 import { comparePipeline } from './compare.ts';
+import { dropPipeline, keptParts } from './drop-pipeline.ts';
 import { dropLetters, readLetter, replayLetters } from './letters.ts';
 import { readCatalog } from './look.ts';
 import { quarantinedRows } from './quarantine.ts';
@@ -177,6 +178,8 @@ export function createServices(parts: ServiceParts): ControlServices {
       const ref = { organizationId: scope.organizationId, pipelineId: pipeline.id };
       return comparePipeline(await loadPipeline(deps, ref), request);
     },
+    keptParts: (scope, pipeline) => keptParts(deps, scope, pipeline),
+    dropPipeline: (scope, request) => dropPipeline(deps, scope, request),
     readDeadLetter: (scope, letter, signal) => readLetter(deps, scope, letter, signal),
     replayDeadLetters: (scope, pipeline, choice) => replayLetters(deps, scope, pipeline, choice),
     dropDeadLetters: (scope, pipeline, choice) => dropLetters(deps, scope, pipeline, choice),

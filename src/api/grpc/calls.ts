@@ -108,7 +108,7 @@ function messageOf(rpc: Rpc, payload: string, headers: Headers): Members {
       return { content_type: String(headers['content-type']), content: payload };
     case 'json':
     case 'feed':
-      return toMessage(response.message, JSON.parse(payload));
+      return payload === '' ? {} : toMessage(response.message, JSON.parse(payload));
   }
 }
 

@@ -104,7 +104,8 @@ function requestOf(route: Route, name: string, isFeed: boolean): RequestMessage 
 }
 
 function replyOf(route: Route): z.ZodType | string | null {
-  const replies = [...new Set(Object.values(route.replies))];
+  // An answer without a body is a message without members.
+  const replies = [...new Set(Object.values(route.replies))].filter((reply) => reply !== null);
   const [reply = null] = replies;
   if (replies.length > 1) throw new Error(`${route.operation} answers in more than one way`);
   return reply;

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { endExecution } from '../../metadata/executions.ts';
+import { ForebayError } from '../../core/errors.ts';
+import { endExecution, startExecution } from '../../metadata/executions.ts';
 import {
   type Answer,
   type ApiFixture,
@@ -277,120 +278,58 @@ describe('a pipeline', () => {
     const idle = await post({});
     expect((await api.ask('DELETE', `${URL}/${idle.body.id}`, { headers })).status).toBe(204);
     expect(api.services.asked).toContainEqual({ name: 'pipelineChanged', subject: idle.body.id });
+    // It never ran: its systems keep nothing.
+    expect(api.services.asked).not.toContainEqual({ name: 'dropPipeline', subject: idle.body.id });
   });
 });
 
-describe('running a pipeline by hand', () => {
-  it('schedules one, lets a second wait, and refuses a third', async () => {
+describe('deleting a pipeline that ran', () => {
+  const headers = { 'if-match': '*' };
+  const ran = async (): Promise<string> => {
     const { body } = await post({ is_active: false });
-    const first = await api.ask('POST', `${URL}/${body.id}/execute`, { role: 'operator' });
-    expect(first.body).toEqual({
-      execution_id: expect.any(String),
-      status: 'scheduled',
-      estimated_start: expect.any(String),
-    });
-    const hint = { name: 'executionScheduled', subject: first.body.execution_id };
-    expect(api.services.asked).toContainEqual(hint);
-    const answers = [
-      await api.ask('POST', `${URL}/${body.id}/execute`),
-      await api.ask('POST', `${URL}/${body.id}/execute`),
-    ];
-    expect(asProblem(answers.find(({ status }) => status !== 200) ?? first)).toMatchObject({
-      status: 409,
-      code: 'execution_waits',
-    });
+    const { body: started } = await api.ask('POST', `${URL}/${body.id}/execute`);
+    const { db } = api.metadata;
+    const id = String(started.execution_id);
+    await startExecution(db, api.scope, { id, run_id: null });
+    await endExecution(db, api.scope, { id, status: 'completed' });
+    return String(body.id);
+  };
+  const askedToDrop = (id: string): number =>
+    api.services.asked.filter(({ name, subject }) => name === 'dropPipeline' && subject === id)
+      .length;
+
+  it('ends what its systems keep, unless it is of another version or runs', async () => {
+    const id = await ran();
+    const stale = await api.ask('DELETE', `${URL}/${id}`, { headers: { 'if-match': '"99"' } });
+    expect(stale.status).toBe(412);
+    const { body: running } = await api.ask('POST', `${URL}/${id}/execute`);
+    const busy = await api.ask('DELETE', `${URL}/${id}`, { headers });
+    expect(asProblem(busy)).toMatchObject({ status: 409, code: 'in_use' });
+    expect(askedToDrop(id)).toBe(0);
+    const end = { id: String(running.execution_id), status: 'cancelled' as const };
+    await endExecution(api.metadata.db, api.scope, end);
+    expect((await api.ask('DELETE', `${URL}/${id}`, { headers })).status).toBe(204);
+    expect(askedToDrop(id)).toBe(1);
   });
 
-  it('a date range needs a column for every stream', async () => {
-    const date_range = { start: '2026-01-01', end: '2026-01-31' };
-    const undated = await post({ streams: [{ stream: 'a', cursor_column: 't' }, 'b'] });
-    const refused = await api.ask('POST', `${URL}/${undated.body.id}/execute`, {
-      body: { parameters: { date_range } },
-    });
-    expect(asProblem(refused)).toMatchObject({
-      status: 422,
-      errors: [{ pointer: '/parameters/date_range' }],
-    });
-    const backfill = await api.ask('POST', `${URL}/${undated.body.id}/backfill`, {
-      body: { date_range },
-    });
-    expect(asProblem(backfill).errors[0]?.pointer).toBe('/date_range');
-    const dated = await post({ streams: ['b'], event_time_column: 'at' });
-    const taken = await api.ask('POST', `${URL}/${dated.body.id}/backfill`, {
-      body: { date_range },
-    });
-    expect(taken.body.status).toBe('scheduled');
-  });
-
-  it('a backfill is of days, keys, or what another one left, and of nothing else', async () => {
-    const { body: layered } = await post({ streams: ['c'], event_time_column: 'at' });
-    const url = `${URL}/${layered.id}/backfill`;
-    const key_range = { column: 'id', start: 1, end: 100 };
-    const refused = async (body: object): Promise<readonly string[]> => {
-      const answer = await api.ask('POST', url, { body });
-      expect([400, 422]).toContain(answer.status);
-      return asProblem(answer).errors.map(({ pointer }) => pointer);
-    };
-    expect(await refused({})).toEqual(['']);
-    expect(await refused({ key_range, retry_of: layered.id })).toEqual(['']);
-    expect(await refused({ key_range, range_days: 1 })).toEqual(['/range_days']);
-    expect(await refused({ key_range: { ...key_range, end: 0 } })).toEqual(['/key_range/end']);
-    expect(await refused({ key_range: { ...key_range, end: 1e16 } })).toEqual(['/key_range/end']);
-    expect(await refused({ retry_of: layered.id })).toEqual(['/retry_of']);
-    const days = { start: '1990-01-01', end: '2020-12-31' };
-    expect(await refused({ date_range: days, range_days: 1 })).toEqual(['/range_days']);
-    const preview = await api.ask('POST', url, { body: { key_range, preview: true } });
-    expect(preview.body).toEqual({
-      preview: true,
-      total_ranges: 1,
-      ranges: [{ start: 1, end: 100 }],
-      streams: [{ stream: 'public.orders', column: 'id', rows: 3 }],
-    });
-    expect(api.services.asked.at(-1)?.name).toBe('previewBackfill');
-    const taken = await api.ask('POST', url, { body: { key_range, range_size: 10 } });
-    expect(taken.body.status).toBe('scheduled');
-    expect(await refused({ retry_of: taken.body.execution_id })).toEqual(['/retry_of']);
-    const id = taken.body.execution_id;
-    await endExecution(api.metadata.db, api.scope, { id, status: 'cancelled' });
-    const again = { retry_of: id, preview: true };
-    expect((await api.ask('POST', url, { body: again })).body).toMatchObject({ total_ranges: 10 });
-  });
-
-  it('streams are read again under the key of the request', async () => {
-    const answer = await api.ask('POST', `${URL}/${made.pipeline}/resync`, {
-      body: { streams: ['public.orders'] },
-    });
-    expect(answer.body).toMatchObject({ pipeline_id: made.pipeline, streams: ['public.orders'] });
-    const twice = { streams: ['a', 'a'] };
-    const refused = await api.ask('POST', `${URL}/${made.pipeline}/resync`, { body: twice });
-    expect(asProblem(refused).errors[0]?.pointer).toBe('/streams');
-  });
-
-  it.each(['start', 'stop', 'pause', 'resume'])('%s is handed on', async (action) => {
-    const { id } = (await post({ kind: 'replication' })).body;
-    const answer = await api.ask('POST', `${URL}/${id}/${action}`, { body: {} });
-    expect(answer.body).toMatchObject({ pipeline_id: id, workflow_id: id });
-    expect(api.services.asked.at(-1)).toEqual({ name: `${action}Pipeline`, subject: id });
-  });
-
-  it('start executes a pipeline that does not follow its source, once under one key', async () => {
-    const { id } = (await post({ kind: 'sync' })).body;
-    const headers = { 'idempotency-key': `start ${id}`.replaceAll(' ', '-') };
-    const start = (): Promise<Answer> => api.ask('POST', `${URL}/${id}/start`, { headers });
-    const { body } = await start();
-    expect(body).toEqual({
-      pipeline_id: id,
-      state: 'starting',
-      workflow_id: `execution-${body.execution_id}`,
-      execution_id: expect.any(String),
-    });
-    expect((await start()).body).toEqual(body);
-    const listed = await api.ask('GET', `/api/v1/etl/executions?pipeline_id=${id}`);
-    expect(listed.body.executions).toMatchObject([{ id: body.execution_id, status: 'scheduled' }]);
-  });
-
-  it('compare answers what was found', async () => {
-    const answer = await api.ask('POST', `${URL}/${made.pipeline}/compare`);
-    expect(answer.body).toEqual({ identical: true, streams: [] });
+  it('a system that cannot be reached keeps it until it is told to leave what is there', async () => {
+    const id = await ran();
+    api.services.dropFailure = new ForebayError('unreachable', { message: 'nobody answers' });
+    const refused = await api.ask('DELETE', `${URL}/${id}`, { headers });
+    api.services.dropFailure = null;
+    expect(asProblem(refused)).toMatchObject({ status: 424, code: 'unreachable' });
+    expect(asProblem(refused).fix).toMatch(/\?leave=true.*replication slot forebay_p_1/);
+    expect((await api.ask('GET', `${URL}/${id}`)).status).toBe(200);
+    const left = [{ at: 'source', kind: 'replication slot', name: 'forebay_p_1' }];
+    const gone = await api.ask('DELETE', `${URL}/${id}?leave=true`, { headers });
+    expect(gone).toMatchObject({ status: 200, body: { id, left } });
+    expect(askedToDrop(id)).toBe(1);
+    const [noted] = await api.metadata.db
+      .selectFrom('audit_log')
+      .select('details')
+      .where('action', '=', 'pipeline.delete')
+      .where('resource_id', '=', id)
+      .execute();
+    expect(JSON.parse(noted?.details ?? '{}')).toMatchObject({ left });
   });
 });

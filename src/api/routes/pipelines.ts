@@ -1,10 +1,12 @@
 import { z } from 'zod';
+import { ERROR_TABLE, ForebayError } from '../../core/errors.ts';
 import { setPipelineBenthosConfigurations } from '../../metadata/benthos-configurations.ts';
 import {
   createPipeline,
   deletePipeline,
   listPipelines,
   type NewPipeline,
+  requireIdle,
   updatePipeline,
 } from '../../metadata/pipelines.ts';
 import {
@@ -30,6 +32,7 @@ import {
   type StoredPipeline,
   storedPipeline,
 } from '../pipeline-view.ts';
+import { RequestError } from '../problem.ts';
 import { readPart } from '../read-request.ts';
 import {
   type Call,
@@ -43,6 +46,9 @@ import {
 } from '../route.ts';
 import { type IdParams, idParams, noBody, pageQuery } from '../schemas/fields.ts';
 import {
+  deletedPipelineSchema,
+  deletePipelineQuery,
+  type KeptPart,
   type PipelineInput,
   pipelineInput,
   pipelineListSchema,
@@ -217,20 +223,71 @@ const patch = changeRoute({
   },
 });
 
+interface Ended {
+  readonly left: readonly KeptPart[];
+  /** Of the run whose traces were removed. */
+  readonly lastRunAt: string | null;
+}
+
+/** A system that is gone for good must not keep the pipeline. */
+function notEnded(error: unknown, kept: readonly KeptPart[]): unknown {
+  if (!(error instanceof ForebayError) || ERROR_TABLE[error.code].class === 'bug') return error;
+  const names = kept.map(({ kind, name, at }) => `${kind} ${name} at the ${at}`).join(', ');
+  return new RequestError(error.code, {
+    message: error.message,
+    fix: `${error.fix} Then delete it again; or delete it with ?leave=true (--leave), which leaves where it is: ${names}.`,
+    status: 424,
+    cause: error,
+    ...(error.why === null ? {} : { why: error.why }),
+  });
+}
+
+/** Before the row is gone: what names the slot is known from it alone. Whatever breaks off, it can be deleted again. */
+async function ended(
+  call: ChangeCall<IdParams, z.output<typeof deletePipelineQuery>, unknown>,
+): Promise<Ended> {
+  const { services, db } = call.context;
+  const { scope } = call.caller;
+  const row = await requiredPipeline(db, call);
+  demandVersion(call.precondition, row.version);
+  await requireIdle(db, scope, row);
+  const { last_run_at: lastRunAt } = row;
+  if (lastRunAt === null) return { left: [], lastRunAt };
+  const kept = await services.keptParts(scope, row);
+  if (call.query.leave === 'true') return { left: kept, lastRunAt };
+  try {
+    await services.dropPipeline(scope, { pipeline: row, signal: call.signal() });
+  } catch (error) {
+    throw notEnded(error, kept);
+  }
+  return { left: [], lastRunAt };
+}
+
 const remove = changeRoute({
   ...change,
   method: 'DELETE',
   operation: 'deletePipeline',
-  summary: 'Deletes a pipeline that nothing runs of. What it wrote and what it did stays.',
-  replies: { 204: null },
+  summary:
+    'Deletes a pipeline that nothing runs of, with what it keeps at its source (slot, publications). What it wrote and what it did stays.',
+  query: deletePipelineQuery,
+  replies: { 200: deletedPipelineSchema, 204: null },
   failures: ['in_use'],
-  change: async (call, transaction) => {
+  upstream: true,
+  prepare: ended,
+  change: async (call, transaction, { left, lastRunAt }) => {
     const row = await requiredPipeline(transaction, call);
     const version = demandVersion(call.precondition, row.version);
     await deletePipeline(transaction, call.caller.scope, { id: row.id, version });
+    if (row.last_run_at !== lastRunAt) {
+      throw new ForebayError('in_use', {
+        message: `the pipeline ${row.name} was executed meanwhile`,
+        fix: 'Delete it again.',
+      });
+    }
+    const noted = audit('delete', row);
     return {
-      status: 204,
-      audit: audit('delete', row),
+      ...(left.length === 0 ? { status: 204 } : { status: 200, body: { id: row.id, left } }),
+      audit: left.length === 0 ? noted : { ...noted, details: { ...noted.details, left } },
       afterCommit: () => call.context.services.pipelineChanged(row.id),
     };
   },

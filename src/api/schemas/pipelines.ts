@@ -211,6 +211,29 @@ export const pipelineStateSchema = z
   });
 export type PipelineState = z.output<typeof pipelineStateSchema>;
 
+export const deletePipelineQuery = z.strictObject({
+  leave: z.enum(['true', 'false']).optional().meta({
+    description:
+      'Deletes it without asking its systems; what they keep of it stays there and is named in the answer.',
+  }),
+});
+
+const keptPartSchema = z.object({
+  at: z.enum(['source', 'destination']),
+  kind: z.string().meta({ description: 'A replication slot, for instance.' }),
+  name: z.string(),
+});
+export type KeptPart = z.output<typeof keptPartSchema>;
+
+export const deletedPipelineSchema = z
+  .object({
+    id: uuid,
+    left: z
+      .array(keptPartSchema)
+      .meta({ description: 'What its systems may still keep of it, to be removed by hand.' }),
+  })
+  .meta({ id: 'DeletedPipeline' });
+
 /** Each is one that the source must have, so that a mistake is told at once. */
 export const resyncInput = z
   .strictObject({

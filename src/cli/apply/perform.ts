@@ -1,9 +1,10 @@
 /** Makes a server as a plan says, step by step. */
 import { connectionSchema } from '../../api/schemas/connections.ts';
-import type { PipelineInput } from '../../api/schemas/pipelines.ts';
+import type { KeptPart, PipelineInput } from '../../api/schemas/pipelines.ts';
 import { pipelineSchema } from '../../api/schemas/pipelines.ts';
 import { ForebayError } from '../../core/errors.ts';
 import type { ApiClient } from '../api-client.ts';
+import { deletePipeline } from '../client/delete-pipeline.ts';
 import { type Connection, PATHS, type Pipeline } from '../client/find.ts';
 import { throwAll } from '../failure.ts';
 import type { ConnectionStep, PipelineStep, PlanStep } from './change-plan.ts';
@@ -53,6 +54,9 @@ function connectionBody(
   };
   return { name: wanted.name, connector_type: wanted.type, config };
 }
+
+/** Told what the systems may still keep of a pipeline that was deleted. */
+type Left = (pipeline: string, left: readonly KeptPart[]) => void;
 
 class Ids {
   readonly #connections: Map<string, string>;
@@ -107,7 +111,17 @@ async function performConnection(
   }
 }
 
-async function performPipeline(api: ApiClient, step: PipelineStep, ids: Ids): Promise<void> {
+interface PipelineContext {
+  readonly ids: Ids;
+  readonly leave: boolean;
+  readonly left: Left;
+}
+
+async function performPipeline(
+  api: ApiClient,
+  step: PipelineStep,
+  { ids, leave, left }: PipelineContext,
+): Promise<void> {
   switch (step.action) {
     case 'create':
       await api.post(pipelineSchema, PATHS.pipelines, ids.body(step.wanted, null));
@@ -120,7 +134,7 @@ async function performPipeline(api: ApiClient, step: PipelineStep, ids: Ids): Pr
       return;
     }
     case 'delete':
-      await api.delete(`${PATHS.pipelines}/${step.row.id}`, step.row.version);
+      left(step.name, await deletePipeline(api, step.row, leave));
       return;
     case 'unchanged':
       return;
@@ -130,15 +144,22 @@ async function performPipeline(api: ApiClient, step: PipelineStep, ids: Ids): Pr
 /** Ends at the first step that fails; those before it are done, and the next plan begins after them. */
 export async function performPlan(
   api: ApiClient,
-  plan: { readonly steps: readonly PlanStep[]; readonly live: Live; readonly secrets: Secrets },
-  done: (step: PlanStep) => void,
+  plan: {
+    readonly steps: readonly PlanStep[];
+    readonly live: Live;
+    readonly secrets: Secrets;
+    /** Whether pipelines are deleted without asking their systems. */
+    readonly leave: boolean;
+  },
+  tell: { readonly done: (step: PlanStep) => void; readonly left: Left },
 ): Promise<void> {
   const ids = new Ids(plan.live);
-  const { secrets } = plan;
+  const { secrets, leave } = plan;
+  const { done, left } = tell;
   for (const step of plan.steps) {
     if (step.action === 'unchanged') continue;
     if (step.kind === 'connection') await performConnection(api, step, { secrets, ids });
-    else await performPipeline(api, step, ids);
+    else await performPipeline(api, step, { ids, leave, left });
     done(step);
   }
 }

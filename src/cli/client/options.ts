@@ -24,5 +24,6 @@ export const key = safeInteger(/^-?\d+$/, 'must be an integer');
 
 export const clientShape = { ...serverShape, ...listShape };
 export const confirmedShape = { ...clientShape, yes: z.boolean().default(false) };
+export const leaveShape = { leave: z.boolean().default(false) };
 export const waitShape = { wait: z.boolean().default(false) };
 export const daysShape = { from: day.optional(), to: day.optional() };

@@ -12,7 +12,8 @@ import { planSummary, stepDocument, stepLines } from '../apply/plan-lines.ts';
 import { readDesired } from '../apply/read-desired.ts';
 import type { RunCommand } from '../call.ts';
 import { withServer } from '../client/connect.ts';
-import { confirmedShape } from '../client/options.ts';
+import { sayLeft } from '../client/delete-pipeline.ts';
+import { confirmedShape, leaveShape } from '../client/options.ts';
 import { confirm } from '../confirm.ts';
 import { printDocument } from '../list-output.ts';
 import { type OutputFormat, outputFormat, readOptions } from '../options.ts';
@@ -21,6 +22,7 @@ import type { Terminal } from '../terminal.ts';
 
 const shape = {
   ...confirmedShape,
+  ...leaveShape,
   file: z.array(z.string()),
   plan: z.boolean().default(false),
   detailedExitcode: z.boolean().default(false),
@@ -66,16 +68,23 @@ function question(steps: readonly PlanStep[]): string {
 
 async function perform(
   api: ApiClient,
-  plan: { readonly steps: readonly PlanStep[]; readonly live: Live },
+  plan: { readonly steps: readonly PlanStep[]; readonly live: Live; readonly leave: boolean },
   terminal: Terminal,
 ): Promise<number> {
   let done = 0;
   const secrets = resolveSecrets(plan.steps);
   try {
-    await performPlan(api, { ...plan, secrets }, (step) => {
-      done += 1;
-      terminal.err(`${stepLines(step, terminal.errStyle)[0] ?? ''}: done\n`);
-    });
+    await performPlan(
+      api,
+      { ...plan, secrets },
+      {
+        done: (step) => {
+          done += 1;
+          terminal.err(`${stepLines(step, terminal.errStyle)[0] ?? ''}: done\n`);
+        },
+        left: (pipeline, left) => sayLeft(pipeline, left, terminal),
+      },
+    );
     return done;
   } catch (error) {
     terminal.err(`${done} changes were made before the failure; the others were not.\n`);
@@ -106,7 +115,7 @@ async function apply(api: ApiClient, given: ApplyOptions, terminal: Terminal): P
   if (!(await confirm(question(steps), given.yes, terminal))) {
     throw new ForebayError('interrupted', { message: 'Nothing was changed' });
   }
-  const done = await perform(api, { steps, live }, terminal);
+  const done = await perform(api, { steps, live, leave: given.leave }, terminal);
   printOutcome({ steps, done }, format, terminal);
   return 0;
 }

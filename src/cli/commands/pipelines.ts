@@ -7,7 +7,8 @@ import { ForebayError } from '../../core/errors.ts';
 import type { RunCommand } from '../call.ts';
 import { withServer } from '../client/connect.ts';
 import { allPipelines, findPipeline, PATHS } from '../client/find.ts';
-import { clientShape, confirmedShape } from '../client/options.ts';
+import { deletePipeline, sayLeft } from '../client/delete-pipeline.ts';
+import { clientShape, confirmedShape, leaveShape } from '../client/options.ts';
 import { printable } from '../client/printable.ts';
 import { sayDone, show as showDocument } from '../client/say.ts';
 import { PIPELINE_COLUMNS } from '../client/views.ts';
@@ -81,17 +82,21 @@ export const activation =
     });
   };
 
+const deleteShape = { ...confirmedShape, ...leaveShape };
+
 export const remove: RunCommand = ({ args, options, terminal }) => {
-  const given = readOptions(confirmedShape, options);
+  const given = readOptions(deleteShape, options);
   return withServer(given, async (api) => {
     const { id, name, version } = await findPipeline(api, args[0] ?? '');
     const question = `Delete the pipeline ${printable(name)}? What it wrote stays.`;
     if (!(await confirm(question, given.yes, terminal))) {
       throw new ForebayError('interrupted', { message: 'Nothing was deleted' });
     }
-    await api.delete(`${PATHS.pipelines}/${id}`, version);
+    const left = await deletePipeline(api, { id, version }, given.leave);
+    sayLeft(name, left, terminal);
     const output = { format: outputFormat(given), terminal };
-    sayDone(`Deleted the pipeline ${name}`, { deleted: id }, output);
+    const more = left.length === 0 ? {} : { left };
+    sayDone(`Deleted the pipeline ${name}`, { deleted: id, ...more }, output);
     return 0;
   });
 };

@@ -1,5 +1,6 @@
 /** Names of what a pipeline keeps in a source. No two pipelines may have one in common. */
 import { createHash } from 'node:crypto';
+import type { Leftover } from '../../core/connector.ts';
 
 /** What a name may have at a server. */
 const MAX_NAME_BYTES = 63;
@@ -30,6 +31,15 @@ export function slotName(pipeline: string): string {
  */
 export function insertsName(slot: string): string {
   return `${slot}${INSERTS_SUFFIX}`;
+}
+
+/** What a pipeline may have made, where the user gave no names. */
+export function keptParts(pipeline: string): readonly Leftover[] {
+  const { slot, publications } = sourceNames(pipeline, {});
+  return [
+    { kind: 'replication slot', name: slot },
+    ...publications.map((name) => ({ kind: 'publication', name })),
+  ];
 }
 
 /** What a pipeline reads from: made by it, or given by the user through `--set`. */

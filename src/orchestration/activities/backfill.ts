@@ -4,7 +4,7 @@ import type { RunEvent } from '../../engine/pipeline.ts';
 import type { BronzeReading } from '../../layers/readings.ts';
 import type { ActivityContext } from '../flow.ts';
 import type { BackfillRange, ExecutionRef, FlowActivities } from '../flows/activities.ts';
-import { type ActivityDeps, loadPipeline, type PipelineSetup, withSystem } from './deps.ts';
+import { type ActivityDeps, loadPipeline, type PipelineSetup, turnOf, withSystem } from './deps.ts';
 import { ExecutionLog } from './execution-log.ts';
 import {
   discoverSelected,
@@ -92,7 +92,9 @@ export async function backfillRange(
   };
   try {
     return await alive(context, () =>
-      withSystem(deps, destination, signal, () => thenLookAtLetters(letters, read)),
+      withSystem(deps, destination, turnOf(ref, setup, { log, signal }), () =>
+        thenLookAtLetters(letters, read),
+      ),
     );
   } catch (error) {
     const failure = asForebayError(error);

@@ -4,7 +4,7 @@ import { putCheckpoint } from '../../metadata/checkpoints.ts';
 import { timeOf } from '../../metadata/transaction.ts';
 import type { ActivityContext } from '../flow.ts';
 import type { ExecutionRef, TriggerParameters } from '../flows/activities.ts';
-import { type ActivityDeps, loadPipeline, type PipelineSetup, withSystem } from './deps.ts';
+import { type ActivityDeps, loadPipeline, type PipelineSetup, turnOf, withSystem } from './deps.ts';
 import type { ExecutionLog } from './execution-log.ts';
 import { extract, type ExtractedStream } from './extract.ts';
 import { type LayerOutcome, layerStep } from './layer-step.ts';
@@ -27,7 +27,7 @@ export function bronze(
   return layerStep(deps, ref, { layer: 'bronze', context }, async (log) => {
     const setup = await loadPipeline(deps, ref);
     const { signal } = context;
-    return withSystem(deps, setup.destination, signal, () =>
+    return withSystem(deps, setup.destination, turnOf(ref, setup, { log, signal }), () =>
       thenLookAtLetters({ deps, ref, setup, layer: 'bronze', log, signal }, () =>
         land(deps, { ref, setup, parameters, signal, log }),
       ),

@@ -10,8 +10,9 @@ import { type OrganizationScope, scopeOf } from '../../metadata/scope.ts';
 import type { ConnectionsTable, PipelinesTable } from '../../metadata/tables.ts';
 import type { WrappingKeys } from '../../metadata/wrapping-keys.ts';
 import type { BackoffSettings, ExecutionRef } from '../flows/activities.ts';
+import type { ExecutionLog } from './execution-log.ts';
 import { type PipelineConfig, readPipelineConfig } from './pipeline-config.ts';
-import type { Turns } from './turns.ts';
+import type { Turn, Turns } from './turns.ts';
 
 export interface ActivityDeps {
   readonly metadata: Metadata;
@@ -95,9 +96,28 @@ export async function loadPipeline(
 export function withSystem<T>(
   { turns }: Pick<ActivityDeps, 'turns'>,
   system: NamedSystem,
-  signal: AbortSignal,
+  turn: Turn,
   act: () => Promise<T>,
 ): Promise<T> {
   if (system.entry !== CONNECTORS['duckdb']) return act();
-  return turns.take(system.address.identity, signal, act);
+  return turns.take(system.address.identity, turn, act);
+}
+
+/** The turn of an execution at its destination; its log tells whom it waits for. */
+export function turnOf(
+  ref: Pick<ExecutionRef, 'organizationId' | 'executionId'>,
+  { pipeline, destination }: Pick<PipelineSetup, 'pipeline' | 'destination'>,
+  { log, signal }: { readonly log: Pick<ExecutionLog, 'add'>; readonly signal: AbortSignal },
+): Turn {
+  const { organizationId, executionId } = ref;
+  const label = `execution ${executionId} of pipeline ${pipeline.name}`;
+  return {
+    signal,
+    who: { organizationId, label },
+    waits: (holder) => {
+      const isOwn = holder?.organizationId === organizationId;
+      const other = isOwn ? holder.label : 'another execution';
+      log.add('info', `Waits for ${destination.address.display}: ${other} has it to itself`);
+    },
+  };
 }

@@ -9,7 +9,7 @@ import { readRelations, SILVER } from '../../layers/warehouse.ts';
 import { recordColumnLineage } from '../../metadata/column-lineage.ts';
 import type { ActivityContext } from '../flow.ts';
 import type { ExecutionRef } from '../flows/activities.ts';
-import { type ActivityDeps, loadPipeline, type PipelineSetup, withSystem } from './deps.ts';
+import { type ActivityDeps, loadPipeline, type PipelineSetup, turnOf, withSystem } from './deps.ts';
 import type { ExecutionLog } from './execution-log.ts';
 import { type LayerOutcome, layerStep } from './layer-step.ts';
 import { openWarehouse } from './warehouses.ts';
@@ -31,7 +31,7 @@ export function gold(
   return layerStep(deps, ref, { layer: 'gold', context }, async (log) => {
     const setup = await loadPipeline(deps, ref);
     const { signal } = context;
-    return withSystem(deps, setup.destination, signal, async () => {
+    return withSystem(deps, setup.destination, turnOf(ref, setup, { log, signal }), async () => {
       await using warehouse = await openWarehouse(setup.destination, signal);
       return await build({ deps, ref, setup, warehouse, log, signal });
     });

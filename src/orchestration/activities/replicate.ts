@@ -10,7 +10,7 @@ import { scopeOf } from '../../metadata/scope.ts';
 import { timeOf } from '../../metadata/transaction.ts';
 import type { ActivityContext } from '../flow.ts';
 import type { Control, ExecutionRef, FlowActivities, Resync } from '../flows/activities.ts';
-import { type ActivityDeps, loadPipeline, type PipelineSetup, withSystem } from './deps.ts';
+import { type ActivityDeps, loadPipeline, type PipelineSetup, turnOf, withSystem } from './deps.ts';
 import { ExecutionLog } from './execution-log.ts';
 import { engineName } from './extract.ts';
 import { alive } from './layer-step.ts';
@@ -144,7 +144,7 @@ export async function replicate(
   try {
     const mode = { kind: 'replicate', untilCaughtUp: false } as const;
     const result = await alive(context, () =>
-      withSystem(deps, destination, drain, () =>
+      withSystem(deps, destination, turnOf(ref, setup, { log, signal: drain }), () =>
         thenLookAtLetters(work, () =>
           runPipeline(mode, specOf(setup, resync), systems, {
             drain,

@@ -9,7 +9,7 @@ import { appendEvents } from '../../metadata/events-outbox.ts';
 import { inTransaction, timeOf } from '../../metadata/transaction.ts';
 import type { ActivityContext } from '../flow.ts';
 import type { ExecutionRef } from '../flows/activities.ts';
-import { type ActivityDeps, loadPipeline, type PipelineSetup, withSystem } from './deps.ts';
+import { type ActivityDeps, loadPipeline, type PipelineSetup, turnOf, withSystem } from './deps.ts';
 import type { ExecutionLog } from './execution-log.ts';
 import {
   landedAndSelected,
@@ -38,7 +38,7 @@ export function silver(
   return layerStep(deps, ref, { layer: 'silver', context }, async (log) => {
     const setup = await loadPipeline(deps, ref);
     const { signal } = context;
-    return withSystem(deps, setup.destination, signal, async () => {
+    return withSystem(deps, setup.destination, turnOf(ref, setup, { log, signal }), async () => {
       const streams = await streamsOf(deps, ref, setup, signal);
       await using warehouse = await openWarehouse(setup.destination, signal);
       return await refine({ deps, ref, setup, log, warehouse }, streams, signal);
