@@ -122,8 +122,11 @@ describe('quarantined rows', () => {
     expect(JSON.stringify(api.logged)).not.toContain(CANARY);
   });
 
-  it.each(['limit=201', 'limit=0', 'cursor=x'])('with %s are refused', async (query) => {
-    const problem = asProblem(await api.ask('GET', `${url()}?${query}`));
-    expect(problem).toMatchObject({ status: 400, code: 'request_invalid' });
-  });
+  it.each(['limit=201', 'limit=0', 'cursor=x', `rule=${'x'.repeat(301)}`])(
+    'with %s are refused',
+    async (query) => {
+      const problem = asProblem(await api.ask('GET', `${url()}?${query}`));
+      expect(problem).toMatchObject({ status: 400, code: 'request_invalid' });
+    },
+  );
 });

@@ -1,7 +1,7 @@
 /** The quality of what executions moved, and the rows that broke a rule. */
 import { z } from 'zod';
 import { LAYERS } from './executions.ts';
-import { day, identifierText, nextCursor, pageQuery, time, uuid } from './fields.ts';
+import { day, nextCursor, pageQuery, time, uuid } from './fields.ts';
 
 const score = z
   .number()
@@ -31,13 +31,16 @@ export const dataQualitySchema = z
   })
   .meta({ id: 'DataQuality' });
 
+/** Shorter than names may be in a body: all of an address, percent-encoded, is to fit into 16 KiB. */
+const nameFilter = z.string().min(1).max(300);
+
 export const metricsQuery = z.strictObject({
   ...pageQuery,
   execution_id: uuid.optional(),
   pipeline_id: uuid.optional(),
   layer: z.enum(LAYERS).optional(),
-  stream: identifierText.optional(),
-  rule: identifierText.optional().meta({ description: 'Its name; totals have none.' }),
+  stream: nameFilter.optional(),
+  rule: nameFilter.optional().meta({ description: 'Its name; totals have none.' }),
   date_from: day.optional().meta({ description: 'First day of recorded_at, UTC, inclusive.' }),
   date_to: day.optional().meta({ description: 'Last day of recorded_at, UTC, inclusive.' }),
 });
@@ -64,10 +67,10 @@ export const metricsSchema = z.object({
 });
 
 export const quarantineQuery = z.strictObject({
-  stream: identifierText
+  stream: nameFilter
     .optional()
     .meta({ description: 'Name of one; left out, one stream of the pipeline after the other.' }),
-  rule: identifierText.optional().meta({ description: 'Name of a rule that they broke.' }),
+  rule: nameFilter.optional().meta({ description: 'Name of a rule that they broke.' }),
   limit: pageQuery.limit,
 });
 
