@@ -326,7 +326,7 @@ export async function extract(extraction: Extraction): Promise<readonly Extracte
   const { warehouse, pipelineId, part, parameters, signal } = extraction;
   const isPartial = part !== null || parameters.force || parameters.dateRange !== null;
   if (hasLog && plan.follow.length === 0 && !isPartial)
-    await endFollowing(engineName('follow', pipelineId), extraction);
+    await endFollowing(engineName('follow', pipelineId), extraction, queried);
   // What a part brought is not remembered.
   const landed = part === null ? await landedStreams(warehouse, pipelineId, signal) : [];
   const remembered = new Map(landed.map(({ stream, schema }) => [stream, schema]));
