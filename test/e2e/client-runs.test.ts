@@ -166,7 +166,11 @@ retry_policy: { max_attempts: 1, initial_delay_ms: 1, max_delay_ms: 1 }
     expectExit(inUse, 2);
     expect(inUse.stderr).toContain('in_use');
     expectExit(await forebay('pipelines', 'delete', 'broken'), 2);
-    expectExit(await forebay('pipelines', 'delete', 'broken', '--yes'), 0);
+    // Its source cannot be asked what it keeps of it.
+    const kept = await forebay('pipelines', 'delete', 'broken', '--yes');
+    expectExit(kept, 3);
+    expect(kept.stderr).toContain('--leave');
+    expectExit(await forebay('pipelines', 'delete', 'broken', '--yes', '--leave'), 0);
     expectExit(await forebay('connections', 'delete', 'gone', '--yes'), 0);
   });
 
