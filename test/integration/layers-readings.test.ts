@@ -163,7 +163,7 @@ describeEachWarehouse('readings', (open) => {
         await using opened = await open();
         await expectSame(opened.warehouse, [{ ...LAST, end: 'landed' }, ...between, LAST]);
       }),
-      { numRuns: 8 },
+      { numRuns: 5 },
     );
   });
 
@@ -251,7 +251,7 @@ describeEachWarehouse('readings', (open) => {
           expect(await rowsOf(warehouse, 'silver.items', ['id', 'name'])).toEqual(found);
         }
       }),
-      { numRuns: 6 },
+      { numRuns: 4 },
     );
   });
 
