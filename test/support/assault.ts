@@ -5,7 +5,7 @@ import { type ApiFixture, asProblem, makePipeline, ROLES } from './api-fixture.t
 import { type MadeRequest, requestMaker } from './request-maker.ts';
 
 /** Each of these hashes a password, which takes its time by intent. */
-const SLOW = new Set(['logIn', 'createUser', 'changeUser']);
+const SLOW = new Set(['logIn', 'createUser', 'changeUser', 'createOrganization']);
 
 /** Several of each, as some will be deleted. */
 async function things(api: ApiFixture): Promise<Record<string, string[]>> {
