@@ -3,7 +3,7 @@
  * there again after a crash at any place, and where it has come once all of that is in bronze. Kept in the warehouse,
  * beside the rows.
  */
-import { CURSORS_SQL, prepareState } from './layer-state.ts';
+import { CURSORS_SQL } from './layer-state.ts';
 import type { Warehouse } from './warehouse.ts';
 
 export interface CursorKey {
@@ -18,12 +18,11 @@ export interface CursorBegin extends CursorKey {
   readonly restarts: boolean;
 }
 
-/** The least value that is to be read; null: all rows. */
+/** The least value that is to be read; null: all rows. After `prepareState`. */
 export async function beginCursor(
   warehouse: Warehouse,
   { pipelineId, stream, column, executionId, restarts }: CursorBegin,
 ): Promise<string | null> {
-  await prepareState(warehouse);
   const place = `pipeline_id = CAST($1 AS text) AND stream = CAST($2 AS text)`;
   return await warehouse.transaction(async () => {
     const [known] = await warehouse.query(

@@ -109,8 +109,8 @@ async function lockPipeline(
 
 /**
  * From scheduled to running. Where no `run_id` is given the one that was noted stays: the run may tell that it has
- * begun before or after whoever started it has written down which one it is. Not changed where it runs already or has ended; throws `execution_waits` while one that
- * was entered before has not ended.
+ * begun before or after whoever started it has written down which one it is. Not changed where it runs already or has
+ * ended; throws `execution_waits` while one that was entered before has not ended.
  */
 export function startExecution(
   db: MetadataDb,

@@ -29,6 +29,7 @@ export async function beginCursors(
 ): Promise<ReadonlyMap<StreamId, string | null>> {
   const begun = new Map<StreamId, string | null>();
   await using warehouse = await openWarehouse(setup.destination, signal);
+  await prepareState(warehouse);
   const { id: pipelineId } = setup.pipeline;
   for (const { stream, column } of wanted) {
     const cursor = { pipelineId, stream, column, executionId: stamp, restarts };
@@ -71,10 +72,11 @@ export async function endCursors(
 ): Promise<readonly CursorEnd[]> {
   const { config, destination, pipeline } = setup;
   const ends: CursorEnd[] = [];
+  if (streams.every(({ cursorColumn }) => cursorColumn === null)) return ends;
+  await using warehouse = await openWarehouse(destination, signal);
   for (const { stream, schema, cursorColumn, read } of streams) {
     const own = streamConfigOf(config, stream);
     if (cursorColumn === null || own?.cursor_column !== cursorColumn) continue;
-    await using warehouse = await openWarehouse(destination, signal);
     const position = await lastCursor(warehouse, {
       table: { schema: BRONZE, name: schema.stream.name },
       schema,
