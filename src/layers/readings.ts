@@ -3,7 +3,7 @@
  * and the reading has not is gone at the source. Kept in the warehouse, beside the rows. A reading is written down before
  * it begins, so that rows of one that never came to its end are known as such.
  */
-import { LAYERS_SQL, prepareState, READINGS_SQL } from './layer-state.ts';
+import { LAYERS_SQL, READINGS_SQL } from './layer-state.ts';
 import type { Warehouse } from './warehouse.ts';
 
 /** Values as text, in a form that reads as the column's type. */
@@ -84,17 +84,6 @@ export async function completeReadings(
       );
     }
   });
-}
-
-/** For what is read at once, and is in bronze already. */
-export async function recordReadings(
-  warehouse: Warehouse,
-  executionId: string,
-  readings: readonly BronzeReading[],
-): Promise<void> {
-  await prepareState(warehouse);
-  await beginReadings(warehouse, executionId, readings);
-  await completeReadings(warehouse, executionId, readings);
 }
 
 /** Whether it read all of the table. After `prepareState`. */

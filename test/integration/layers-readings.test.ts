@@ -2,12 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { prepareState } from '../../src/layers/layer-state.ts';
-import {
-  beginReadings,
-  completeReadings,
-  type ReadRange,
-  recordReadings,
-} from '../../src/layers/readings.ts';
+import { beginReadings, completeReadings, type ReadRange } from '../../src/layers/readings.ts';
 import { runSilver, type SilverResult } from '../../src/layers/silver.ts';
 import type { SilverStream } from '../../src/layers/silver-plan.ts';
 import type { Warehouse } from '../../src/layers/warehouse.ts';
@@ -22,6 +17,18 @@ import {
 const NOW = '2026-01-02T00:00:00.000Z';
 
 type Row = readonly [id: number, name: string];
+
+/** What an execution read is in bronze. */
+async function noteReading(
+  warehouse: Warehouse,
+  execution: string,
+  range: ReadRange | null,
+): Promise<void> {
+  const readings = [{ table: 'items', range }];
+  await prepareState(warehouse);
+  await beginReadings(warehouse, execution, readings);
+  await completeReadings(warehouse, execution, readings);
+}
 
 /** One execution up to silver, or only up to bronze. */
 async function read(
@@ -40,7 +47,7 @@ async function read(
     'items',
     rows.map(([id, name]) => ({ op: 'r', position, execution, values: { id, name } })),
   );
-  await recordReadings(warehouse, execution, [{ table: 'items', range: null }]);
+  await noteReading(warehouse, execution, null);
   return refined ? runSilver(warehouse, stream, { executionId: execution, now: NOW }) : null;
 }
 
@@ -211,7 +218,7 @@ describeEachWarehouse('readings', (open) => {
         'items',
         rows.map(([id, name]) => ({ op: 'r', position: '1', execution, values: { id, name } })),
       );
-      await recordReadings(warehouse, execution, [{ table: 'items', range }]);
+      await noteReading(warehouse, execution, range);
       await runSilver(warehouse, stream, { executionId: execution, now: NOW });
     }
     expect(await rowsOf(warehouse, 'silver.items', ['id', 'name'])).toEqual([

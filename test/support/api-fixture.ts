@@ -203,3 +203,23 @@ export async function makePipeline(
     schedule: schedule.id,
   };
 }
+
+let posted = 0;
+
+/** Asks for a pipeline between what was made, under a name of its own. */
+export function postPipeline(
+  api: ApiFixture,
+  made: Made,
+  changes: Readonly<Record<string, unknown>>,
+): Promise<Answer> {
+  posted += 1;
+  return api.ask('POST', '/api/v1/pipelines', {
+    body: {
+      name: `p${posted}`,
+      source_connection_id: made.source,
+      destination_connection_id: made.destination,
+      streams: ['public.*'],
+      ...changes,
+    },
+  });
+}

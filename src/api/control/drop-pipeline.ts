@@ -13,8 +13,8 @@ import {
 } from '../../orchestration/activities/deps.ts';
 import { engineName } from '../../orchestration/activities/extract.ts';
 import { systemContext } from '../../orchestration/activities/system-context.ts';
-import { workflowOf } from '../../orchestration/schedule-execution.ts';
 import type { KeptPart } from '../schemas/pipelines.ts';
+import { follows } from './replications.ts';
 
 /** Two of them fit into the minute that a request has. */
 const SIDE_MS = 25_000;
@@ -22,8 +22,7 @@ const MEMORY_BYTES = 64 * 1024 * 1024;
 
 function engineNames(pipeline: PipelinesTable): readonly string[] {
   const follow = engineName('follow', pipeline.id);
-  const isReplication = workflowOf(pipeline) === 'ReplicationWorkflow';
-  return isReplication ? [follow] : [follow, engineName('query', pipeline.id)];
+  return follows(pipeline) ? [follow] : [follow, engineName('query', pipeline.id)];
 }
 
 /** What the systems may keep of one that ran, by its names alone. Connects to nothing and opens no secret. */

@@ -8,6 +8,7 @@ import {
   type Made,
   makePipeline,
   openApi,
+  postPipeline,
 } from '../../../test/support/api-fixture.ts';
 
 let api: ApiFixture;
@@ -19,19 +20,8 @@ beforeAll(async () => {
 afterAll(() => api[Symbol.asyncDispose]());
 
 const URL = '/api/v1/pipelines';
-let number = 0;
-function post(changes: Record<string, unknown>): Promise<Answer> {
-  number += 1;
-  return api.ask('POST', URL, {
-    body: {
-      name: `p${number}`,
-      source_connection_id: made.source,
-      destination_connection_id: made.destination,
-      streams: ['public.*'],
-      ...changes,
-    },
-  });
-}
+const post = (changes: Record<string, unknown>): Promise<Answer> =>
+  postPipeline(api, made, changes);
 
 describe('a pipeline', () => {
   it('is read as it was written, with what was left out', async () => {
